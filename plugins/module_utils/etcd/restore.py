@@ -1,0 +1,378 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Building a member's data directory from a snapshot: staged inside the data directory, proven, marked, and never in the way of the old one."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import RestoreError, SnapshotInvalid
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.inventory import Inventory, Store
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.snapshot import FileProof, free_bytes, iso_time, owner_ids, prove
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.tools import Tool, environment, etcdutl, survey
+
+STAGING_PREFIX = ".lifeboat-restore-"
+MARKER_NAME = "lifeboat-restore.json"
+_TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_HIGHEST_REVISION = (1 << 63) - 1
+_LOCK_PATIENCE_SECONDS = 120.0
+_TAIL = 2000
+# etcd reserves its log in segments of 64 MiB: the one in use and the next.
+_LOG_BYTES = 2 * 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be built. All members of one restore get the same snapshot, token and bump."""
+
+    snapshot: str
+    data_dir: str
+    name: str
+    initial_cluster: Mapping[str, str]
+    token: str
+    peer_url: str = ""
+    snapshot_sha256: str = ""
+    bump_revision: int = 0
+    etcdutl: str = ""
+    etcdutl_shipped: str = ""
+    skip_hash_check: bool = False
+    owner: str = ""
+    timeout_seconds: float = 3600.0
+
+    def __post_init__(self) -> None:
+        def refuse(message: str, remedy: str) -> None:
+            raise RestoreError(message, remedy=remedy)
+
+        if not _TOKEN.fullmatch(self.token):
+            refuse("%r is not usable as a token" % self.token, "Use letters, digits, dot, dash and underscore; a fresh one for each restore.")
+        if not os.path.isabs(self.data_dir):
+            refuse("data_dir %r is not an absolute path" % self.data_dir, "Give the data directory that etcd is started with.")
+        if not 0 <= self.bump_revision < _HIGHEST_REVISION // 2:
+            refuse("bump_revision %d is out of range" % self.bump_revision, "Give the highest revision ever served, minus the snapshot's, plus slack.")
+        if self.name not in self.initial_cluster:
+            refuse("%s is not in initial_cluster" % self.name, "It has %s." % (", ".join(sorted(self.initial_cluster)) or "no members"))
+        for name, url in self.initial_cluster.items():
+            if not re.fullmatch(r"https?://[^\s,=]+", url) or not name or re.search(r"[\s,=]", name):
+                refuse("initial_cluster has the unusable entry %s=%s" % (name, url), "Give name: peer URL, such as node1: https://192.0.2.11:2380.")
+        if self.peer_url and self.peer_url != self.initial_cluster[self.name]:
+            refuse(
+                "peer_url %s differs from %s in initial_cluster" % (self.peer_url, self.initial_cluster[self.name]),
+                "They must be equal: a member registered under another URL does not find its cluster.",
+            )
+
+    @property
+    def staging(self) -> str:
+        """The directory that will hold ``member``."""
+        return os.path.join(self.data_dir, STAGING_PREFIX + self.token)
+
+    @property
+    def marker(self) -> str:
+        """The file written last."""
+        return os.path.join(self.staging, MARKER_NAME)
+
+
+@dataclass(frozen=True)
+class RestorePlan:
+    """What a run will do: nothing when the marker tells that it was done."""
+
+    request: Request
+    proof: FileProof
+    done: Optional[Dict[str, Any]] = None
+    unfinished: bool = False
+    others: List[str] = field(default_factory=list)
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to do."""
+        return self.done is None
+
+    def promise(self) -> Dict[str, Any]:
+        """The part of the marker that is known before the restore; a marker with the same part is the same restore."""
+        request = self.request
+        return {
+            "snapshot_sha256": self.proof.sha256,
+            "token": request.token,
+            "bump_revision": request.bump_revision,
+            "name": request.name,
+            "peer_url": request.initial_cluster[request.name],
+            "initial_cluster": dict(sorted(request.initial_cluster.items())),
+        }
+
+
+def plan(request: Request) -> RestorePlan:
+    """Prove the snapshot, look at what stands, and compare space; changes nothing."""
+    proof = prove(request.snapshot, skip_hash_check=request.skip_hash_check)
+    if request.snapshot_sha256 and proof.sha256 != request.snapshot_sha256.lower():
+        raise SnapshotInvalid(
+            "%s is not the snapshot that was asked for" % request.snapshot,
+            tried="compared its sha256",
+            found="%s, wanted %s" % (proof.sha256, request.snapshot_sha256),
+            remedy="Fetch the recovery point's snapshot again.",
+            path=request.snapshot,
+            reason="other_snapshot",
+        )
+    draft = RestorePlan(request, proof, others=_other_stagings(request))
+    done = _read_marker(request)
+    if done is not None:
+        differing = sorted(key for key, value in draft.promise().items() if done.get(key) != value)
+        if differing:
+            raise RestoreError(
+                "token %s was used for another restore on this host" % request.token,
+                found="%s differs in: %s" % (request.marker, ", ".join(differing)),
+                remedy="Use a fresh token for each restore; the same one only to go on with the same restore.",
+                marker=request.marker,
+                differing=differing,
+            )
+        return RestorePlan(request, proof, done=done, others=draft.others)
+    place = request.data_dir
+    while not os.path.isdir(place):
+        place = os.path.dirname(place)
+    _require_space(place, proof.size_bytes)
+    return RestorePlan(request, proof, unfinished=os.path.lexists(request.staging), others=draft.others)
+
+
+def apply(current: RestorePlan) -> Dict[str, Any]:
+    """Build the staging directory, prove what was built, write the marker; returns what the marker holds."""
+    request = current.request
+    identity = owner_ids(request.owner) if request.owner else None
+    if not os.path.isdir(request.data_dir):
+        os.makedirs(request.data_dir, mode=0o700)
+        _settle(request.data_dir, 0o700, identity)
+    with _exclusive(request.data_dir) as lock:
+        # Somebody else's run may have finished while we waited.
+        current = plan(request)
+        if current.done is not None:
+            return current.done
+        started = time.monotonic()
+        _remove(request.staging)
+        with Store.open(request.snapshot) as store:
+            before = store.inventory(kinds=False)
+        with etcdutl(request.etcdutl, request.etcdutl_shipped, bump=request.bump_revision > 0) as tool:
+            _run(tool, request, lock)
+        _tighten(request.staging, identity)
+        after = _prove_result(request, before)
+        marker = current.promise()
+        marker.update(
+            revision_after=after.revision,
+            keys_total=after.keys_total,
+            etcdutl=tool.path,
+            etcdutl_source=tool.source,
+            etcdutl_version=tool.version,
+            finished_at=iso_time(time.time()),
+            duration_seconds=round(time.monotonic() - started, 3),
+        )
+        _write_marker(request, marker)
+        return marker
+
+
+def foresee(current: RestorePlan) -> Dict[str, Any]:
+    """Which etcdutl a run would use; raises when it would find none."""
+    tool = survey(current.request.etcdutl, current.request.etcdutl_shipped, bump=current.request.bump_revision > 0)
+    return {"etcdutl": tool.path, "etcdutl_source": tool.source, "etcdutl_version": tool.version}
+
+
+def as_result(current: RestorePlan, marker: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
+    """Fields for a module's result; without a marker, what is planned."""
+    request = current.request
+    result: Dict[str, Any] = {
+        "staged": request.staging,
+        "marker": request.marker,
+        "member_present": os.path.isdir(os.path.join(request.staging, "member")),
+        "other_stagings": current.others,
+        "etcdutl": "",
+        "etcdutl_source": "",
+        "etcdutl_version": "",
+        "revision_after": None,
+        "keys_total": None,
+        "finished_at": "",
+        "duration_seconds": 0.0,
+    }
+    result.update(current.promise())
+    result.update(marker or {})
+    return result
+
+
+def _other_stagings(request: Request) -> List[str]:
+    try:
+        names = os.listdir(request.data_dir)
+    except OSError:
+        return []
+    return sorted(os.path.join(request.data_dir, name) for name in names if name.startswith(STAGING_PREFIX) and name != os.path.basename(request.staging))
+
+
+def _read_marker(request: Request) -> Optional[Dict[str, Any]]:
+    try:
+        with open(request.marker, "rb") as source:
+            document = json.loads(source.read(1 << 20))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _require_space(place: str, size: int) -> None:
+    free, needed = free_bytes(place), 2 * size + _LOG_BYTES
+    if free < needed:
+        raise RestoreError(
+            "not enough room for the restore in %s" % place,
+            tried="twice the %d bytes of the snapshot, and %d for the write-ahead log" % (size, _LOG_BYTES),
+            found="%d bytes free, %d needed" % (free, needed),
+            remedy="Make room on that file system: the old data stays where it is until you remove it.",
+            free_bytes=free,
+            needed_bytes=needed,
+        )
+
+
+@contextmanager
+def _exclusive(directory: str) -> Iterator[int]:
+    """A lock on the data directory itself, which leaves nothing behind. Our etcdutl inherits it: after a kill of ours, the next run waits for it."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise RestoreError(
+                        "another restore works in %s" % directory, found="its lock was held for %g s" % _LOCK_PATIENCE_SECONDS, remedy="Wait until it ends."
+                    ) from None
+                time.sleep(0.2)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _remove(staging: str) -> None:
+    """Take away what an unfinished run left. It is ours by its name, and it has no marker."""
+    if os.path.islink(staging) or (os.path.lexists(staging) and not os.path.isdir(staging)):
+        raise RestoreError("%s is not a directory" % staging, remedy="Look at what it is and remove it.")
+    if os.path.lexists(staging):
+        shutil.rmtree(staging)
+
+
+def command(tool: Tool, request: Request) -> List[str]:
+    """The call of etcdutl; nothing in it is secret."""
+    result = [
+        tool.path,
+        "snapshot",
+        "restore",
+        os.path.abspath(request.snapshot),
+        "--data-dir=%s" % request.staging,
+        "--name=%s" % request.name,
+        "--initial-cluster=%s" % ",".join("%s=%s" % pair for pair in sorted(request.initial_cluster.items())),
+        "--initial-cluster-token=%s" % request.token,
+        "--initial-advertise-peer-urls=%s" % request.initial_cluster[request.name],
+    ]
+    if request.bump_revision:
+        result += ["--bump-revision=%d" % request.bump_revision, "--mark-compacted"]
+    if request.skip_hash_check:
+        result.append("--skip-hash-check")
+    return result
+
+
+def _run(tool: Tool, request: Request, lock: int) -> None:
+    arguments = command(tool, request)
+    try:
+        answer = subprocess.run(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=request.timeout_seconds,
+            check=False,
+            env=environment(),
+            pass_fds=(lock,),
+            preexec_fn=_private_umask,
+        )
+    except subprocess.TimeoutExpired:
+        raise RestoreError("etcdutl did not finish within %g s" % request.timeout_seconds, tried=" ".join(arguments), remedy="Raise the time-out.") from None
+    if answer.returncode:
+        _remove(request.staging)
+        raise RestoreError(
+            "etcdutl could not restore the snapshot",
+            tried=" ".join(arguments),
+            found="status %d: %s" % (answer.returncode, answer.stdout.decode("utf-8", "replace").strip()[-_TAIL:]),
+            remedy="Read its words above; nothing was left behind, and the old data was not touched.",
+            status=answer.returncode,
+        )
+
+
+def _private_umask() -> None:
+    os.umask(0o077)
+
+
+def _tighten(staging: str, identity: Optional[Tuple[int, int]]) -> None:
+    """Owner, modes, and everything on the disk before the marker says so."""
+    for directory, _names, files in os.walk(staging, topdown=False):
+        for name in files:
+            _settle(os.path.join(directory, name), 0o600, identity)
+        _settle(directory, 0o700, identity)
+
+
+def _settle(path: str, mode: int, identity: Optional[Tuple[int, int]]) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
+            os.fchmod(descriptor, mode)
+        if identity is not None:
+            os.fchown(descriptor, identity[0], identity[1])
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _prove_result(request: Request, before: Inventory) -> Inventory:
+    """Open what was built: the revision moved by the bump, every key is there, the members are the wanted ones."""
+    database = os.path.join(request.staging, "member", "snap", "db")
+    with Store.open(database) as store:
+        after = store.inventory(kinds=False)
+    wrong: List[str] = []
+    expected = before.highest_row_revision + request.bump_revision
+    if after.highest_row_revision != expected:
+        wrong.append("revision %d, expected %d" % (after.highest_row_revision, expected))
+    if request.bump_revision and after.scheduled_compact_revision < expected:
+        wrong.append("revisions up to %d are not marked as compacted" % expected)
+    if after.keys_by_prefix != before.keys_by_prefix:
+        wrong.append("%d keys, the snapshot has %d" % (after.keys_total, before.keys_total))
+    if after.leases_total != before.leases_total:
+        wrong.append("%d leases, the snapshot has %d" % (after.leases_total, before.leases_total))
+    members = {member.name: member.peer_urls[:1] for member in after.members}
+    if members != {name: (url,) for name, url in request.initial_cluster.items()}:
+        wrong.append("members %s" % ", ".join(sorted(members)))
+    if wrong:
+        raise RestoreError(
+            "what etcdutl built is not what the snapshot holds",
+            tried="read %s" % database,
+            found="; ".join(wrong),
+            remedy="Try another etcdutl; the old data was not touched.",
+        )
+    return after
+
+
+def _write_marker(request: Request, marker: Mapping[str, Any]) -> None:
+    draft = request.marker + ".part"
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as target:
+        json.dump(marker, target, indent=2, sort_keys=True)
+        target.write("\n")
+        target.flush()
+        os.fsync(target.fileno())
+    os.rename(draft, request.marker)
+    for path in (request.staging, request.data_dir):
+        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)

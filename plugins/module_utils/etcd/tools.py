@@ -1,0 +1,174 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Finding an etcdutl that is able to restore: on the host, inside the etcd image that the node has, or shipped."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Dict, Iterator, List, Sequence, Tuple
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import RestoreError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.health import version_tuple
+
+# --bump-revision and --mark-compacted came with it.
+BUMP_SINCE = (3, 5, 10)
+# Before it, a restore left the old members in the database.
+USABLE_SINCE = (3, 5, 0)
+_MOUNT_POINT = "/run/lifeboat/etcd-image"
+_IMAGE = re.compile(r"(?:^|/)etcd:v?(\d+\.\d+\.\d+[^@]*)$")
+_PLACES_IN_IMAGE = ("usr/local/bin/etcdutl", "usr/bin/etcdutl", "bin/etcdutl", "etcdutl")
+_SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin"
+
+
+@dataclass(frozen=True)
+class Tool:
+    """An etcdutl that runs here."""
+
+    path: str
+    version: str
+    source: str
+
+
+def environment() -> Dict[str, str]:
+    """What our child processes get to see."""
+    return {"PATH": _SEARCH_PATH, "LC_ALL": "C.UTF-8"}
+
+
+@contextmanager
+def etcdutl(explicit: str = "", shipped: str = "", *, bump: bool = True, mount: bool = True) -> Iterator[Tool]:
+    """The first of these that runs and is new enough: the given path, the host's PATH, the newest etcd image of containerd, the shipped file.
+
+    An image is mounted only as long as the context lasts. Without ``mount`` nothing changes on the host, and the tag of an image is believed.
+    """
+    needed = BUMP_SINCE if bump else USABLE_SINCE
+    tried: List[str] = []
+    if explicit:
+        tool = _usable(explicit, "given", needed, tried)
+        if tool is None:
+            raise _none_found(tried, needed)
+        yield tool
+        return
+    on_path = shutil.which("etcdutl", path=os.pathsep.join((os.environ.get("PATH", ""), _SEARCH_PATH)))
+    tool = _usable(on_path, "host", needed, tried) if on_path else None
+    if on_path is None:
+        tried.append("PATH: no etcdutl")
+    if tool is not None:
+        yield tool
+        return
+    with _image(tried, mount) as (image, place):
+        if image and not mount and _image_version(image) >= needed:
+            tool = Tool(image, "%d.%d.%d" % _image_version(image), "image")
+        elif place:
+            tool = _usable(place, "image", needed, tried)
+        if tool is not None:
+            yield tool
+            return
+    if shipped:
+        tool = _usable(shipped, "shipped", needed, tried)
+    else:
+        tried.append("no etcdutl_shipped given")
+    if tool is None:
+        raise _none_found(tried, needed)
+    yield tool
+
+
+def _none_found(tried: Sequence[str], needed: Tuple[int, int, int]) -> RestoreError:
+    return RestoreError(
+        "no etcdutl that can restore was found on this host",
+        tried="; ".join(tried),
+        found="none of at least version %d.%d.%d" % needed,
+        remedy="Set etcdutl to the path of a static etcdutl, or ship one with etcdutl_shipped (each recovery point holds one).",
+    )
+
+
+def _usable(path: str, source: str, needed: Tuple[int, int, int], tried: List[str]) -> Tool | None:
+    try:
+        answer = subprocess.run(
+            [path, "version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=60, check=False, env=environment()
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        tried.append("%s (%s): %s" % (path, source, error))
+        return None
+    text = answer.stdout.decode("utf-8", "replace")
+    match = re.search(r"etcdutl version:\s*(\S+)", text)
+    if answer.returncode or not match:
+        tried.append("%s (%s): does not tell its version, status %d" % (path, source, answer.returncode))
+        return None
+    if version_tuple(match.group(1)) < needed:
+        tried.append("%s (%s): version %s is too old" % (path, source, match.group(1)))
+        return None
+    return Tool(path, match.group(1), source)
+
+
+def survey(explicit: str = "", shipped: str = "", *, bump: bool = True) -> Tool:
+    """Which etcdutl would be used; raises when there is none. Mounts nothing."""
+    with etcdutl(explicit, shipped, bump=bump, mount=False) as tool:
+        return tool
+
+
+@contextmanager
+def _image(tried: List[str], mount: bool) -> Iterator[Tuple[str, str]]:
+    """The newest etcd image that containerd has, and the path of etcdutl inside it, mounted read-only; empty where there is none."""
+    ctr = shutil.which("ctr", path=os.pathsep.join((os.environ.get("PATH", ""), _SEARCH_PATH)))
+    if ctr is None:
+        tried.append("images: no ctr on this host")
+        yield "", ""
+        return
+    base = [ctr, "-n", "k8s.io", "images"]
+    images = etcd_images(_lines(base + ["ls", "-q"], tried))
+    if not images:
+        tried.append("images: containerd has no etcd image")
+        yield "", ""
+        return
+    if not mount:
+        yield images[0], ""
+        return
+    # Always the same place, so that a run after a kill finds what was left mounted.
+    os.makedirs(_MOUNT_POINT, mode=0o700, exist_ok=True)
+    if os.path.ismount(_MOUNT_POINT):
+        _lines(base + ["unmount", "--rm", _MOUNT_POINT], tried)
+    _lines(base + ["mount", images[0], _MOUNT_POINT], tried)
+    mounted = os.path.ismount(_MOUNT_POINT)
+    try:
+        places = [os.path.join(_MOUNT_POINT, place) for place in _PLACES_IN_IMAGE]
+        place = next((place for place in places if os.path.isfile(place)), "") if mounted else ""
+        if not place:
+            tried.append("images: %s has no etcdutl" % images[0] if mounted else "images: %s could not be mounted" % images[0])
+        yield images[0], place
+    finally:
+        if os.path.ismount(_MOUNT_POINT):
+            _lines(base + ["unmount", "--rm", _MOUNT_POINT], tried)
+        if not os.path.ismount(_MOUNT_POINT):
+            try:
+                os.rmdir(_MOUNT_POINT)
+            except OSError:
+                pass
+
+
+def etcd_images(names: Sequence[str]) -> List[str]:
+    """Those that are an etcd image with a version for a tag, newest first."""
+    return sorted((name for name in names if _IMAGE.search(name)), key=_image_version, reverse=True)
+
+
+def _image_version(name: str) -> Tuple[int, int, int]:
+    match = _IMAGE.search(name)
+    return version_tuple(match.group(1)) if match else (0, 0, 0)
+
+
+def _lines(command: Sequence[str], tried: List[str]) -> List[str]:
+    try:
+        answer = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=120, check=False, env=environment()
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        tried.append("%s: %s" % (" ".join(command), error))
+        return []
+    if answer.returncode:
+        tried.append("%s: %s" % (" ".join(command), answer.stderr.decode("utf-8", "replace").strip()[-300:]))
+    return answer.stdout.decode("utf-8", "replace").split()

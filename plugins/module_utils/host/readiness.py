@@ -1,0 +1,148 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Proofs that a service does its work: etcd has a quorum and equal members, the API server is ready, a container holds."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.api import ApiClient
+
+if TYPE_CHECKING:
+    from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, EtcdClient
+
+# A question to a member that has no leader is not answered for seconds; asking again is quicker than waiting.
+_ETCD_TIMEOUT_SECONDS = 2.0
+_HASH_TIMEOUT_SECONDS = 60.0
+_API_TIMEOUT_SECONDS = 5.0
+_PROBE_KEY = b"lifeboat-probe"
+
+
+class MembersDiffer(LifeboatError):
+    """Members of one etcd cluster hold different data."""
+
+
+class EtcdProof:
+    """Questions to the local member, and to the others for their hashes."""
+
+    def __init__(self, facts: Mapping[str, Any]) -> None:
+        self._facts = facts
+        self._client: Optional["EtcdClient"] = None
+        self.revision = 0
+
+    def _connection(self, timeout_seconds: float) -> "Connection":
+        from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection
+
+        facts = self._facts
+        return Connection(
+            endpoint=str(facts.get("endpoint") or "https://127.0.0.1:2379"),
+            ca_cert=str(facts.get("ca_cert") or ""),
+            client_cert=str(facts.get("client_cert") or ""),
+            client_key=str(facts.get("client_key") or ""),
+            transport="gateway",
+            timeout_seconds=timeout_seconds,
+        )
+
+    def missing(self) -> str:
+        """What is missing for a quorum, or an empty text once a linearizable read was answered."""
+        from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError
+        from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.gateway import GatewayClient
+
+        if self._client is None:
+            self._client = GatewayClient(self._connection(_ETCD_TIMEOUT_SECONDS))
+        try:
+            # Status is answered at once, with or without a leader; a linearizable read without a leader hangs.
+            if not self._client.status().leader:
+                return "etcd has no leader yet"
+            self.revision = self._client.range(_PROBE_KEY, keys_only=True).revision
+        except EtcdError as error:
+            return "etcd: %s" % (error.found or error.message)
+        return ""
+
+    def _hash(self, client: "EtcdClient", revision: int) -> Dict[str, Any]:
+        from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import connect
+        from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import NotAvailable
+
+        try:
+            answer = client.hash_kv(revision)
+        except NotAvailable:
+            # The gateway of 3.4 and older does not know this question; etcdctl does.
+            from dataclasses import replace
+
+            answer = connect(replace(client.connection, transport="etcdctl")).hash_kv(revision)
+        return {"endpoint": client.connection.endpoint, "hash": answer.hash, "hash_revision": revision, "compact_revision": answer.compact_revision}
+
+    def compare(
+        self, wait_seconds: float, refuse: bool, clock: Callable[[], float] = time.monotonic, pause: Callable[[float], None] = time.sleep
+    ) -> Dict[str, Any]:
+        """Hash all members at the revision of the quorum read, waiting for members that are not there yet.
+
+        Nobody may write meanwhile, so members that differ, differ for good. Result: revision, members, equal (None when it can't be known,
+        with the reason).
+        """
+        from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError, NotAvailable
+        from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.gateway import GatewayClient
+
+        connection = self._connection(_HASH_TIMEOUT_SECONDS)
+        end = clock() + wait_seconds
+        hashes: Dict[str, Dict[str, Any]] = {}
+        reason = ""
+        while True:
+            reasons: List[str] = []
+            try:
+                members = GatewayClient(connection).members()
+                for member in members:
+                    if not member.started:
+                        reasons.append("a member has not started yet (%s)" % ", ".join(member.peer_urls))
+                    elif member.name not in hashes:
+                        client = GatewayClient(connection.at(member.client_urls[0]))
+                        hashes[member.name] = dict(self._hash(client, self.revision), name=member.name)
+            except NotAvailable as error:
+                return {"revision": self.revision, "members": list(hashes.values()), "equal": None, "reason": error.message}
+            except EtcdError as error:
+                reasons.append(error.found or error.message)
+            reason = "; ".join(reasons)
+            if not reason or clock() >= end:
+                break
+            pause(0.1)
+        answers = sorted(hashes.values(), key=lambda item: str(item["name"]))
+        different = len({(item["hash"], item["compact_revision"]) for item in answers}) > 1
+        equal = False if different else (None if reason else True)
+        if refuse and equal is not True:
+            raise MembersDiffer(
+                "The members of etcd are not proven equal, so the API server was not started.",
+                tried="hash of all keys at revision %d on every member" % self.revision,
+                found="; ".join(["%s: hash %d, compacted at %d" % (item["name"], item["hash"], item["compact_revision"]) for item in answers] + [reason]),
+                remedy="Restore all members from the same snapshot with the same bump, then run this again."
+                if different
+                else "Start the members that are missing on their hosts, then run this again.",
+                revision=self.revision,
+                members=answers,
+            )
+        return {"revision": self.revision, "members": answers, "equal": equal, "reason": reason}
+
+
+class ApiProof:
+    """Questions to the local API server."""
+
+    def __init__(self, facts: Mapping[str, Any]) -> None:
+        self._facts = facts
+        self._client: Optional[ApiClient] = None
+
+    def missing(self) -> str:
+        """What the API server lacks, or an empty text when it says that it is ready."""
+        if self._client is None:
+            facts = self._facts
+            self._client = ApiClient(
+                str(facts.get("server") or "https://127.0.0.1:6443"),
+                str(facts.get("ca_cert") or ""),
+                str(facts.get("client_cert") or ""),
+                str(facts.get("client_key") or ""),
+                str(facts.get("server_name") or ""),
+                _API_TIMEOUT_SECONDS,
+            )
+        ready, why = self._client.ready()
+        return "" if ready else "kube-apiserver: %s" % why

@@ -1,0 +1,441 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The services of a node (static pods and units) as the platform's facts name them: what is there, and stopping them, proven."""
+
+from __future__ import annotations
+
+import errno
+import filecmp
+import json
+import os
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import exclusive, make_directories, sync_directories, sync_directory, write_file
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import Container, ContainerRuntime, ContainerRuntimeError, split_by_life
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import Process, listening_ports, port_owners, processes
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Systemd, Unit
+
+STATIC_POD = "static_pod"
+UNIT = "unit"
+READINESS = ("etcd_quorum", "api", "container", "none")
+RUN_DIRECTORY = "/run/lifeboat"
+POLL_SECONDS = 0.06
+BEAT_SECONDS = 1.0
+# The kubelet gives a static pod 30 seconds to end. Where it has not ended after this long, the kubelet does not do its work.
+PATIENCE_SECONDS = 40.0
+GRACE_SECONDS = 30
+
+
+class ServiceError(LifeboatError):
+    """Services of this node are not in the state that was asked for."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service of a node, as the platform's facts name it."""
+
+    name: str
+    kind: str
+    process: str = ""
+    ports: Tuple[int, ...] = ()
+    ready: str = "none"
+    manifest: str = ""
+    container: str = ""
+    namespace: str = "kube-system"
+    unit: str = ""
+    config: Tuple[str, ...] = ()
+    grace_seconds: int = 0
+
+
+def _platform_error(found: str) -> ServiceError:
+    return ServiceError(
+        "The platform's facts about services can't be used.",
+        tried="read the services of the platform",
+        found=found,
+        remedy="Correct the platform file or lifeboat_platform_overrides.",
+    )
+
+
+def read_services(platform: Mapping[str, Any]) -> Dict[str, Service]:
+    """The services of a platform dict, checked."""
+    services: Dict[str, Service] = {}
+    for name, facts in (platform.get("services") or {}).items():
+        if not isinstance(facts, Mapping):
+            raise _platform_error("service %s is no dict" % name)
+        kind = str(facts.get("kind", ""))
+        needed = {STATIC_POD: ("manifest", "container"), UNIT: ("unit",)}.get(kind)
+        if needed is None:
+            raise _platform_error("service %s has kind %r; known are %s and %s" % (name, kind, STATIC_POD, UNIT))
+        for key in needed:
+            if not facts.get(key):
+                raise _platform_error("service %s of kind %s has no %s" % (name, kind, key))
+        ready = str(facts.get("ready") or "none")
+        if ready not in READINESS:
+            raise _platform_error("service %s has ready %r; known are %s" % (name, ready, ", ".join(READINESS)))
+        services[str(name)] = Service(
+            name=str(name),
+            kind=kind,
+            process=str(facts.get("process") or ""),
+            ports=tuple(int(port) for port in facts.get("ports") or ()),
+            ready=ready,
+            manifest=str(facts.get("manifest") or ""),
+            container=str(facts.get("container") or ""),
+            namespace=str(facts.get("namespace") or "kube-system"),
+            unit=str(facts.get("unit") or ""),
+            config=tuple(str(pattern) for pattern in facts.get("config") or ()),
+            grace_seconds=int(facts.get("grace_seconds") or 0),
+        )
+    return services
+
+
+def read_groups(services: Mapping[str, Service], groups: Sequence[Union[str, Sequence[str]]]) -> List[List[Service]]:
+    """An order of groups of service names, as services. A bare name is a group of one."""
+    result = []
+    for group in groups:
+        names = [group] if isinstance(group, str) else list(group)
+        unknown = [name for name in names if name not in services]
+        if unknown:
+            raise _platform_error("no facts about service %s; known are %s" % (", ".join(map(str, unknown)), ", ".join(sorted(services)) or "none"))
+        result.append([services[name] for name in names])
+    return result
+
+
+@dataclass
+class Observation:
+    """What is true of one service at one moment."""
+
+    service: Service
+    alive: List[Container] = field(default_factory=list)
+    ended: List[Container] = field(default_factory=list)
+    containers_unknown: str = ""
+    processes: List[Process] = field(default_factory=list)
+    ports: List[int] = field(default_factory=list)
+    unit: Optional[Unit] = None
+    live: bool = False
+    parked: bool = False
+
+    def leftovers(self) -> List[str]:
+        """Everything that shows that the service still runs; empty means stopped."""
+        found = [str(container) for container in self.alive]
+        found += [str(process) for process in self.processes]
+        found += ["port %d" % port for port in self.ports]
+        if self.unit is not None and not self.unit.stopped:
+            found.append(str(self.unit))
+        if self.containers_unknown and not self.service.process:
+            found.append("unknown containers: %s" % self.containers_unknown)
+        return found
+
+    @property
+    def runs(self) -> bool:
+        """Whether anything of the service runs."""
+        return bool(self.alive or self.processes or self.ports or (self.unit is not None and not self.unit.stopped))
+
+    def as_dict(self) -> Dict[str, Any]:
+        """Evidence for results."""
+        evidence: Dict[str, Any] = {
+            "processes": [process.as_dict() for process in self.processes],
+            "ports": list(self.ports),
+            "containers": [container.as_dict() for container in self.alive],
+            "ended_containers": len(self.ended),
+        }
+        if self.containers_unknown:
+            evidence["containers_unknown"] = self.containers_unknown
+        if self.service.kind == STATIC_POD:
+            evidence["manifest"] = {"live": self.live, "parked": self.parked}
+        if self.unit is not None:
+            evidence["unit"] = self.unit.as_dict()
+        return evidence
+
+    def describe_stopped(self) -> str:
+        """One line for people."""
+        parts = []
+        if self.service.kind == STATIC_POD:
+            parts.append("manifest parked" if self.parked else "no manifest")
+            parts.append("no container runs" if not self.containers_unknown else "runtime not asked (%s)" % self.containers_unknown)
+        if self.unit is not None:
+            parts.append("unit %s" % (self.unit.active if self.unit.exists else "not there"))
+        if self.service.process:
+            parts.append("no process %s" % self.service.process)
+        if self.service.ports:
+            parts.append("nothing listens on %s" % ", ".join(map(str, self.service.ports)))
+        return "%s: %s" % (self.service.name, "; ".join(parts))
+
+
+class Journal:
+    """Phases with their seconds, and a file that tells an onlooker what is going on."""
+
+    def __init__(self, state: str, directory: str = RUN_DIRECTORY) -> None:
+        self.state = state
+        self.phases: List[Dict[str, Any]] = []
+        self.first_change_at: Optional[float] = None
+        self._path = os.path.join(directory, "progress") if directory else ""
+        self._last_beat = 0.0
+
+    def changing(self) -> None:
+        """Note the moment of the first change."""
+        if self.first_change_at is None:
+            self.first_change_at = time.time()
+
+    def beat(self, phase: str, waiting_for: Sequence[str] = (), now: bool = False) -> None:
+        """Write the progress file, at most once a second unless the phase is new."""
+        if not self._path or (not now and time.monotonic() - self._last_beat < BEAT_SECONDS):
+            return
+        self._last_beat = time.monotonic()
+        line = {"at": time.time(), "state": self.state, "phase": phase, "waiting_for": list(waiting_for)}
+        make_directories(os.path.dirname(self._path))
+        write_file(self._path, (json.dumps(line) + "\n").encode(), 0o644)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time one phase; it is recorded also when it fails."""
+        self.beat(name, now=True)
+        started_at, start = time.time(), time.monotonic()
+        try:
+            yield
+        finally:
+            self.phases.append({"name": name, "started_at": started_at, "seconds": round(time.monotonic() - start, 3)})
+
+    def wait(self, phase: str, wait_seconds: float, missing: Callable[[], List[str]]) -> List[str]:
+        """Look until nothing is missing or time is over; what is missing then."""
+        end = time.monotonic() + wait_seconds
+        while True:
+            left = missing()
+            if not left or time.monotonic() >= end:
+                return left
+            self.beat(phase, left)
+            time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def only_one(directory: str = RUN_DIRECTORY) -> Iterator[None]:
+    """Keep a second call on this host (a rerun while the killed run's module still works) from working at the same time."""
+    make_directories(directory)
+    with exclusive(os.path.join(directory, "services.lock"), "The services of this node", wait=False):
+        yield
+
+
+def move_file(source: str, target: str) -> None:
+    """Rename a file, also from one file system to another, so that at every moment one whole copy has its right name."""
+    try:
+        os.rename(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # A name that begins with a dot: the kubelet does not read it.
+        part = os.path.join(os.path.dirname(target), ".%s.lifeboat-part" % os.path.basename(target))
+        shutil.copy2(source, part)
+        status = os.stat(source)
+        os.chown(part, status.st_uid, status.st_gid)
+        with open(part, "rb") as file:
+            os.fsync(file.fileno())
+        os.rename(part, target)
+        sync_directory(os.path.dirname(target))
+        os.unlink(source)
+    sync_directories([os.path.dirname(source), os.path.dirname(target)])
+
+
+def _superseded(path: str) -> str:
+    return "%s.superseded-%d" % (path, time.time_ns())
+
+
+class Node:
+    """This host as its platform describes it: looking and the small acts; the order is the callers' matter."""
+
+    def __init__(self, platform: Mapping[str, Any], runtime: Optional[ContainerRuntime] = None, systemd: Optional[Systemd] = None, proc: str = "/proc") -> None:
+        self.services = read_services(platform)
+        self.manifests = str(platform.get("manifests_dir") or "/etc/kubernetes/manifests")
+        self.parking = str(platform.get("manifests_parking") or "/var/lib/lifeboat/manifests")
+        self.runtime = runtime or ContainerRuntime.of_platform(platform)
+        self.systemd = systemd or Systemd()
+        self.proc = proc
+        self._agent = str(platform.get("manifests_agent") or "kubelet")
+
+    def live_path(self, service: Service) -> str:
+        """Where the kubelet reads the manifest of a service."""
+        return os.path.join(self.manifests, service.manifest)
+
+    def parked_path(self, service: Service) -> str:
+        """Where the manifest lies while the service is stopped."""
+        return os.path.join(self.parking, service.manifest)
+
+    def agent_unit(self) -> Optional[Unit]:
+        """The unit that acts on manifests, if the platform has one."""
+        agent = self.services.get(self._agent)
+        if agent is None or agent.kind != UNIT:
+            return None
+        return self.systemd.show([agent.unit])[agent.unit]
+
+    def observe(self, services: Sequence[Service], with_containers: bool = True) -> Dict[str, Observation]:
+        """What is true of these services now."""
+        observations = {service.name: Observation(service) for service in services}
+        running = processes({service.process for service in services if service.process}, self.proc)
+        listening = listening_ports(self.proc)
+        units = self.systemd.show(sorted({service.unit for service in services if service.unit}))
+        containers: List[Container] = []
+        unknown = ""
+        if with_containers and any(service.kind == STATIC_POD for service in services):
+            try:
+                containers = self.runtime.containers()
+            except ContainerRuntimeError as error:
+                unknown = error.found
+        for service in services:
+            seen = observations[service.name]
+            seen.processes = list(running.get(service.process, []))
+            seen.ports = [port for port in service.ports if port in listening]
+            if service.kind == UNIT:
+                seen.unit = units[service.unit]
+                continue
+            seen.containers_unknown = unknown
+            seen.alive, seen.ended = split_by_life([item for item in containers if (item.name, item.namespace) == (service.container, service.namespace)])
+            seen.live = os.path.lexists(self.live_path(service))
+            seen.parked = os.path.lexists(self.parked_path(service))
+        return observations
+
+    def differs(self, service: Service) -> bool:
+        """Whether a live and a parked manifest exist that are not the same: somebody else has written one of them."""
+        live, parked = self.live_path(service), self.parked_path(service)
+        return os.path.lexists(live) and os.path.lexists(parked) and not filecmp.cmp(live, parked, shallow=False)
+
+    def park(self, service: Service) -> None:
+        """Take a manifest away from the kubelet. An older parked one that differs is kept beside it."""
+        parked = self.parked_path(service)
+        make_directories(self.parking)
+        if self.differs(service):
+            move_file(parked, _superseded(parked))
+        move_file(self.live_path(service), parked)
+
+    def release(self, service: Service) -> None:
+        """Give a parked manifest to the kubelet, in one step. A live one that differs is kept in the parking."""
+        live, parked = self.live_path(service), self.parked_path(service)
+        make_directories(self.manifests)
+        if self.differs(service):
+            shutil.copy2(live, _superseded(parked))
+        move_file(parked, live)
+
+    def describe_ports(self, ports: Sequence[int]) -> List[str]:
+        """Which processes hold ports, for error texts."""
+        return ["port %d held by pid %s" % (port, ", ".join(map(str, pids)) or "unknown") for port, pids in sorted(port_owners(ports, self.proc).items())]
+
+
+# --- stopping ---------------------------------------------------------------------------------------------------------------------------
+
+
+def _stop_action(node: Node, seen: Observation, agent_works: bool) -> str:
+    service = seen.service
+    if seen.live:
+        how = "the kubelet stops the container" if agent_works else "stop the container through the runtime"
+        return "move %s to %s%s" % (node.live_path(service), node.parked_path(service), "; " + how if seen.alive or seen.processes else "")
+    if seen.unit is not None and not seen.unit.stopped:
+        return "stop %s" % service.unit
+    if seen.runs:
+        return "prove that it ends" if agent_works else "stop the container through the runtime"
+    return ""
+
+
+def plan_stop(node: Node, groups: Sequence[Sequence[Service]]) -> List[Dict[str, Any]]:
+    """What stopping would do, in order. Changes nothing."""
+    services = [service for group in groups for service in group]
+    seen = node.observe(services)
+    agent = node.agent_unit()
+    plan = []
+    for service in services:
+        action = _stop_action(node, seen[service.name], agent is not None and agent.runs)
+        plan.append({"service": service.name, "action": action or "already stopped", "change": bool(action)})
+    return plan
+
+
+def _park_all(node: Node, group: Sequence[Service], journal: Journal) -> None:
+    for service in group:
+        if service.kind == STATIC_POD and os.path.lexists(node.live_path(service)):
+            journal.changing()
+            node.park(service)
+
+
+def _stop_directly(node: Node, group: Sequence[Service], journal: Journal, asked_before: bool = False) -> None:
+    """Stop containers through the runtime: where no kubelet does it, or where they were asked before and did not end."""
+    alive = [(container, seen.service) for seen in node.observe(group).values() for container in seen.alive]
+    if alive:
+        journal.changing()
+        with ThreadPoolExecutor(max_workers=len(alive)) as pool:
+            list(pool.map(lambda item: node.runtime.stop(item[0], 0 if asked_before else item[1].grace_seconds or GRACE_SECONDS), alive))
+
+
+def _what_runs(node: Node, group: Sequence[Service]) -> List[str]:
+    """What of a group still runs; the runtime is asked only when processes and ports are gone, because asking costs."""
+    cheap = [text for seen in node.observe(group, with_containers=False).values() for text in seen.leftovers()]
+    return cheap or [text for seen in node.observe(group).values() for text in seen.leftovers()]
+
+
+def _stop_group(node: Node, group: Sequence[Service], wait_seconds: float, journal: Journal) -> None:
+    name = "stop " + " ".join(service.name for service in group)
+    pods = [service for service in group if service.kind == STATIC_POD]
+    with journal.phase(name):
+        _park_all(node, group, journal)
+        agent = node.agent_unit()
+        agent_works = agent is not None and agent.runs
+        if pods and not agent_works:
+            if agent is not None and not agent.stopped:
+                # Between two restarts: it must not come to life in the middle of this.
+                journal.changing()
+                node.systemd.stop([agent.name])
+            _stop_directly(node, pods, journal)
+        units = node.systemd.show([service.unit for service in group if service.kind == UNIT])
+        to_stop = [unit.name for unit in units.values() if unit.exists and not unit.stopped]
+        if to_stop:
+            journal.changing()
+            node.systemd.stop(to_stop)
+        patience = min(max(service.grace_seconds or PATIENCE_SECONDS for service in pods), wait_seconds) if pods and agent_works else wait_seconds
+        left = journal.wait(name, patience, lambda: _what_runs(node, group))
+        if left and patience < wait_seconds:
+            _stop_directly(node, pods, journal, asked_before=True)
+            left = journal.wait(name, wait_seconds - patience, lambda: _what_runs(node, group))
+    if left:
+        ports = [port for seen in node.observe(group, with_containers=False).values() for port in seen.ports]
+        raise ServiceError(
+            "Services of this node did not stop: %s." % ", ".join(service.name for service in group),
+            tried="%s, then %d seconds of looking" % (name, wait_seconds),
+            found="; ".join(left + (node.describe_ports(ports) if ports else [])),
+            remedy="Look why it does not end (crictl ps, ps -fp <pid>). A process of this name that is not the cluster's must be ended or moved to a "
+            "network of its own by hand. Then run the same command again; what is stopped stays stopped.",
+            still_running=left,
+        )
+
+
+def stop(node: Node, groups: Sequence[Sequence[Service]], wait_seconds: float, journal: Journal) -> Dict[str, Any]:
+    """Stop groups of services in order; each is proven gone before the next is touched."""
+    services = [service for group in groups for service in group]
+    before = node.observe(services)
+    for group in groups:
+        _stop_group(node, group, wait_seconds, journal)
+    with journal.phase("prove stopped"):
+        after = node.observe(services)
+    left = [text for seen in after.values() for text in seen.leftovers()]
+    live = [node.live_path(seen.service) for seen in after.values() if seen.live]
+    if left or live:
+        raise ServiceError(
+            "A service of this node came back after it had been stopped.",
+            tried="look at every service again after the last was stopped",
+            found="; ".join(left + ["manifest %s" % path for path in live]),
+            remedy="Find who starts it (configuration management, a watchdog, a person) and end that first.",
+            still_running=left,
+        )
+    results = []
+    for service in services:
+        touched = before[service.name].runs or before[service.name].live
+        results.append({"name": service.name, "kind": service.kind, "state": "stopped", "changed": touched, "evidence": after[service.name].as_dict()})
+    return {
+        "changed": journal.first_change_at is not None or any(item["changed"] for item in results),
+        "state": "stopped",
+        "phases": journal.phases,
+        "services": results,
+        "evidence": [after[service.name].describe_stopped() for service in services],
+        "first_change_at": journal.first_change_at,
+        "finished_at": time.time(),
+    }

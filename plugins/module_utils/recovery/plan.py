@@ -1,0 +1,285 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a recovery will do: a pure function from what was seen on the machines and what the recovery point holds to a plan or a refusal.
+
+Nothing here talks to a machine. Times are seconds since the epoch (UTC).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+
+#: Added on top of the highest revision ever seen. The etcd documentation gives 1e9 as a week of very busy writing
+#: (etcd-io/website content/en/docs/v3.6/op-guide/recovery.md).
+DEFAULT_REVISION_SLACK = 1_000_000_000
+
+STRATEGIES = ("nothing", "rebuild_members", "rebuild_cluster", "roll_back", "rebuild_workers")
+
+
+class RecoveryRefused(LifeboatError):
+    """The recovery would destroy something or cannot succeed; nothing was changed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class HostView:
+    """What was seen on one machine before anything was changed."""
+
+    name: str
+    groups: Sequence[str]
+    bare: bool
+    hostname: str = ""
+    ca_sha256: Optional[str] = None
+    etcd_data: bool = False
+    etcd_serves: bool = False
+    etcd_data_newest: Optional[float] = None
+    record: Optional[Mapping[str, Any]] = None
+
+    def planned(self, point: str) -> bool:
+        """Whether an earlier run meant to put this very point here and did not finish."""
+        return self.record is not None and self.record.get("point") == point and self.record.get("phase") != "finished"
+
+    def begun(self, point: str) -> bool:
+        """Whether an earlier run changed this machine on the way to this very point and did not finish."""
+        return self.planned(point) and self.record is not None and self.record.get("phase") != "planned"
+
+    def finished(self, point: str) -> bool:
+        """Whether an earlier run put this very point here and saw it through."""
+        return self.record is not None and self.record.get("point") == point and self.record.get("phase") == "finished"
+
+
+@dataclasses.dataclass(frozen=True)
+class PointView:
+    """What the manifest of the recovery point says."""
+
+    point: str
+    taken_at: float
+    ca_sha256: str
+    etcd_revision: int
+    high_water_revision: int
+    etcd_members: Mapping[str, str]
+    artifacts: Sequence[str]
+
+
+@dataclasses.dataclass
+class RecoveryPlan:
+    """Who gets what. Lists hold inventory host names.
+
+    ``etcd_hosts`` get the snapshot, ``member_hosts`` rejoin a living cluster, ``file_hosts`` get keys and configuration,
+    ``stop_hosts`` must be brought to a stop first, ``worker_hosts`` start last.
+    """
+
+    strategy: str
+    reason: str
+    point: str
+    token: str = ""
+    bump_revision: int = 0
+    adopted: bool = False
+    source: str = "recovery_point"
+    survivor: str = ""
+    file_hosts: List[str] = dataclasses.field(default_factory=list)
+    etcd_hosts: List[str] = dataclasses.field(default_factory=list)
+    member_hosts: List[str] = dataclasses.field(default_factory=list)
+    stop_hosts: List[str] = dataclasses.field(default_factory=list)
+    worker_hosts: List[str] = dataclasses.field(default_factory=list)
+    living_hosts: List[str] = dataclasses.field(default_factory=list)
+    initial_cluster: Dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def as_dict(self) -> Dict[str, Any]:
+        """Plain values for a module result."""
+        return dataclasses.asdict(self)
+
+
+def revision_bump(point: PointView, slack: int = DEFAULT_REVISION_SLACK) -> int:
+    """How far the revision must be moved on so that no client ever saw a higher one: high-water mark minus snapshot plus slack."""
+    return max(0, point.high_water_revision - point.etcd_revision) + slack
+
+
+def _named(hosts: Sequence[HostView]) -> str:
+    return ", ".join(host.name for host in hosts) or "none"
+
+
+def _check_identity(hosts: Sequence[HostView], point: PointView) -> None:
+    strangers = [host for host in hosts if host.ca_sha256 and host.ca_sha256 != point.ca_sha256]
+    if strangers:
+        raise RecoveryRefused(
+            "These machines belong to another cluster: %s." % _named(strangers),
+            tried="compared the certificate authority on their disks with that of recovery point %s" % point.point,
+            found="; ".join("%s has CA %s" % (host.name, (host.ca_sha256 or "")[:16]) for host in strangers) + "; the point has %s" % point.ca_sha256[:16],
+            remedy="Check inventory and recovery_point_id. To reuse these machines, empty them yourself first.",
+        )
+
+
+def _check_members(etcd_hosts: Sequence[HostView], point: PointView) -> Dict[str, str]:
+    missing = [host.name for host in etcd_hosts if host.name not in point.etcd_members]
+    extra = [name for name in point.etcd_members if name not in {host.name for host in etcd_hosts}]
+    if missing or extra:
+        raise RecoveryRefused(
+            "The etcd group of the inventory does not fit the members in recovery point %s." % point.point,
+            tried="matched inventory hosts of group etcd with the members recorded at backup",
+            found="not in the point: %s; not in the inventory: %s" % (", ".join(missing) or "none", ", ".join(extra) or "none"),
+            remedy="Put exactly the members of the point into the group etcd (same names and addresses).",
+        )
+    return {host.name: point.etcd_members[host.name] for host in etcd_hosts}
+
+
+def _check_artifacts(hosts: Sequence[HostView], components: Mapping[str, Sequence[str]], point: PointView) -> None:
+    missing = ["%s/%s" % (component, host.name) for host in hosts for component in components.get(host.name, ()) if component != "etcd"
+               and not any(name.startswith("%s/%s." % (component, host.name)) for name in point.artifacts)]
+    if missing:
+        raise RecoveryRefused(
+            "Recovery point %s holds nothing for: %s." % (point.point, ", ".join(missing)),
+            tried="looked for one artifact for each component and host to rebuild",
+            found="artifacts: %s" % ", ".join(point.artifacts),
+            remedy="Choose a point that holds these hosts (list_recovery_points), or take them out of the inventory and join them anew afterwards.",
+        )
+
+
+def _ages(hosts: Sequence[HostView], point: PointView, now: float) -> str:
+    rows = ["recovery point %s: taken %.0f s ago" % (point.point, now - point.taken_at)]
+    rows += ["data on %s: last written %.0f s ago" % (host.name, now - host.etcd_data_newest) for host in hosts if host.etcd_data_newest]
+    return "; ".join(rows)
+
+
+def _token(hosts: Sequence[HostView], point: PointView, slack: int) -> "tuple[str, int, bool]":
+    for host in hosts:
+        if host.planned(point.point) and host.record is not None and host.record.get("token"):
+            return str(host.record["token"]), int(host.record.get("bump_revision") or 0), True
+    return "lifeboat-%s-%s" % (point.point, secrets.token_hex(6)), revision_bump(point, slack), False
+
+
+def plan_recovery(
+    hosts: Sequence[HostView],
+    components: Mapping[str, Sequence[str]],
+    point: PointView,
+    *,
+    quorum_alive: bool,
+    quorum_lost_source: str = "",
+    now: float,
+    slack: int = DEFAULT_REVISION_SLACK,
+) -> RecoveryPlan:
+    """Decide what ``recover_cluster`` does.
+
+    ``components`` maps each host to its components; ``quorum_alive`` is the proof of a linearizable read on any old member;
+    ``quorum_lost_source`` is the operator's choice (``recovery_point`` or ``survivor``) when data of old members is still there.
+    Raises RecoveryRefused, always before any change.
+    """
+    _check_identity(hosts, point)
+    etcd_hosts = [host for host in hosts if "etcd" in host.groups]
+    bare = [host for host in hosts if host.bare]
+    under_way = [host for host in hosts if host.begun(point.point)]
+    workers = [host for host in hosts if "workers" in host.groups and "control_plane" not in host.groups]
+    members = _check_members(etcd_hosts, point)
+    restoring = any(host in under_way and (host.record or {}).get("strategy") in ("rebuild_cluster", "roll_back") for host in etcd_hosts)
+
+    if quorum_alive and not restoring:
+        lost = [host for host in hosts if host.bare or (host in under_way and (host.record or {}).get("strategy") == "rebuild_members")]
+        lost += [host for host in etcd_hosts if not host.etcd_serves and host not in lost]
+        if not lost:
+            return RecoveryPlan("nothing", "etcd has quorum and no machine is bare: there is nothing to recover. To go back in time use lifeboat.cluster.restore_etcd.",
+                                point.point, living_hosts=[host.name for host in hosts], initial_cluster=members)
+        _check_artifacts(lost, components, point)
+        lost_members = [host for host in lost if host in etcd_hosts]
+        token, _bump, adopted = _token(hosts, point, slack)
+        return RecoveryPlan(
+            "rebuild_members" if lost_members else "rebuild_workers",
+            "etcd has quorum: %s rebuilt, nothing is rolled back." % _named(lost),
+            point.point, token, 0, adopted,
+            file_hosts=[host.name for host in lost],
+            member_hosts=[host.name for host in lost_members],
+            stop_hosts=[host.name for host in lost if not host.bare],
+            worker_hosts=[host.name for host in lost if host in workers],
+            living_hosts=[host.name for host in hosts if host not in lost],
+            initial_cluster=members,
+        )
+
+    survivors = [host for host in etcd_hosts if host.etcd_data and not host.begun(point.point)]
+    source = quorum_lost_source
+    if survivors and not restoring:
+        if source not in ("recovery_point", "survivor"):
+            raise RecoveryRefused(
+                "Quorum is lost, but data of old members is still there: choose which one to use.",
+                tried="a linearizable read on every etcd host; looked for data on their disks",
+                found=_ages(survivors, point, now),
+                remedy="Run again with -e quorum_lost_source=survivor (the data on %s becomes the cluster) or -e quorum_lost_source=recovery_point "
+                       "(the point becomes the cluster; the data on the disks is moved aside)." % survivors[0].name,
+            )
+    else:
+        source = "recovery_point"
+    rebuilt = [host for host in hosts if host.bare or host in etcd_hosts or "control_plane" in host.groups or host in under_way]
+    _check_artifacts(rebuilt, components, point)
+    token, bump, adopted = _token(hosts, point, slack)
+    survivor = max(survivors, key=lambda host: host.etcd_data_newest or 0.0).name if source == "survivor" else ""
+    return RecoveryPlan(
+        "rebuild_cluster",
+        "etcd has no quorum: every member is restored from %s." % ("the data on " + survivor if survivor else "recovery point " + point.point),
+        point.point, token, bump, adopted, source, survivor,
+        file_hosts=[host.name for host in rebuilt],
+        etcd_hosts=[host.name for host in etcd_hosts],
+        stop_hosts=[host.name for host in rebuilt if not host.bare and host not in workers],
+        worker_hosts=[host.name for host in workers],
+        living_hosts=[host.name for host in hosts if host not in rebuilt],
+        initial_cluster=members,
+    )
+
+
+def plan_roll_back(hosts: Sequence[HostView], point: PointView, *, slack: int = DEFAULT_REVISION_SLACK) -> RecoveryPlan:
+    """Decide what ``restore_etcd`` does: put the snapshot over every member of a cluster whose machines are all there."""
+    _check_identity(hosts, point)
+    etcd_hosts = [host for host in hosts if "etcd" in host.groups]
+    members = _check_members(etcd_hosts, point)
+    bare = [host for host in etcd_hosts if host.bare]
+    if bare:
+        raise RecoveryRefused(
+            "restore_etcd needs every etcd machine in place; these are bare: %s." % _named(bare),
+            tried="looked for keys and configuration on every etcd host",
+            remedy="Run lifeboat.cluster.recover_cluster instead: it brings back keys and configuration too.",
+        )
+    if etcd_hosts and all(host.finished(point.point) for host in etcd_hosts):
+        return RecoveryPlan("nothing", "recovery point %s already serves on every member. To put it there once more, remove the restore record (/var/lib/lifeboat/restore.json) "
+                            "on the hosts of group etcd." % point.point, point.point, living_hosts=[host.name for host in hosts], initial_cluster=members)
+    token, bump, adopted = _token(etcd_hosts, point, slack)
+    control_plane = [host for host in hosts if "control_plane" in host.groups or host in etcd_hosts]
+    return RecoveryPlan(
+        "roll_back", "every member goes back to recovery point %s." % point.point, point.point, token, bump, adopted,
+        etcd_hosts=[host.name for host in etcd_hosts],
+        stop_hosts=[host.name for host in control_plane],
+        worker_hosts=[host.name for host in hosts if "workers" in host.groups and host not in control_plane],
+        living_hosts=[host.name for host in hosts if host not in control_plane],
+        initial_cluster=members,
+    )
+
+
+def host_view(name: str, groups: Sequence[str], node: Mapping[str, Any], etcd: Optional[Mapping[str, Any]]) -> HostView:
+    """Read one machine's view out of the results of C(node_info) and, for etcd hosts, C(etcd_cluster_info)."""
+    data = node.get("etcd") or {}
+    identity = node.get("identity") or {}
+    return HostView(
+        name=name,
+        groups=tuple(groups),
+        bare=bool(node.get("bare")),
+        hostname=str(node.get("hostname") or ""),
+        ca_sha256=identity.get("ca_sha256"),
+        etcd_data=bool(data.get("member")),
+        etcd_serves=bool((etcd or {}).get("linearizable")),
+        etcd_data_newest=data.get("newest_mtime"),
+        record=node.get("record"),
+    )
+
+
+def point_view(manifest: Mapping[str, Any], high_water_revision: int, taken_at: float) -> PointView:
+    """Read what a plan needs out of a verified manifest."""
+    etcd = manifest.get("etcd") or {}
+    return PointView(
+        point=str(manifest["id"]),
+        taken_at=taken_at,
+        ca_sha256=str((manifest.get("cluster_identity") or {}).get("ca_sha256") or ""),
+        etcd_revision=int(etcd.get("revision") or 0),
+        high_water_revision=max(int(high_water_revision), int(manifest.get("highest_revision") or 0), int(etcd.get("revision") or 0)),
+        etcd_members={str(host): str(url) for host, url in (etcd.get("hosts") or {}).items()},
+        artifacts=tuple(str(artifact["name"]) for artifact in manifest.get("artifacts") or ()),
+    )

@@ -1,0 +1,108 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can go wrong with recovery points; each kind has its own class so that callers and tests can tell them apart."""
+
+from __future__ import annotations
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+
+
+class NameRefusedError(LifeboatError):
+    """A name, key or id that cannot be part of a recovery point."""
+
+
+class LocationError(LifeboatError):
+    """The place where recovery points lie did not do what was asked."""
+
+
+class LocationFullError(LocationError):
+    """No space (or quota) is left at the location."""
+
+
+class LocationReadOnlyError(LocationError):
+    """The location refuses writes."""
+
+
+class LocationVanishedError(LocationError):
+    """The location is not there, or is no longer the one that it was."""
+
+
+class ObjectExistsError(LocationError):
+    """The key exists already and holds other bytes; nothing is ever rewritten."""
+
+
+class ObjectMissingError(LocationError):
+    """There is no object under the key."""
+
+
+class DependencyMissingError(LifeboatError):
+    """A Python package or program of the controller is not installed."""
+
+
+class ManifestError(LifeboatError):
+    """The manifest, or another record of a point, is not what it must be."""
+
+
+class SignatureError(LifeboatError):
+    """The signature does not prove who wrote the bytes."""
+
+
+class UnsignedError(SignatureError):
+    """There is no signature."""
+
+
+class SignedByStrangerError(SignatureError):
+    """The signature is sound, but its key is not among the allowed signers."""
+
+
+class SignedBytesEditedError(SignatureError):
+    """The signature does not belong to these bytes."""
+
+
+class SignatureUncheckedError(SignatureError):
+    """Nobody said who may sign, so nothing in the manifest can be believed."""
+
+
+class SealingError(LifeboatError):
+    """Sealing or opening an artifact failed."""
+
+
+class RecipientRefusedError(SealingError):
+    """A recipient is not one that can be sealed to."""
+
+
+class IdentityRefusedError(SealingError):
+    """An identity file cannot be used."""
+
+
+class WrongIdentityError(SealingError):
+    """None of the identities opens the artifact."""
+
+
+class ArtifactDamagedError(SealingError):
+    """The bytes are not the ones that were sealed."""
+
+
+class SourceDamagedError(SealingError):
+    """The plain bytes that arrived for sealing are not the ones that were announced."""
+
+
+class PointError(LifeboatError):
+    """The point is not in the state that the request needs."""
+
+
+class NoRecoveryPointError(PointError):
+    """There is no such recovery point."""
+
+
+class OtherClusterError(PointError):
+    """The point belongs to another cluster."""
+
+
+class PointIncompleteError(PointError):
+    """Something that a recovery point must hold is not there."""
+
+
+class PointRefusedError(PointError):
+    """A verification of the point failed."""

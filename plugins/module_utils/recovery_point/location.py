@@ -1,0 +1,63 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a backup storage location can do; everything else of this package works on this protocol only."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import BinaryIO, Iterator, NamedTuple, Optional, Protocol, Type
+
+
+class StoredObject(NamedTuple):
+    """One key of a listing."""
+
+    key: str
+    size_bytes: int
+
+
+class Upload(Protocol):
+    """A new object on its way: nothing is visible under its key before ``commit`` returns; leaving without commit leaves nothing."""
+
+    def write(self, data: bytes) -> int:
+        """Take more bytes."""
+
+    def flush(self) -> None:
+        """Do nothing; here because encryptors call it."""
+
+    def commit(self) -> bool:
+        """Make the object visible, durable and final. False when exactly these bytes were there already."""
+
+    def __enter__(self) -> Upload:
+        """Enter the block that writes."""
+
+    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+        """Drop what was not committed."""
+
+
+class Location(Protocol):
+    """Where recovery points lie. Objects are written once and never changed."""
+
+    def describe(self) -> str:
+        """The location in words, for messages."""
+
+    def upload(self, key: str) -> Upload:
+        """Begin a new object."""
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        """Write a small object. False when exactly these bytes were there already; other bytes under the key are an error."""
+
+    def open(self, key: str) -> BinaryIO:
+        """Read an object."""
+
+    def read(self, key: str, limit_bytes: int) -> bytes:
+        """Read a small object whole; an object above the limit is an error."""
+
+    def size(self, key: str) -> Optional[int]:
+        """Size of an object in bytes, or None when there is none."""
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        """All objects whose keys begin with the prefix (which ends in a slash), sorted by key."""
+
+    def check_writable(self, needed_bytes: int) -> None:
+        """Raise when the location cannot take this many bytes more."""

@@ -1,0 +1,163 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Results of verifications, drills and restores: appended, never changed; their names alone say the verdict."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import socket
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime, timezone
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, signing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.records import Fields, canonical, parse
+
+FORMAT = 1
+LARGEST_BYTES = 16 << 20
+_NAME = re.compile(
+    r"\A(?P<time>[0-9]{8}T[0-9]{6}Z)-(?P<kind>%s)-(?P<level>%s)-(?P<verdict>passed|failed)-(?P<random>[0-9a-f]{8})\.json\Z"
+    % ("|".join(names.KINDS), "|".join(names.LEVELS))
+)
+_PROVES_OPENING = names.LEVELS[names.LEVELS.index("opened") :]
+
+
+class ResultName(NamedTuple):
+    """What the name of a result says."""
+
+    at: datetime
+    kind: str
+    level: str
+    passed: bool
+    key: str
+
+    def to_record(self) -> Dict[str, Any]:
+        """As plain data."""
+        return {"at": names.format_time(self.at), "kind": self.kind, "level": self.level, "verdict": "passed" if self.passed else "failed", "key": self.key}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One verification, drill or restore of a point."""
+
+    cluster_name: str
+    point_id: str
+    kind: str
+    level: str
+    verdict: str
+    at: str
+    run_id: str
+    user: str
+    controller: str
+    # The highest revision that the cluster had, or was given by a restore: nobody may ever be given a lower one again.
+    highest_revision: Optional[int] = None
+    details: Dict[str, Any] = field(default_factory=dict)
+    format: int = FORMAT
+
+    def to_bytes(self) -> bytes:
+        """The result as it is stored."""
+        return canonical(asdict(self))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Result:
+        """Read a stored result."""
+        record = Fields(parse(data, "The result"), "The result")
+        if record.take("format") != FORMAT:
+            record.refuse("format", "is not %d" % FORMAT)
+        record.only([entry.name for entry in fields(cls)])
+        return cls(
+            cluster_name=record.named("cluster_name", names.check_cluster_name),
+            point_id=record.named("point_id", names.check_point_id),
+            kind=record.text("kind", names.KINDS),
+            level=record.text("level", names.LEVELS),
+            verdict=record.text("verdict", ("passed", "failed")),
+            at=record.time("at"),
+            run_id=record.text("run_id"),
+            user=record.text("user"),
+            controller=record.text("controller"),
+            highest_revision=record.number("highest_revision") if record.has("highest_revision") else None,
+            details=record.mapping("details"),
+        )
+
+
+def user_name() -> str:
+    """Who writes a record."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "uid %d" % os.getuid()
+
+
+def controller_name() -> str:
+    """From where a record is written."""
+    return socket.gethostname() or "unknown"
+
+
+def new_result(
+    cluster: str, point: str, kind: str, level: str, passed: bool, run_id: str, highest_revision: Optional[int] = None, details: Optional[Dict[str, Any]] = None
+) -> Result:
+    """A result of now, by this user."""
+    return Result(
+        cluster_name=names.check_cluster_name(cluster),
+        point_id=names.check_point_id(point),
+        kind=kind,
+        level=level,
+        verdict="passed" if passed else "failed",
+        at=names.format_time(names.now()),
+        run_id=run_id,
+        user=user_name(),
+        controller=controller_name(),
+        highest_revision=highest_revision,
+        details=details or {},
+    )
+
+
+def parse_name(key: str) -> Optional[ResultName]:
+    """Read the name of a result; None when the key is not one (its signature, or something foreign)."""
+    match = _NAME.match(key.rsplit("/", 1)[-1])
+    if match is None:
+        return None
+    at = datetime.strptime(match.group("time"), "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
+    return ResultName(at, match.group("kind"), match.group("level"), match.group("verdict") == "passed", key)
+
+
+def newest(results: Iterable[ResultName]) -> Optional[ResultName]:
+    """The newest result; of two at the same second the failed one."""
+    return max(results, key=lambda result: (result.at, not result.passed), default=None)
+
+
+def is_verified(results: Iterable[ResultName]) -> bool:
+    """The newest result at level opened or higher passed, and none later failed at any level."""
+    ordered = sorted(results, key=lambda result: (result.at, not result.passed))
+    verified = False
+    for result in ordered:
+        if not result.passed:
+            verified = False
+        elif result.level in _PROVES_OPENING:
+            verified = True
+    return verified
+
+
+def append(location: Location, result: Result, signing_key: Optional[str] = None) -> str:
+    """Store a result, its signature first when there is a key; returns its key."""
+    key = names.result_key(result.cluster_name, result.point_id, names.parse_time(result.at), result.kind, result.level, result.verdict == "passed")
+    data = result.to_bytes()
+    if signing_key:
+        location.put_new(key + ".sig", signing.sign(data, signing_key, signing.RESULT_NAMESPACE))
+    location.put_new(key, data)
+    return key
+
+
+def names_of(keys: Iterable[str]) -> Dict[str, List[ResultName]]:
+    """Results by point id, out of a listing of keys ``<cluster>/results/<id>/<name>``."""
+    found: Dict[str, List[ResultName]] = {}
+    for key in keys:
+        result = parse_name(key)
+        parts = key.split("/")
+        if result is not None and len(parts) == 4 and names.is_point_id(parts[2]):
+            found.setdefault(parts[2], []).append(result)
+    return found

@@ -1,0 +1,498 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sealing: plain bytes, zstd, age, location, in one pass with both hashes; and the same backwards.
+
+Nothing is ever held whole: age pulls 8 KiB blocks out of the compressor, which pulls from the source; opening pushes the other way.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any, BinaryIO, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Union
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
+    ArtifactDamagedError,
+    DependencyMissingError,
+    IdentityRefusedError,
+    RecipientRefusedError,
+    SealingError,
+    WrongIdentityError,
+)
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
+
+COMPRESSION_LEVEL = 3
+_BLOCK = 1 << 18
+_PIPE_BYTES = 1 << 20
+_F_SETPIPE_SZ = 1031  # fcntl has the name from Python 3.10 on
+_LARGEST_WINDOW_BYTES = 1 << 27
+_SSH_KEY_TYPES = ("ssh-ed25519 ", "ssh-rsa ")
+
+SEALING_ARGUMENTS: Dict[str, Any] = {
+    "recipients": {"type": "list", "elements": "str", "required": True},
+}
+OPENING_ARGUMENTS: Dict[str, Any] = {
+    "identity_files": {"type": "list", "elements": "path", "default": []},
+}
+
+
+class Digests(NamedTuple):
+    """Hashes and sizes of an artifact before and after sealing."""
+
+    plain_sha256: str
+    plain_size_bytes: int
+    sealed_sha256: str
+    sealed_size_bytes: int
+
+
+class Sink(Protocol):
+    """Anything that takes bytes."""
+
+    def write(self, data: bytes) -> Any:
+        """Take more bytes."""
+
+
+class _Meter:
+    """Hash and count what passes."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def update(self, data: bytes) -> None:
+        self._hash.update(data)
+        self.size += len(data)
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+
+# -- recipients and identities ------------------------------------------------------------------------------------------------------
+
+
+def parse_recipients(recipients: Sequence[str]) -> List[Any]:
+    """The age recipients (``age1...``, or an ssh-ed25519 or ssh-rsa public key) as pyrage knows them."""
+    pyrage = _pyrage()
+    if not recipients:
+        raise RecipientRefusedError("Nobody is named to whom artifacts are sealed", remedy="put at least one public key, age1..., into lifeboat_recipients")
+    parsed: List[Any] = []
+    for text in recipients:
+        text = text.strip()
+        if text.startswith("AGE-SECRET-KEY-"):
+            raise RecipientRefusedError(
+                "A recipient is a private key",
+                found="a text that begins with AGE-SECRET-KEY-",
+                remedy="replace that key pair, and put its public key (age-keygen -y) among the recipients",
+            )
+        try:
+            parsed.append(pyrage.ssh.Recipient.from_str(text) if text.startswith(_SSH_KEY_TYPES) else pyrage.x25519.Recipient.from_str(text))
+        except (pyrage.RecipientError, ValueError) as error:
+            raise RecipientRefusedError(
+                "This is not a recipient that artifacts can be sealed to", found=repr(text[:80]), remedy="use age1..., ssh-ed25519 or ssh-rsa public keys"
+            ) from error
+    return parsed
+
+
+def load_identities(paths: Sequence[str]) -> List[Any]:
+    """The private keys in the identity files (age's own, or unencrypted SSH private keys). Their contents appear in no message."""
+    identities: List[Any] = []
+    for path in paths:
+        identities += _identities_of(path)
+    if not identities:
+        raise IdentityRefusedError(
+            "No age identity is given, so nothing can be opened",
+            found="identity files: %s" % (", ".join(paths) or "none"),
+            remedy="give the private key's file in lifeboat_identity_files",
+        )
+    return identities
+
+
+def _identities_of(path: str) -> List[Any]:
+    pyrage = _pyrage()
+    try:
+        with open(path, "rb") as stream:
+            content = stream.read(1 << 20)
+    except OSError as error:
+        raise IdentityRefusedError(
+            "An age identity file cannot be read", tried=path, found=error.strerror or type(error).__name__, remedy="correct lifeboat_identity_files"
+        ) from error
+    refused: Optional[str] = None
+    identities: List[Any] = []
+    if b"-----BEGIN " in content:
+        try:
+            return [pyrage.ssh.Identity.from_buffer(content)]
+        except (pyrage.IdentityError, ValueError):
+            refused = "an SSH private key of a kind that cannot be used, or with a passphrase"
+    else:
+        lines = [line.strip() for line in content.decode("utf-8", "replace").splitlines()]
+        try:
+            for line in lines:
+                if line and not line.startswith("#"):
+                    identities.append(pyrage.x25519.Identity.from_str(line))
+        except (pyrage.IdentityError, ValueError):
+            refused = "line %d is not an AGE-SECRET-KEY-1... key" % (lines.index(line) + 1)
+    if refused:  # raised here, outside the handlers: the original error may quote the key
+        raise IdentityRefusedError(
+            "An age identity file cannot be used",
+            tried=path,
+            found=refused,
+            remedy="use a file as age-keygen writes it, or an SSH private key without passphrase",
+        )
+    return identities
+
+
+# -- sealing ------------------------------------------------------------------------------------------------------------------------
+
+
+def seal(source: Union[BinaryIO, Iterable[bytes]], sink: Sink, recipients: Sequence[str], check: Optional[Callable[[Digests], None]] = None) -> Digests:
+    """Compress and encrypt ``source`` into ``sink``.
+
+    ``source`` is a file or an iterable of blocks; an iterable is drawn by a thread of its own, so that its waiting costs no time here.
+    ``check`` sees the digests at the end; what it raises comes out of here.
+    """
+    parsed = parse_recipients(recipients)
+    if hasattr(source, "read"):
+        digests = _seal(source, sink, parsed)
+    else:
+        with _piped(partial(_draw, source)) as stream:
+            digests = _seal(stream, sink, parsed)
+    if check is not None:
+        check(digests)
+    return digests
+
+
+def _seal(source: Any, sink: Sink, recipients: List[Any]) -> Digests:
+    pyrage = _pyrage()
+    plain, sealed = _Meter(), _Meter()
+    compressed = _Compressed(source, plain)
+    output = _Output(sink, sealed)
+    try:
+        pyrage.encrypt_io(compressed, output, recipients)
+    except (pyrage.EncryptError, OSError) as error:
+        # pyrage wraps what its reader and writer raise.
+        unknown = SealingError("Sealing failed", found=str(error)[:200], remedy="this is a defect or a lack of memory; run it again with more verbosity")
+        raise (compressed.error or output.error or unknown) from error
+    output.finish()
+    return Digests(plain.sha256, plain.size, sealed.sha256, sealed.size)
+
+
+def _draw(source: Iterable[bytes], target: BinaryIO) -> None:
+    for block in source:
+        target.write(block)
+
+
+def seal_to(
+    location: Location, key: str, source: Union[BinaryIO, Iterable[bytes]], recipients: Sequence[str], check: Optional[Callable[[Digests], None]] = None
+) -> Digests:
+    """Seal ``source`` as a new object of the location; it becomes visible only when all of it is there and ``check`` agreed."""
+    with location.upload(key) as upload:
+        digests = seal(source, upload, recipients, check)
+        upload.commit()
+    return digests
+
+
+class _Compressed(io.RawIOBase):
+    """What age reads from: the compressed form of the source."""
+
+    def __init__(self, source: BinaryIO, plain: _Meter) -> None:
+        super().__init__()
+        self._source = source
+        self._plain = plain
+        # More threads than two would buy little beside age and sha256, and cost some 20 MB each.
+        threads = min(2, os.cpu_count() or 1)
+        self._compressor = _zstandard().ZstdCompressor(level=COMPRESSION_LEVEL, write_checksum=True, threads=threads).compressobj()
+        self._ready = memoryview(b"")
+        self._finished = False
+        self.error: Optional[BaseException] = None
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """At most ``size`` bytes; empty only at the end."""
+        try:
+            while not self._ready and not self._finished:
+                self._ready = memoryview(self._more())
+        except BaseException as error:
+            self.error = error
+            raise
+        count = len(self._ready) if size < 0 else size
+        taken, self._ready = self._ready[:count], self._ready[count:]
+        return bytes(taken)
+
+    def _more(self) -> bytes:
+        block = self._source.read(_BLOCK)
+        if not block:
+            self._finished = True
+            return bytes(self._compressor.flush())
+        self._plain.update(block)
+        return bytes(self._compressor.compress(block))
+
+
+class _Output(io.RawIOBase):
+    """What age writes to: hash, gather into larger blocks, pass on."""
+
+    def __init__(self, sink: Sink, meter: Optional[_Meter] = None) -> None:
+        super().__init__()
+        self._sink = sink
+        self._meter = meter
+        self._waiting: List[bytes] = []
+        self._size = 0
+        self.error: Optional[BaseException] = None
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        block = bytes(data)
+        self._waiting.append(block)
+        self._size += len(block)
+        if self._size >= _BLOCK:
+            self._pass_on()
+        return len(block)
+
+    def flush(self) -> None:
+        pass
+
+    def finish(self) -> None:
+        """Pass the rest on."""
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        block = b"".join(self._waiting)
+        self._waiting, self._size = [], 0
+        try:
+            if self._meter is not None:
+                self._meter.update(block)
+            self._sink.write(block)
+        except BaseException as error:
+            self.error = error
+            raise
+
+
+@contextmanager
+def _piped(fill: Callable[[BinaryIO], None]) -> Iterator[BinaryIO]:
+    """What ``fill`` writes, in a thread of its own, as a stream to read; its error comes out at the end of the block.
+
+    Through a pipe of the kernel: a slow side makes the other one wait, and a side that leaves makes the other one stop.
+    """
+    reading, writing = os.pipe()
+    with suppress(OSError):
+        fcntl.fcntl(reading, _F_SETPIPE_SZ, _PIPE_BYTES)
+
+    def work() -> None:
+        with os.fdopen(writing, "wb", buffering=_BLOCK) as target:
+            fill(target)
+
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="lifeboat") as pool:
+        future = pool.submit(work)
+        with os.fdopen(reading, "rb", buffering=_BLOCK) as source:
+            try:
+                yield source
+                while source.read(_BLOCK):
+                    pass  # what the reader left counts too
+            except BaseException as error:
+                source.close()
+                cause = future.exception()
+                # Where the writing side failed, the reader's failure only follows from it.
+                if cause is None or isinstance(cause, BrokenPipeError):
+                    raise
+                raise cause from error
+        future.result()
+
+
+# -- opening ------------------------------------------------------------------------------------------------------------------------
+
+
+def unseal(
+    source: BinaryIO, sink: Sink, identities: Sequence[Any], *, what: str, expected: Optional[Digests] = None, recipients: Sequence[str] = ()
+) -> Digests:
+    """Decrypt and decompress ``source`` into ``sink``, and prove that hashes and sizes are the expected ones.
+
+    ``what`` names the artifact in messages. ``sink`` may have got bytes before damage is noticed: use them only after this returned.
+    """
+    pyrage, zstandard = _pyrage(), _zstandard()
+    sealed, plain = _Meter(), _Meter()
+    reader = _Sealed(source, sealed)
+    limited = _Plain(sink, plain, what, expected.plain_size_bytes if expected else None)
+    output = _Output(zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW_BYTES).stream_writer(limited, write_size=_BLOCK, closefd=False))
+    try:
+        pyrage.decrypt_io(reader, output, list(identities))
+        output.finish()
+    except (pyrage.DecryptError, zstandard.ZstdError, OSError) as error:
+        # pyrage wraps what its reader and writer raise.
+        raise (limited.error or reader.error or _explained(error, what, recipients)) from error
+    digests = Digests(plain.sha256, plain.size, sealed.sha256, sealed.size)
+    if expected is not None:
+        _compare(digests, expected, what)
+    return digests
+
+
+def unseal_from(
+    location: Location, key: str, sink: Sink, identities: Sequence[Any], *, what: str, expected: Optional[Digests] = None, recipients: Sequence[str] = ()
+) -> Digests:
+    """Open an object of the location into ``sink``."""
+    with location.open(key) as source:
+        return unseal(source, sink, identities, what=what, expected=expected, recipients=recipients)
+
+
+@contextmanager
+def opened(
+    location: Location, key: str, identities: Sequence[Any], *, what: str, expected: Optional[Digests] = None, recipients: Sequence[str] = ()
+) -> Iterator[BinaryIO]:
+    """The plain bytes of an object as a stream to read. Read it to its end: leaving the block after that proves the hashes, or raises."""
+
+    def fill(target: BinaryIO) -> None:
+        unseal_from(location, key, target, identities, what=what, expected=expected, recipients=recipients)
+
+    with _piped(fill) as plain:
+        yield plain
+
+
+def hash_object(location: Location, key: str) -> Digests:
+    """Read every byte of an object; only the sealed half of the digests is filled."""
+    meter = _Meter()
+    with location.open(key) as source:
+        while True:
+            block = source.read(_BLOCK)
+            if not block:
+                break
+            meter.update(block)
+    return Digests("", 0, meter.sha256, meter.size)
+
+
+class _Sealed(io.RawIOBase):
+    """What age reads from when opening."""
+
+    def __init__(self, source: BinaryIO, meter: _Meter) -> None:
+        super().__init__()
+        self._source = source
+        self._meter = meter
+        self._ready = memoryview(b"")
+        self.error: Optional[BaseException] = None
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if not self._ready:
+            try:
+                block = self._source.read(_BLOCK)
+            except BaseException as error:
+                self.error = error
+                raise
+            self._meter.update(block)
+            self._ready = memoryview(block)
+        count = len(self._ready) if size < 0 else size
+        taken, self._ready = self._ready[:count], self._ready[count:]
+        return bytes(taken)
+
+
+class _Plain(io.RawIOBase):
+    """Hash, bound and pass on what comes out of the decompressor."""
+
+    def __init__(self, sink: Sink, meter: _Meter, what: str, limit: Optional[int]) -> None:
+        super().__init__()
+        self._sink = sink
+        self._meter = meter
+        self._what = what
+        self._limit = limit
+        self.error: Optional[BaseException] = None
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        block = bytes(data)
+        try:
+            self._meter.update(block)
+            if self._limit is not None and self._meter.size > self._limit:
+                raise ArtifactDamagedError(
+                    "%s holds more than was sealed" % self._what,
+                    found="more than %d plain bytes" % self._limit,
+                    remedy="use another recovery point, or another copy of it",
+                    artifact=self._what,
+                )
+            self._sink.write(block)
+        except BaseException as error:
+            self.error = error
+            raise
+        return len(block)
+
+
+# -- saying what is wrong -----------------------------------------------------------------------------------------------------------
+
+
+def _compare(found: Digests, expected: Digests, what: str) -> None:
+    pairs = zip(Digests._fields, found, expected)
+    different = ["%s is %s, not %s" % (field, is_, was) for field, is_, was in pairs if is_ != was]
+    if different:
+        raise ArtifactDamagedError(
+            "%s is not what was sealed" % what,
+            found="; ".join(different),
+            remedy="use another recovery point, or another copy of it; keep this one for the search for the cause",
+            artifact=what,
+        )
+
+
+def _explained(error: BaseException, what: str, recipients: Sequence[str]) -> SealingError:
+    text = str(error)
+    if "No matching keys" in text:
+        return WrongIdentityError(
+            "No identity matches: %s cannot be opened with the given private keys" % what,
+            found="recipients of this point are: %s" % (", ".join(recipients) or "not known"),
+            remedy="give the private key of one of these recipients in lifeboat_identity_files",
+            artifact=what,
+        )
+    # What remains is damage. The words of age and zstd hold no content.
+    if "truncated" in text or "fill whole buffer" in text:
+        text = "the file is truncated"
+    elif "last chunk" in text:
+        text = "bytes were added behind its end"
+    return ArtifactDamagedError(
+        "%s is damaged and cannot be opened" % what,
+        found=text[:200],
+        remedy="use another recovery point, or another copy of it; keep this one for the search for the cause",
+        artifact=what,
+    )
+
+
+def _pyrage() -> Any:
+    try:
+        import pyrage
+    except ImportError as error:
+        raise DependencyMissingError(
+            "The Python package pyrage is not there",
+            tried="to import it on the controller",
+            found=str(error),
+            remedy="install requirements.txt of the collection into the controller's Python",
+        ) from error
+    return pyrage
+
+
+def _zstandard() -> Any:
+    try:
+        import zstandard
+    except ImportError as error:
+        raise DependencyMissingError(
+            "The Python package zstandard is not there",
+            tried="to import it on the controller",
+            found=str(error),
+            remedy="install requirements.txt of the collection into the controller's Python",
+        ) from error
+    return zstandard
+
+
+class Discard:
+    """A sink for bytes of which only the hash matters."""
+
+    def write(self, data: bytes) -> int:
+        """Take and forget."""
+        return len(data)

@@ -1,0 +1,149 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Signatures with SSH keys (``ssh-keygen -Y``), each bound to one purpose by its namespace."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from typing import Iterator, NamedTuple, Optional, Sequence
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
+    DependencyMissingError,
+    SignatureError,
+    SignedByStrangerError,
+    SignedBytesEditedError,
+)
+
+MANIFEST_NAMESPACE = "lifeboat-recovery-point"
+RESULT_NAMESPACE = "lifeboat-result"
+LARGEST_SIGNATURE_BYTES = 64 << 10
+_TIMEOUT_SECONDS = 60
+_ARMOUR = re.compile(rb"\A-----BEGIN SSH SIGNATURE-----\n((?:[A-Za-z0-9+/=]{70}\n)*[A-Za-z0-9+/=]{1,70}\n)-----END SSH SIGNATURE-----\n\Z")
+
+
+class Signer(NamedTuple):
+    """Who signed: the name in the allowed signers file, and the key's fingerprint."""
+
+    principal: str
+    key: str
+
+
+class _Outcome(NamedTuple):
+    succeeded: bool
+    output: bytes
+    complaint: str
+
+
+def sign(data: bytes, key_file: str, namespace: str) -> bytes:
+    """Sign with a private key without passphrase (or, given a public key, with the one that ssh-agent holds)."""
+    if not os.path.isfile(key_file):
+        raise SignatureError(
+            "The signing key is not there", tried=key_file, remedy="correct lifeboat_signing_key, or make a key: ssh-keygen -t ed25519 -N '' -f %s" % key_file
+        )
+    outcome = _ssh_keygen(["-Y", "sign", "-f", key_file, "-n", namespace], data)
+    if not outcome.succeeded or not outcome.output.startswith(b"-----BEGIN SSH SIGNATURE-----"):
+        raise SignatureError(
+            "Signing failed",
+            tried="ssh-keygen -Y sign -f %s -n %s" % (key_file, namespace),
+            found=outcome.complaint,
+            remedy="the key must be readable, of mode 0600, owned by the user that runs this, without passphrase (or in ssh-agent: then give its .pub file)",
+        )
+    return outcome.output
+
+
+def verify(data: bytes, signature: bytes, namespace: str, allowed_signers: str, what: str, principal: Optional[str] = None) -> Signer:
+    """Prove that an allowed signer signed these bytes for this purpose. Edited bytes and a stranger's key are different errors."""
+    key = check_integrity(data, signature, namespace, what)
+    if not os.path.isfile(allowed_signers):
+        raise SignatureError("The allowed signers file is not there", tried=allowed_signers, remedy="correct lifeboat_allowed_signers")
+    with _signature_file(signature) as path:
+        found = _ssh_keygen(["-Y", "find-principals", "-f", allowed_signers, "-s", path], b"")
+        principals = found.output.decode("utf-8", "replace").splitlines() if found.succeeded else []
+        candidates = [principal] if principal else principals
+        complaint = found.complaint
+        for candidate in candidates:
+            outcome = _ssh_keygen(["-Y", "verify", "-f", allowed_signers, "-I", candidate, "-n", namespace, "-s", path], data)
+            if outcome.succeeded:
+                return Signer(candidate, key)
+            complaint = outcome.complaint
+    raise SignedByStrangerError(
+        "%s is signed by a stranger" % what,
+        tried="to find the key%s among the allowed signers in %s" % (" of %s" % principal if principal else "", allowed_signers),
+        found="signed with %s; %s" % (key, complaint or "no principal has this key"),
+        remedy="if this key is yours, add it to the allowed signers file; else do not use the point, and find out who wrote it",
+    )
+
+
+def check_integrity(data: bytes, signature: bytes, namespace: str, what: str) -> str:
+    """Prove that the signature belongs to these bytes, whoever made it; returns the key's fingerprint."""
+    if not _is_armoured(signature):
+        raise SignedBytesEditedError(
+            "The signature of %s is not one as ssh-keygen writes it" % _lower_first(what),
+            found="%d bytes that are no whole SSH signature" % len(signature),
+            remedy="it was edited or damaged: use another recovery point, or another copy of it",
+        )
+    with _signature_file(signature) as path:
+        outcome = _ssh_keygen(["-Y", "check-novalidate", "-n", namespace, "-s", path], data)
+    if not outcome.succeeded:
+        raise SignedBytesEditedError(
+            "%s does not agree with its signature" % what,
+            tried="ssh-keygen -Y check-novalidate -n %s" % namespace,
+            found=outcome.complaint,
+            remedy="one of the two was edited or damaged: use another recovery point, or another copy of it",
+        )
+    # 'Good "namespace" signature with ED25519 key SHA256:...'
+    words = outcome.output.decode("utf-8", "replace").split()
+    return next((word for word in words if word.startswith("SHA256:")), "an unknown key")
+
+
+def _is_armoured(signature: bytes) -> bool:
+    """Only the one form that ssh-keygen writes, so that every byte counts."""
+    match = _ARMOUR.match(signature)
+    try:
+        return match is not None and base64.b64encode(base64.b64decode(match.group(1), validate=False)) == match.group(1).replace(b"\n", b"")
+    except ValueError:
+        return False
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+@contextmanager
+def _signature_file(signature: bytes) -> Iterator[str]:
+    """ssh-keygen takes the signature from a file only."""
+    descriptor, path = tempfile.mkstemp(prefix="lifeboat-", suffix=".sig")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(signature)
+        yield path
+    finally:
+        os.unlink(path)
+
+
+def _ssh_keygen(arguments: Sequence[str], data: bytes) -> _Outcome:
+    command = ["ssh-keygen", *arguments]
+    # No terminal and no askpass program: a key with a passphrase is an error, not a question that nobody sees.
+    environment = dict(os.environ, SSH_ASKPASS_REQUIRE="never", LC_ALL="C")
+    environment.pop("DISPLAY", None)
+    try:
+        done = subprocess.run(command, input=data, capture_output=True, timeout=_TIMEOUT_SECONDS, env=environment, start_new_session=True, check=False)
+    except FileNotFoundError as error:
+        raise DependencyMissingError(
+            "ssh-keygen is not there", tried=" ".join(command[:3]), remedy="install OpenSSH 8.9 or newer (its client programs) on the controller"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise SignatureError(
+            "ssh-keygen did not answer",
+            tried=" ".join(command[:3]),
+            found="nothing in %d seconds" % _TIMEOUT_SECONDS,
+            remedy="does the key wait for a touch or a passphrase?",
+        ) from error
+    complaint = " ".join((done.stderr or done.stdout).decode("utf-8", "replace").split())[:400]
+    return _Outcome(done.returncode == 0, done.stdout, complaint)

@@ -1,0 +1,258 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Verification of a sealed point: every statement is a check with what was found and what was expected."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+import tempfile
+from typing import IO, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.inspect import LARGEST_FILE_BYTES, Inspector
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, names, sealing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.archives import ArchiveSummary, read_archive
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import LocationFullError, ObjectMissingError, SealingError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Artifact, Manifest
+
+_BLOCK = 1 << 20
+
+
+class Verification(NamedTuple):
+    """The checks, and one record for each artifact."""
+
+    checks: List[Dict[str, Any]]
+    artifacts: List[Dict[str, Any]]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check was met."""
+        return all(entry["passed"] for entry in self.checks)
+
+
+def check(identifier: str, title: str, passed: bool, found: Any, expected: Any) -> Dict[str, Any]:
+    """One check in the form of the check action."""
+    return {"id": identifier, "title": title, "passed": bool(passed), "found": found, "expected": expected}
+
+
+def usable(point: str, error: Optional[LifeboatError], signed: Optional[catalog.SignedManifest] = None) -> Dict[str, Any]:
+    """The check that a point may be used at all: sealed, signed by an allowed signer, of this cluster, with everything there."""
+    if error is not None:
+        found = "%s%s" % (error.message, ": " + error.found if error.found else "")
+    else:
+        found = "signed by %s" % signed.signer.principal if signed and signed.signer else "accepted by its id, without a signature"
+    return check(
+        "recovery_point_usable",
+        "Recovery point %s is sealed, believed and whole" % point,
+        error is None,
+        found,
+        "a sealed point of this cluster, signed by an allowed signer",
+    )
+
+
+def verify_point(
+    location: Location, manifest: Manifest, level: str, identity_files: Sequence[str] = (), working_directory: Optional[str] = None
+) -> Verification:
+    """Verify a point whose manifest is believed already, up to a level of reading."""
+    return _Verifier(location, manifest, identity_files, working_directory).run(level)
+
+
+class _Verifier:
+    def __init__(self, location: Location, manifest: Manifest, identity_files: Sequence[str], working_directory: Optional[str]) -> None:
+        self._location = location
+        self._manifest = manifest
+        self._identity_files = identity_files
+        self._working_directory = working_directory
+        self._snapshots: List[Dict[str, Any]] = []
+        self._snapshot_problems: List[str] = []
+        self._certificate_problems: List[str] = []
+        self._certificates = 0
+        self._records: Dict[str, Dict[str, Any]] = {
+            artifact.name: {
+                "name": artifact.name,
+                "host": artifact.host,
+                "size_bytes": artifact.sealed_size_bytes,
+                "listed": None,
+                "hashed": None,
+                "opened": None,
+                "problem": None,
+            }
+            for artifact in manifest.artifacts
+        }
+
+    def run(self, level: str) -> Verification:
+        """Every level includes those below it."""
+        checks = [self._listed()]
+        reading = [artifact for artifact in self._manifest.artifacts if self._records[artifact.name]["listed"]]
+        if level == "hashed":
+            for artifact in reading:
+                self._hash(artifact)
+            checks.append(self._hashed())
+        elif level == "opened":
+            identities = sealing.load_identities(self._identity_files)
+            for artifact in reading:
+                self._open(artifact, identities)
+            checks += [self._hashed(), self._opened(), self._certificates_check()]
+            if self._manifest.etcd is not None:
+                checks.append(self._snapshot_check())
+        return Verification(checks, list(self._records.values()))
+
+    # -- checks -------------------------------------------------------------------------------------------------------------------
+
+    def _listed(self) -> Dict[str, Any]:
+        beginning = "%s%s/" % (names.points_prefix(self._manifest.cluster_name), self._manifest.id)
+        sizes = {stored.key: stored.size_bytes for stored in self._location.list(beginning)}
+        problems = catalog.check_listed(self._manifest, sizes)
+        for record in self._records.values():
+            record["listed"] = True
+        for problem in problems:
+            record = self._records[problem.split(" ", 1)[0]]
+            record.update({"listed": False, "problem": problem})
+        return self._summary("recovery_point_listed", "Every artifact is there with its size", "listed")
+
+    def _hashed(self) -> Dict[str, Any]:
+        return self._summary("recovery_point_hashed", "Every byte of every artifact is the one that was sealed", "hashed")
+
+    def _opened(self) -> Dict[str, Any]:
+        return self._summary("recovery_point_opened", "Every artifact decrypts, unpacks to its end, and is what was put in", "opened")
+
+    def _summary(self, identifier: str, title: str, field: str) -> Dict[str, Any]:
+        wrong = [record for record in self._records.values() if not record[field]]
+        count = len(self._records)
+        found = "%d of %d artifacts" % (count - len(wrong), count)
+        if wrong:
+            found += "; not: " + "; ".join(record["problem"] or "%s was not reached" % record["name"] for record in wrong)
+        return check(identifier, title, not wrong, found, "%d of %d artifacts" % (count, count))
+
+    def _certificates_check(self) -> Dict[str, Any]:
+        found = "%d certificates, as recorded" % self._certificates
+        return check(
+            "recovery_point_certificates",
+            "Certificates and keys in the artifacts are the recorded ones",
+            not self._certificate_problems,
+            "; ".join(self._certificate_problems) or found,
+            "the certificates and keys that the manifest records",
+        )
+
+    def _snapshot_check(self) -> Dict[str, Any]:
+        recorded = self._manifest.etcd or {}
+        problems = list(self._snapshot_problems)
+        if not self._snapshots and not problems:
+            problems.append("no snapshot (a file named *.db) lies in the artifacts of component etcd")
+        for snapshot in self._snapshots:
+            problems += [
+                "%s of the snapshot is %s, not %s" % (field, snapshot.get(field), recorded[field])
+                for field in ("sha256", "size_bytes", "revision")
+                if recorded.get(field) is not None and snapshot.get(field) != recorded[field]
+            ]
+        good = "; ".join("revision %s, %s keys" % (snapshot.get("revision"), snapshot.get("keys_total")) for snapshot in self._snapshots)
+        return check(
+            "recovery_point_snapshot",
+            "The etcd snapshot is whole and at the recorded revision",
+            not problems,
+            "; ".join(problems) or good,
+            "revision %s, SHA-256 %s" % (recorded.get("revision"), recorded.get("sha256")),
+        )
+
+    # -- reading ------------------------------------------------------------------------------------------------------------------
+
+    def _hash(self, artifact: Artifact) -> None:
+        record = self._records[artifact.name]
+        try:
+            found = sealing.hash_object(self._location, self._key(artifact))
+        except (LifeboatError, OSError) as error:
+            record.update({"hashed": False, "problem": "%s cannot be read: %s" % (artifact.name, error)})
+            return
+        record["hashed"] = found.sealed_sha256 == artifact.sealed_sha256
+        if not record["hashed"]:
+            record["problem"] = "%s has SHA-256 %s, not %s" % (artifact.name, found.sealed_sha256, artifact.sealed_sha256)
+
+    def _open(self, artifact: Artifact, identities: Sequence[Any]) -> None:
+        record = self._records[artifact.name]
+        inspector = Inspector()
+        try:
+            with sealing.opened(
+                self._location, self._key(artifact), identities, what=artifact.name, expected=artifact.digests, recipients=self._manifest.recipients
+            ) as plain:
+                summary = self._read(artifact, plain, inspector)
+        except (SealingError, ObjectMissingError) as error:
+            # Say apart whether the stored bytes changed, or only this key or content is wrong.
+            self._hash(artifact)
+            record["opened"] = False
+            record["problem"] = record["problem"] or "%s%s" % (error.message, ": " + error.found if error.found else "")
+            return
+        record.update({"hashed": True, "opened": True})
+        if summary is not None:
+            self._compare_contents(artifact, summary, inspector)
+
+    def _read(self, artifact: Artifact, plain: IO[bytes], inspector: Inspector) -> Optional[ArchiveSummary]:
+        if not names.is_tar(artifact.name):
+            if artifact.component == "etcd" and artifact.name.endswith(".db.zst.age"):
+                self._check_snapshot(artifact.name, plain, artifact.plain_size_bytes)
+            return None
+        inspecting = "certificates" in artifact.contents
+
+        def visit(member: tarfile.TarInfo, content: IO[bytes]) -> None:
+            if artifact.component == "etcd" and member.name.endswith(".db") and "/v2/" not in member.name:
+                self._check_snapshot("%s in %s" % (member.name, artifact.name), content, member.size)
+            elif inspecting and member.size <= LARGEST_FILE_BYTES:
+                inspector.add(member.name, content.read())
+
+        return read_archive(plain, artifact.name, visit)
+
+    def _compare_contents(self, artifact: Artifact, summary: ArchiveSummary, inspector: Inspector) -> None:
+        recorded = artifact.contents.get("entries")
+        if recorded is not None and recorded != summary.entries:
+            self._records[artifact.name].update({"opened": False, "problem": "%s has %d entries, not %d" % (artifact.name, summary.entries, recorded)})
+        if "certificates" not in artifact.contents:
+            return
+        found = inspector.report()
+        self._certificates += len(found["certificates"])
+        for field, key in (("certificates", "fingerprint_sha256"), ("keys", "public_key_sha256")):
+            before = _fingerprints(artifact.contents.get(field) or [], key)
+            after = _fingerprints(found[field], key)
+            for path in sorted(set(before.items()) ^ set(after.items())):
+                self._certificate_problems.append("%s in %s differs from the manifest" % (path[0], artifact.name))
+        for entry in found["unreadable"]:
+            if entry not in (artifact.contents.get("unreadable") or []):
+                self._certificate_problems.append("%s in %s: %s" % (entry["path"], artifact.name, entry["reason"]))
+
+    def _check_snapshot(self, what: str, content: IO[bytes], size: int) -> None:
+        """Put the snapshot into a private directory, look at it, remove it."""
+        directory = tempfile.mkdtemp(prefix="lifeboat-verify-", dir=self._working_directory)
+        try:
+            space = shutil.disk_usage(directory).free
+            if space < size + (64 << 20):
+                raise LocationFullError(
+                    "There is too little space to look at the etcd snapshot",
+                    tried="%d bytes for %s in %s" % (size, what, directory),
+                    found="%d bytes free" % space,
+                    remedy="give working_directory another path",
+                )
+            path = os.path.join(directory, "snapshot.plain")
+            with open(path, "wb", opener=lambda name, flags: os.open(name, flags | os.O_EXCL, 0o600)) as target:
+                shutil.copyfileobj(content, target, _BLOCK)
+            self._inspect_snapshot(what, path)
+        finally:
+            shutil.rmtree(directory)
+
+    def _inspect_snapshot(self, what: str, path: str) -> None:
+        from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.snapshot import record
+
+        try:
+            found = record(path, kinds=False)
+        except LifeboatError as error:
+            self._snapshot_problems.append("%s: %s%s" % (what, error.message, ": " + error.found if error.found else ""))
+            return
+        self._snapshots.append(found)
+
+    def _key(self, artifact: Artifact) -> str:
+        return names.artifact_key(self._manifest.cluster_name, self._manifest.id, artifact.name)
+
+
+def _fingerprints(entries: Sequence[Mapping[str, Any]], key: str) -> Dict[str, Any]:
+    return {"%s#%s" % (entry.get("path"), entry.get("number", entry.get("type"))): entry.get(key) for entry in entries}

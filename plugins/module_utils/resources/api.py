@@ -1,0 +1,245 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A small client of one API server with client certificate files: one TLS connection kept alive, standard library only."""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import json
+import os
+import socket
+import ssl
+import time
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Tuple
+from urllib.parse import urlencode, urlsplit
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+
+PAGE_SIZE = 500
+# Every API server's certificate holds this name; few hold 127.0.0.1.
+NAME_IN_EVERY_CERTIFICATE = "kubernetes"
+_METADATA_ONLY = "application/json;as=PartialObjectMetadata%s;g=meta.k8s.io;v=v1,application/json"
+_POLL_SECONDS = 0.075
+
+
+class ApiError(LifeboatError):
+    """The API server can't be reached or refused a request."""
+
+    def __init__(self, message: str, *, status: int = 0, reason: str = "", tried: str = "", found: str = "", remedy: str = "") -> None:
+        self.status = status
+        self.reason = reason
+        super().__init__(message, tried=tried, found=found, remedy=remedy, status=status, reason=reason)
+
+
+class _Connection(http.client.HTTPSConnection):
+    """A connection that checks the server's certificate against another name than the address it connects to."""
+
+    def __init__(self, host: str, port: int, server_name: str, context: ssl.SSLContext, timeout: float) -> None:
+        super().__init__(host, port, timeout=timeout, context=context)
+        self._server_name = server_name
+        self._tls = context
+
+    def connect(self) -> None:
+        """Connect and shake hands."""
+        plain = socket.create_connection((self.host, self.port), self.timeout)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            self.sock = self._tls.wrap_socket(plain, server_hostname=self._server_name)
+        except BaseException:
+            plain.close()
+            raise
+
+
+def _certified_name(host: str) -> str:
+    try:
+        return NAME_IN_EVERY_CERTIFICATE if ipaddress.ip_address(host).is_loopback else host
+    except ValueError:
+        return NAME_IN_EVERY_CERTIFICATE if host == "localhost" else host
+
+
+def tls_context(ca_cert: str, client_cert: str, client_key: str) -> ssl.SSLContext:
+    """Trust this CA alone, present this certificate."""
+    for what, path in (("CA certificate", ca_cert), ("client certificate", client_cert), ("client key", client_key)):
+        if not os.path.isfile(path):
+            raise ApiError(
+                "The %s is missing." % what,
+                tried="read %s" % path,
+                found="no such file",
+                remedy="Restore the certificates of this node first, or name the right path in the platform's facts.",
+            )
+    try:
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca_cert)
+        context.load_cert_chain(client_cert, client_key)
+    except (ssl.SSLError, OSError) as error:
+        raise ApiError(
+            "The client certificate can't be used.",
+            tried="load %s with key %s, trust %s" % (client_cert, client_key, ca_cert),
+            found=str(error),
+            remedy="Check with certificate_info that certificate and key belong together.",
+        ) from error
+    return context
+
+
+class ApiClient:
+    """Requests to one API server, in JSON."""
+
+    def __init__(
+        self,
+        server: str,
+        ca_cert: str,
+        client_cert: str,
+        client_key: str,
+        server_name: str = "",
+        timeout_seconds: float = 30.0,
+        context: Optional[ssl.SSLContext] = None,
+    ) -> None:
+        address = urlsplit(server)
+        if address.scheme != "https" or not address.hostname:
+            raise ApiError(
+                "The API server's address can't be used.", tried="read %s" % server, found="no https address", remedy="Give it as https://<host>:<port>."
+            )
+        self.server = server
+        self._timeout = timeout_seconds
+        self._context = context or tls_context(ca_cert, client_cert, client_key)
+        self._connection = _Connection(address.hostname, address.port or 443, server_name or _certified_name(address.hostname), self._context, timeout_seconds)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._connection.close()
+
+    def __enter__(self) -> "ApiClient":
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def _exchange(self, method: str, path: str, body: Optional[bytes], headers: Mapping[str, str]) -> Tuple[int, bytes]:
+        fresh = self._connection.sock is None
+        try:
+            self._connection.request(method, path, body=body, headers=dict(headers))
+            response = self._connection.getresponse()
+            return response.status, response.read()
+        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+            # A connection kept alive may have been closed while nobody looked; a fresh one has no such excuse.
+            self._connection.close()
+            if fresh or method != "GET":
+                raise
+            return self._exchange(method, path, body, headers)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def raw(self, method: str, path: str, query: Optional[Mapping[str, str]] = None, body: Any = None, accept: str = "application/json") -> Tuple[int, bytes]:
+        """One request; the answer's status and body, whatever they are."""
+        target = path + ("?" + urlencode(query) if query else "")
+        headers = {"Accept": accept, "User-Agent": "lifeboat"}
+        payload = None
+        if body is not None:
+            payload = json.dumps(body).encode()
+            headers["Content-Type"] = "application/json"
+        try:
+            return self._exchange(method, target, payload, headers)
+        except (OSError, http.client.HTTPException) as error:
+            raise ApiError(
+                "The API server did not answer.",
+                tried="%s %s%s" % (method, self.server, path),
+                found="%s: %s" % (type(error).__name__, error),
+                remedy="Check that kube-apiserver runs on this node (crictl ps -a --name kube-apiserver) and that its certificate is signed by the CA named.",
+            ) from error
+
+    def request(self, method: str, path: str, query: Optional[Mapping[str, str]] = None, body: Any = None, accept: str = "application/json") -> Dict[str, Any]:
+        """One request; the answer as a dict, or an ApiError with the server's own words."""
+        status, answer = self.raw(method, path, query, body, accept)
+        try:
+            document = json.loads(answer.decode("utf-8")) if answer else {}
+        except ValueError:
+            document = {}
+        if not isinstance(document, dict):
+            document = {}
+        if not 200 <= status < 300:
+            reason = str(document.get("reason", ""))
+            raise ApiError(
+                "The API server refused a request.",
+                status=status,
+                reason=reason,
+                tried="%s %s%s" % (method, self.server, path),
+                found="status %d %s %s" % (status, reason, str(document.get("message", ""))[:300]),
+                remedy="Check the rights of the client certificate (kubectl auth can-i --list)."
+                if status in (401, 403)
+                else "Read the server's message above.",
+            )
+        return document
+
+    def get(self, path: str, query: Optional[Mapping[str, str]] = None, accept: str = "application/json") -> Dict[str, Any]:
+        """Read one object or list."""
+        return self.request("GET", path, query, None, accept)
+
+    def find(self, path: str) -> Optional[Dict[str, Any]]:
+        """Read one object that need not be there."""
+        try:
+            return self.get(path)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def items(self, path: str, query: Optional[Mapping[str, str]] = None, metadata_only: bool = False) -> Iterator[Dict[str, Any]]:
+        """All objects of a list, one page in memory at a time."""
+        wanted = dict(query or {}, limit=str(PAGE_SIZE))
+        accept = _METADATA_ONLY % "List" if metadata_only else "application/json"
+        while True:
+            page = self.get(path, wanted, accept)
+            for item in page.get("items") or []:
+                yield item
+            following = str((page.get("metadata") or {}).get("continue") or "")
+            if not following:
+                return
+            wanted["continue"] = following
+
+    def count(self, path: str) -> int:
+        """How many objects a list has, without reading them."""
+        page = self.get(path, {"limit": "1"}, _METADATA_ONLY % "List")
+        return len(page.get("items") or []) + int((page.get("metadata") or {}).get("remainingItemCount") or 0)
+
+    def delete(self, path: str, uid: str, grace_seconds: Optional[int] = None) -> bool:
+        """Delete this very object, not another of the same name. False when it was gone already."""
+        options: Dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+        if grace_seconds is not None:
+            options["gracePeriodSeconds"] = grace_seconds
+        try:
+            self.request("DELETE", path, None, options)
+        except ApiError as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
+
+    def ready(self) -> Tuple[bool, str]:
+        """Whether the server says that it is ready, and else what it says."""
+        try:
+            status, answer = self.raw("GET", "/readyz", accept="*/*")
+        except ApiError as error:
+            return False, error.found
+        if status == 200:
+            return True, ""
+        text = answer.decode("utf-8", "replace")
+        failing = [line[3:].split(" ")[0] for line in text.splitlines() if line.startswith("[-]")]
+        return False, "status %d%s" % (status, ", failing: " + " ".join(failing) if failing else " " + text[:200].strip())
+
+    def wait_ready(self, wait_seconds: float, clock: Callable[[], float] = time.monotonic, pause: Callable[[float], None] = time.sleep) -> float:
+        """Wait until the server is ready; the seconds that took."""
+        start = clock()
+        while True:
+            ready, why = self.ready()
+            if ready:
+                return clock() - start
+            if clock() - start >= wait_seconds:
+                raise ApiError(
+                    "The API server is not ready.",
+                    tried="GET %s/readyz for %d seconds" % (self.server, wait_seconds),
+                    found=why,
+                    remedy="Look at its container (crictl ps -a --name kube-apiserver, then crictl logs) and at etcd.",
+                )
+            pause(_POLL_SECONDS)

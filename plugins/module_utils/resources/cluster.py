@@ -1,0 +1,468 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an API server says about its cluster, what of it is stale after a restore, and the removal of that."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.digests import certificate_file_sha256, first_certificate_sha256
+from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.api import ApiClient, ApiError
+
+PARTS = ("identity", "nodes", "leases", "pods", "endpoints", "services", "volumes", "objects")
+MIRROR = "kubernetes.io/config.mirror"
+API_SERVER_LEASE = "apiserver-"
+# An API server renews its own lease every ten seconds; one that was silent this long is not there.
+API_SERVER_SILENCE_SECONDS = 60.0
+# Names of single pods in a result: enough to act on, never a whole cluster.
+LISTED = 200
+_POLL_SECONDS = 0.5
+_DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
+
+
+class ClusterError(LifeboatError):
+    """The cluster is not as it has to be."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What the inventory says the cluster consists of."""
+
+    nodes: Sequence[str] = ()
+    control_plane_addresses: Sequence[str] = ()
+    remove_nodes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Removal:
+    """One stale object that is to go, this very one."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    path: str
+    reason: str
+    grace_seconds: Optional[int] = None
+
+    def as_dict(self) -> Dict[str, str]:
+        """For results."""
+        return {"kind": self.kind, "namespace": self.namespace, "name": self.name, "uid": self.uid, "reason": self.reason}
+
+    def __str__(self) -> str:
+        return "%s %s%s (%s)" % (self.kind, self.namespace + "/" if self.namespace else "", self.name, self.reason)
+
+
+@dataclass
+class Stale:
+    """What a restore brought back that is not true any more, and what may be removed of it."""
+
+    report: Dict[str, List[Any]] = field(default_factory=dict)
+    removals: List[Removal] = field(default_factory=list)
+
+
+def epoch(text: Optional[str]) -> Optional[float]:
+    """Seconds since 1970 of a time as Kubernetes writes it."""
+    if not text:
+        return None
+    plain = text.rstrip("Z")
+    pattern = "%Y-%m-%dT%H:%M:%S.%f" if "." in plain else "%Y-%m-%dT%H:%M:%S"
+    # Some writers give nanoseconds.
+    whole, dot, fraction = plain.partition(".")
+    return datetime.strptime(whole + dot + fraction[:6], pattern).replace(tzinfo=timezone.utc).timestamp()
+
+
+def _metadata(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    return item.get("metadata") or {}
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    return str(_metadata(item).get("name", ""))
+
+
+def _uid(item: Mapping[str, Any]) -> str:
+    return str(_metadata(item).get("uid", ""))
+
+
+def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    for condition in status.get("conditions") or []:
+        if condition.get("type") == kind:
+            return dict(condition)
+    return {}
+
+
+# --- parts ------------------------------------------------------------------------------------------------------------------------------
+
+
+def identity(client: ApiClient, ca_cert: str) -> Dict[str, Any]:
+    """What tells this cluster from any other."""
+    configmap = client.find("/api/v1/namespaces/kube-system/configmaps/kube-root-ca.crt") or {}
+    return {
+        "kube_system_uid": _uid(client.get("/api/v1/namespaces/kube-system")),
+        "version": str(client.get("/version").get("gitVersion", "")),
+        "ca_sha256": certificate_file_sha256(ca_cert),
+        "root_ca_configmap_sha256": first_certificate_sha256(str((configmap.get("data") or {}).get("ca.crt", ""))),
+    }
+
+
+def read_node(item: Mapping[str, Any], now: float) -> Dict[str, Any]:
+    """One Node object, as far as a recovery is concerned."""
+    spec, status = item.get("spec") or {}, item.get("status") or {}
+    info = status.get("nodeInfo") or {}
+    ready = _condition(status, "Ready")
+    heartbeat = epoch(ready.get("lastHeartbeatTime"))
+    labels = _metadata(item).get("labels") or {}
+    prefix = "node-role.kubernetes.io/"
+    return {
+        "name": _name(item),
+        "uid": _uid(item),
+        "ready": ready.get("status") == "True",
+        "ready_reason": str(ready.get("reason", "")),
+        "heartbeat_age_seconds": None if heartbeat is None else round(now - heartbeat, 1),
+        "unschedulable": bool(spec.get("unschedulable")),
+        "roles": sorted(label[len(prefix) :] for label in labels if label.startswith(prefix)),
+        "taints": ["%s:%s" % (taint.get("key", ""), taint.get("effect", "")) for taint in spec.get("taints") or []],
+        "internal_ips": [entry["address"] for entry in status.get("addresses") or [] if entry.get("type") == "InternalIP"],
+        "addresses": [{"type": entry.get("type", ""), "address": entry.get("address", "")} for entry in status.get("addresses") or []],
+        "pod_cidrs": list(spec.get("podCIDRs") or []),
+        "provider_id": str(spec.get("providerID", "")),
+        "machine_id": str(info.get("machineID", "")),
+        "boot_id": str(info.get("bootID", "")),
+        "kubelet_version": str(info.get("kubeletVersion", "")),
+        "created_at": epoch(_metadata(item).get("creationTimestamp")),
+    }
+
+
+def read_lease(item: Mapping[str, Any], now: float) -> Dict[str, Any]:
+    """One Lease object."""
+    spec = item.get("spec") or {}
+    renewed = epoch(spec.get("renewTime"))
+    age = None if renewed is None else round(now - renewed, 1)
+    return {
+        "name": _name(item),
+        "uid": _uid(item),
+        "holder": str(spec.get("holderIdentity") or ""),
+        "hostname": str((_metadata(item).get("labels") or {}).get("kubernetes.io/hostname", "")),
+        "duration_seconds": int(spec.get("leaseDurationSeconds") or 0),
+        "renew_age_seconds": age,
+        "expired": age is None or age > int(spec.get("leaseDurationSeconds") or 0),
+    }
+
+
+def leases(client: ApiClient, now: float) -> Dict[str, List[Dict[str, Any]]]:
+    """Leases of kubelets, of API servers, and of who leads."""
+    answer: Dict[str, List[Dict[str, Any]]] = {"nodes": [], "api_servers": [], "leaders": []}
+    for item in client.items("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"):
+        answer["nodes"].append(read_lease(item, now))
+    for item in client.items("/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"):
+        answer["api_servers" if _name(item).startswith(API_SERVER_LEASE) else "leaders"].append(read_lease(item, now))
+    return answer
+
+
+def _pod_problem(status: Mapping[str, Any]) -> str:
+    """Why a pod does not do its work, or an empty text."""
+    if status.get("phase") == "Succeeded":
+        return ""
+    for container in list(status.get("initContainerStatuses") or []) + list(status.get("containerStatuses") or []):
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        if waiting:
+            return str(waiting.get("reason", "waiting"))
+    if status.get("phase") != "Running":
+        return str(status.get("reason") or status.get("phase") or "Unknown")
+    ready = _condition(status, "Ready")
+    return "" if ready.get("status") == "True" else "not ready"
+
+
+def pods(client: ApiClient, node_names: Set[str]) -> Dict[str, Any]:
+    """Counts over all pods, and the names of those that need somebody's eye."""
+    by_phase: Dict[str, int] = {}
+    static: Dict[str, List[str]] = {}
+    by_node: Dict[str, int] = {}
+    orphans: List[Dict[str, str]] = []
+    troubled: List[Dict[str, Any]] = []
+    troubled_total = restarts_total = total = 0
+    for item in client.items("/api/v1/pods"):
+        metadata, spec, status = _metadata(item), item.get("spec") or {}, item.get("status") or {}
+        node = str(spec.get("nodeName") or "")
+        total += 1
+        by_phase[str(status.get("phase", "Unknown"))] = by_phase.get(str(status.get("phase", "Unknown")), 0) + 1
+        by_node[node] = by_node.get(node, 0) + 1
+        if MIRROR in (metadata.get("annotations") or {}):
+            static.setdefault(node, []).append("%s/%s" % (metadata.get("namespace", ""), _name(item)))
+        if node and node not in node_names:
+            orphans.append({"namespace": str(metadata.get("namespace", "")), "name": _name(item), "uid": _uid(item), "node": node})
+        restarts = sum(int(container.get("restartCount") or 0) for container in status.get("containerStatuses") or [])
+        restarts_total += restarts
+        problem = _pod_problem(status)
+        if problem:
+            troubled_total += 1
+            if len(troubled) < LISTED:
+                troubled.append(
+                    {
+                        "namespace": metadata.get("namespace", ""),
+                        "name": _name(item),
+                        "node": node,
+                        "problem": problem,
+                        "restarts": restarts,
+                        "phase": status.get("phase", ""),
+                    }
+                )
+    return {
+        "total": total,
+        "by_phase": by_phase,
+        "by_node": by_node,
+        "static": {node: sorted(names) for node, names in static.items()},
+        "restarts": restarts_total,
+        "troubled": troubled,
+        "troubled_total": troubled_total,
+        "on_missing_nodes": orphans,
+    }
+
+
+def endpoints(client: ApiClient, expected: Sequence[str]) -> Dict[str, Any]:
+    """Where the service default/kubernetes leads, against the API servers there are."""
+    addresses: Set[str] = set()
+    for item in client.items("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices", {"labelSelector": "kubernetes.io/service-name=kubernetes"}):
+        for endpoint in item.get("endpoints") or []:
+            addresses.update(str(address) for address in endpoint.get("addresses") or [])
+    if not addresses:
+        # Servers older than 1.21 have no slices.
+        item = client.find("/api/v1/namespaces/default/endpoints/kubernetes") or {}
+        for subset in item.get("subsets") or []:
+            addresses.update(str(entry.get("ip", "")) for entry in subset.get("addresses") or [])
+    wanted = set(expected)
+    return {
+        "addresses": sorted(addresses),
+        "extra": sorted(addresses - wanted) if wanted else [],
+        "missing": sorted(wanted - addresses),
+        "equal": addresses == wanted if wanted else None,
+    }
+
+
+def _service_answers(client: ApiClient, namespace: str, name: str, known: Dict[str, bool]) -> bool:
+    key = "%s/%s" % (namespace, name)
+    if key not in known:
+        slices = client.items("/apis/discovery.k8s.io/v1/namespaces/%s/endpointslices" % namespace, {"labelSelector": "kubernetes.io/service-name=%s" % name})
+        known[key] = any(
+            (endpoint.get("conditions") or {}).get("ready") is not False
+            for item in slices
+            for endpoint in item.get("endpoints") or []
+            if endpoint.get("addresses")
+        )
+    return known[key]
+
+
+def services(client: ApiClient) -> Dict[str, Any]:
+    """What the API server itself depends on: aggregated APIs and webhooks, and whether anything answers behind them."""
+    known: Dict[str, bool] = {}
+    unavailable = []
+    for item in client.items("/apis/apiregistration.k8s.io/v1/apiservices"):
+        condition = _condition(item.get("status") or {}, "Available")
+        if condition.get("status") != "True":
+            unavailable.append({"name": _name(item), "reason": str(condition.get("reason", ""))})
+    webhooks = []
+    for kind in ("validatingwebhookconfigurations", "mutatingwebhookconfigurations"):
+        for item in client.items("/apis/admissionregistration.k8s.io/v1/%s" % kind):
+            for hook in item.get("webhooks") or []:
+                config = hook.get("clientConfig") or {}
+                service = config.get("service") or {}
+                answers = _service_answers(client, str(service.get("namespace", "")), str(service.get("name", "")), known) if service else None
+                webhooks.append(
+                    {
+                        "configuration": _name(item),
+                        "kind": kind,
+                        "name": hook.get("name", ""),
+                        "failure_policy": hook.get("failurePolicy", ""),
+                        "service": "%s/%s" % (service.get("namespace", ""), service.get("name", "")) if service else "",
+                        "url": str(config.get("url", "")),
+                        "has_endpoints": answers,
+                    }
+                )
+    return {"api_services_unavailable": unavailable, "webhooks": webhooks}
+
+
+def volume_attachments(client: ApiClient, node_names: Set[str]) -> List[Dict[str, Any]]:
+    """Attachments of volumes to nodes, and whether the node is there."""
+    answer = []
+    for item in client.items("/apis/storage.k8s.io/v1/volumeattachments"):
+        spec = item.get("spec") or {}
+        node = str(spec.get("nodeName", ""))
+        answer.append(
+            {
+                "name": _name(item),
+                "uid": _uid(item),
+                "node": node,
+                "node_exists": node in node_names,
+                "volume": str((spec.get("source") or {}).get("persistentVolumeName") or ""),
+                "attached": bool((item.get("status") or {}).get("attached")),
+            }
+        )
+    return answer
+
+
+def _discovered(client: ApiClient) -> Dict[str, str]:
+    """Lists of the preferred versions: name as in events.events.k8s.io, and path."""
+    paths: Dict[str, str] = {}
+    aggregated = client.get("/apis", accept=_DISCOVERY)
+    if aggregated.get("kind") == "APIGroupDiscoveryList":
+        groups = list(client.get("/api", accept=_DISCOVERY).get("items") or []) + list(aggregated.get("items") or [])
+        for group in groups:
+            group_name = _name(group)
+            for version in (group.get("versions") or [])[:1]:
+                root = "/apis/%s/%s" % (group_name, version["version"]) if group_name else "/api/%s" % version["version"]
+                for resource in version.get("resources") or []:
+                    if "list" in (resource.get("verbs") or []):
+                        name = str(resource["resource"])
+                        paths["%s.%s" % (name, group_name) if group_name else name] = "%s/%s" % (root, name)
+        return paths
+    roots = {"/api/v1": ""}
+    for group in aggregated.get("groups") or []:
+        roots["/apis/%s" % (group.get("preferredVersion") or {}).get("groupVersion", "")] = str(group.get("name", ""))
+    for root, group_name in roots.items():
+        for resource in (client.find(root) or {}).get("resources") or []:
+            name = str(resource.get("name", ""))
+            if "/" not in name and "list" in (resource.get("verbs") or []):
+                paths["%s.%s" % (name, group_name) if group_name else name] = "%s/%s" % (root, name)
+    return paths
+
+
+def objects(client: ApiClient) -> Dict[str, Any]:
+    """How many objects there are of each resource. Resources that can't be listed are named with the reason."""
+    counts: Dict[str, int] = {}
+    failed: Dict[str, str] = {}
+    for name, path in sorted(_discovered(client).items()):
+        try:
+            counts[name] = client.count(path)
+        except ApiError as error:
+            failed[name] = error.found
+    return {"counts": counts, "total": sum(counts.values()), "failed": failed}
+
+
+# --- stale ------------------------------------------------------------------------------------------------------------------------------
+
+
+def find_stale(cluster: Mapping[str, Any], expected: Expectation) -> Stale:
+    """What of a cluster is not true any more. Only what is absent *and* unexpected may be removed; a Node object only when it is named."""
+    stale = Stale()
+    present = {node["name"]: node for node in cluster.get("nodes") or []}
+    wanted = set(expected.nodes)
+    report = stale.report
+    report["nodes"] = sorted(name for name in present if wanted and name not in wanted)
+    for name in expected.remove_nodes:
+        if name in wanted:
+            raise ClusterError(
+                "A node that is expected can't be removed.",
+                tried="plan the removal of Node %s" % name,
+                found="it is in expected_nodes as well",
+                remedy="Take it out of the inventory or out of remove_nodes.",
+            )
+        if name in present:
+            stale.removals.append(Removal("Node", "", name, present[name]["uid"], "/api/v1/nodes/%s" % name, "named in remove_nodes"))
+    # What hangs on a node that is removed now is stale with it.
+    there = set(present) - set(expected.remove_nodes)
+    _stale_leases(cluster.get("leases") or {}, stale, there, wanted, set(expected.remove_nodes))
+    orphans = [pod for pod in (cluster.get("pods") or {}).get("on_missing_nodes") or [] if pod["node"] not in wanted]
+    report["pods_on_missing_nodes"] = orphans
+    stale.removals += [
+        Removal(
+            "Pod",
+            pod["namespace"],
+            pod["name"],
+            pod["uid"],
+            "/api/v1/namespaces/%s/pods/%s" % (pod["namespace"], pod["name"]),
+            "its node %s is gone" % pod["node"],
+            0,
+        )
+        for pod in orphans
+    ]
+    report["endpoints_extra"] = list((cluster.get("endpoints") or {}).get("extra") or [])
+    report["volume_attachments"] = [item for item in cluster.get("volume_attachments") or [] if item["node"] not in there | wanted]
+    return stale
+
+
+def _stale_leases(leases_found: Mapping[str, List[Dict[str, Any]]], stale: Stale, there: Set[str], wanted: Set[str], removed: Set[str]) -> None:
+    def removal(lease: Mapping[str, Any], namespace: str, reason: str) -> Removal:
+        path = "/apis/coordination.k8s.io/v1/namespaces/%s/leases/%s" % (namespace, lease["name"])
+        return Removal("Lease", namespace, str(lease["name"]), str(lease["uid"]), path, reason)
+
+    stale.report["node_leases"] = []
+    for lease in leases_found.get("nodes") or []:
+        if lease["name"] not in there | wanted and (lease["expired"] or lease["name"] in removed):
+            stale.report["node_leases"].append(lease["name"])
+            stale.removals.append(removal(lease, "kube-node-lease", "there is no node of this name"))
+    stale.report["apiserver_leases"] = []
+    for lease in leases_found.get("api_servers") or []:
+        silent = lease["renew_age_seconds"] is None or lease["renew_age_seconds"] > API_SERVER_SILENCE_SECONDS
+        foreign = bool(wanted) and bool(lease["hostname"]) and lease["hostname"] not in wanted
+        if lease["expired"] or (silent and foreign):
+            stale.report["apiserver_leases"].append(lease["name"])
+            stale.removals.append(
+                removal(lease, "kube-system", "expired" if lease["expired"] else "its host %s is not expected and silent" % lease["hostname"])
+            )
+
+
+def remove(client: ApiClient, removals: Iterable[Removal]) -> List[Removal]:
+    """Remove what was planned; each object only if it is still the one that was looked at."""
+    done = []
+    for removal in removals:
+        try:
+            if client.delete(removal.path, removal.uid, removal.grace_seconds):
+                done.append(removal)
+        except ApiError as error:
+            # Another object of the same name has come since: that one is not stale.
+            if error.status != 409:
+                raise
+    return done
+
+
+def wait_endpoints(client: ApiClient, expected: Sequence[str], wait_seconds: float, clock: Callable[[], float] = time.monotonic) -> Dict[str, Any]:
+    """Wait until the API servers have taken each other out of and into the service default/kubernetes, which they do by themselves."""
+    end = clock() + wait_seconds
+    while True:
+        answer = endpoints(client, expected)
+        if answer["equal"] is not False:
+            return answer
+        if clock() >= end:
+            raise ClusterError(
+                "The service default/kubernetes does not lead to the API servers there are.",
+                tried="compare its endpoints with %s for %d seconds" % (", ".join(expected), wait_seconds),
+                found="extra: %s; missing: %s" % (", ".join(answer["extra"]) or "none", ", ".join(answer["missing"]) or "none"),
+                remedy="Check that every API server runs with its right --advertise-address; an extra address whose lease was lost needs its key "
+                "/registry/masterleases/<address> deleted from etcd.",
+                **answer,
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+# --- the whole --------------------------------------------------------------------------------------------------------------------------
+
+
+def collect(client: ApiClient, ca_cert: str, parts: Sequence[str], expected: Expectation) -> Dict[str, Any]:
+    """The parts that were asked for, and those they need."""
+    now = time.time()
+    cluster: Dict[str, Any] = {"server": client.server}
+    if "identity" in parts:
+        cluster.update(identity(client, ca_cert))
+    nodes = [read_node(item, now) for item in client.items("/api/v1/nodes")]
+    names = {node["name"] for node in nodes}
+    if "nodes" in parts:
+        cluster["nodes"] = nodes
+    if "leases" in parts:
+        cluster["leases"] = leases(client, now)
+    if "pods" in parts:
+        cluster["pods"] = pods(client, names)
+    if "endpoints" in parts:
+        cluster["endpoints"] = endpoints(client, expected.control_plane_addresses)
+    if "services" in parts:
+        cluster.update(services(client))
+    if "volumes" in parts:
+        cluster["volume_attachments"] = volume_attachments(client, names)
+    if "objects" in parts:
+        cluster["objects"] = objects(client)
+        cluster["events_total"] = cluster["objects"]["counts"].get("events", 0)
+    return cluster

@@ -1,0 +1,192 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cluster_info
+short_description: Ask one API server about its cluster, and clear away what a restore made stale
+version_added: "0.1.0"
+description:
+  - Asks the API server of this host, with the client certificate files of this host. Nothing has to be installed.
+  - With O(stale=remove), removes what a restore brought back although it is not there any more. Each object is removed by its uid, so
+    that one of the same name that came meanwhile stays.
+author:
+  - Lifeboat contributors (@lifeboat)
+extends_documentation_fragment:
+  - lifeboat.cluster.attributes
+  - lifeboat.cluster.attributes.changes
+options:
+  server:
+    description: Address of the API server.
+    type: str
+    default: https://127.0.0.1:6443
+  server_name:
+    description: Name that the server's certificate must hold; the default is the host of O(server), and C(kubernetes) for a loopback address.
+    type: str
+    default: ""
+  ca_cert:
+    description: Certificate of the CA that the server must be signed by.
+    type: path
+    default: /etc/kubernetes/pki/ca.crt
+  client_cert:
+    description: Client certificate.
+    type: path
+    default: /etc/kubernetes/pki/apiserver-kubelet-client.crt
+  client_key:
+    description: Key of the client certificate.
+    type: path
+    default: /etc/kubernetes/pki/apiserver-kubelet-client.key
+  wait_seconds:
+    description: How long to wait until the server is ready, and with O(stale=remove) until the endpoints of C(default/kubernetes) are right.
+    type: int
+    default: 60
+  timeout_seconds:
+    description: How long a single request may take.
+    type: int
+    default: 30
+  collect:
+    description: What to ask for. A part that is not asked for is not in the result, and not looked at for stale objects.
+    type: list
+    elements: str
+    choices: [identity, nodes, leases, pods, endpoints, services, volumes, objects]
+    default: [identity, nodes, leases, pods, endpoints, services, volumes]
+  expected_nodes:
+    description: Names of all nodes that the cluster is to have. Without it, no node counts as unexpected.
+    type: list
+    elements: str
+    default: []
+  control_plane_addresses:
+    description: Addresses on which the API servers advertise themselves.
+    type: list
+    elements: str
+    default: []
+  stale:
+    description:
+      - Whether stale objects are only reported, or removed.
+      - Removed are leases of nodes that are neither there nor expected, expired leases of API servers, and pods bound to such nodes.
+      - Node objects are removed only when O(remove_nodes) names them. Volume attachments are never removed.
+    type: str
+    choices: [report, remove]
+    default: report
+  remove_nodes:
+    description: Names of Node objects to remove with O(stale=remove).
+    type: list
+    elements: str
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: Look at the cluster
+  lifeboat.cluster.cluster_info:
+    expected_nodes: [cp1, cp2, cp3, w1]
+    control_plane_addresses: [192.0.2.11, 192.0.2.12, 192.0.2.13]
+  register: looked
+
+- name: Clear away what is stale
+  lifeboat.cluster.cluster_info:
+    expected_nodes: [cp1, cp2, cp3, w1]
+    control_plane_addresses: [192.0.2.11, 192.0.2.12, 192.0.2.13]
+    stale: remove
+"""
+
+RETURN = r"""
+cluster:
+  description: What the API server said; parts as asked for with O(collect).
+  returned: always
+  type: dict
+  contains:
+    server: {description: Who was asked., type: str}
+    ready_seconds: {description: How long it took until the server was ready., type: float}
+    kube_system_uid: {description: Identity of the cluster., type: str}
+    version: {description: Version of the API server., type: str}
+    ca_sha256: {description: Digest of the CA certificate file., type: str}
+    root_ca_configmap_sha256: {description: Digest of the CA that pods are given., type: str}
+    nodes:
+      description: >-
+        Each with C(name), C(uid), C(ready), C(ready_reason), C(heartbeat_age_seconds), C(unschedulable), C(roles), C(taints), C(internal_ips),
+        C(addresses), C(pod_cidrs), C(provider_id), C(machine_id), C(boot_id), C(kubelet_version) and C(created_at).
+      type: list
+      elements: dict
+    leases:
+      description: >-
+        C(nodes), C(api_servers) and C(leaders), each entry with C(name), C(uid), C(holder), C(hostname), C(duration_seconds),
+        C(renew_age_seconds) and C(expired).
+      type: dict
+    pods:
+      description: >-
+        C(total), C(by_phase), C(by_node), C(static) (mirror pods by node), C(restarts), C(troubled) (at most 200), C(troubled_total) and
+        C(on_missing_nodes).
+      type: dict
+    endpoints: {description: "C(addresses) of C(default/kubernetes), C(extra), C(missing) and C(equal).", type: dict}
+    api_services_unavailable: {description: Aggregated APIs that do not answer., type: list, elements: dict}
+    webhooks: {description: "Each with C(configuration), C(name), C(failure_policy), C(service), C(url) and C(has_endpoints).", type: list, elements: dict}
+    volume_attachments: {description: "Each with C(name), C(node), C(node_exists), C(volume) and C(attached).", type: list, elements: dict}
+    objects: {description: "C(counts) by resource, C(total), and C(failed) with reasons.", type: dict}
+    events_total: {description: How many events there are., type: int}
+    stale:
+      description: C(nodes), C(node_leases), C(apiserver_leases), C(pods_on_missing_nodes), C(endpoints_extra) and C(volume_attachments).
+      type: dict
+removals:
+  description: What was removed, would be in check mode, or could be with O(stale=remove).
+  returned: always
+  type: list
+  elements: dict
+"""
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
+from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.api import ApiClient
+from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.cluster import PARTS, Expectation, collect, find_stale, remove, wait_endpoints
+
+CERTIFICATES = "/etc/kubernetes/pki/"
+STRINGS = {"type": "list", "elements": "str", "default": []}
+SPEC = {
+    "server": {"type": "str", "default": "https://127.0.0.1:6443"},
+    "server_name": {"type": "str", "default": ""},
+    "ca_cert": {"type": "path", "default": CERTIFICATES + "ca.crt"},
+    "client_cert": {"type": "path", "default": CERTIFICATES + "apiserver-kubelet-client.crt"},
+    "client_key": {"type": "path", "default": CERTIFICATES + "apiserver-kubelet-client.key", "no_log": False},
+    "wait_seconds": {"type": "int", "default": 60},
+    "timeout_seconds": {"type": "int", "default": 30},
+    "collect": {"type": "list", "elements": "str", "choices": list(PARTS), "default": [part for part in PARTS if part != "objects"]},
+    "expected_nodes": STRINGS,
+    "control_plane_addresses": STRINGS,
+    "stale": {"type": "str", "choices": ["report", "remove"], "default": "report"},
+    "remove_nodes": STRINGS,
+}
+
+
+def body(call: Call) -> dict:
+    """Look, plan, and outside check mode remove and look again."""
+    params = call.params
+    expected = Expectation(params["expected_nodes"], params["control_plane_addresses"], params["remove_nodes"])
+    names = ("server", "ca_cert", "client_cert", "client_key", "server_name", "timeout_seconds")
+    with ApiClient(*(params[name] for name in names)) as client:
+        ready_seconds = client.wait_ready(params["wait_seconds"])
+        cluster = collect(client, params["ca_cert"], params["collect"], expected)
+        stale = find_stale(cluster, expected)
+        removals = stale.removals
+        acts = params["stale"] == "remove"
+        if acts and not call.check_mode:
+            removals = remove(client, stale.removals)
+            if "endpoints" in params["collect"]:
+                wait_endpoints(client, expected.control_plane_addresses, params["wait_seconds"])
+            if removals:
+                cluster = collect(client, params["ca_cert"], params["collect"], expected)
+                stale = find_stale(cluster, expected)
+    cluster.update(stale=stale.report, ready_seconds=round(ready_seconds, 3))
+    result = {"changed": acts and bool(removals), "cluster": cluster, "removals": [removal.as_dict() for removal in removals]}
+    if acts:
+        result["diff"] = {"before": "".join("%s\n" % removal for removal in removals), "after": ""}
+    return result
+
+
+def main() -> None:
+    """Entry point."""
+    run(SPEC, body)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node_info
+short_description: Look at a cluster node, whatever is left of it
+version_added: "0.1.0"
+description:
+  - One look at everything that a preflight compares, on a working node as on a bare one. It reads only and never fails because something is missing.
+  - Each probe stands alone. One that fails answers null and leaves its reason in C(node.probe_errors).
+  - No secret is read. Digests are of public files only.
+author:
+  - Lifeboat contributors (@lifeboat)
+extends_documentation_fragment:
+  - lifeboat.cluster.attributes
+options:
+  platform:
+    description: The platform's facts, as the role P(lifeboat.cluster.platform#role) publishes them.
+    type: dict
+    required: true
+  paths:
+    description: Paths whose file systems' room is asked for. They need not exist.
+    type: list
+    elements: path
+    default: [/, /var/lib/etcd, /var/lib/lifeboat, /var/tmp]
+  names:
+    description: Host names to look up, each within two seconds.
+    type: list
+    elements: str
+    default: []
+  units:
+    description: Units to look at besides those of the platform's services.
+    type: list
+    elements: str
+    default: []
+  programs:
+    description: Programs whose versions are asked for besides the usual ones.
+    type: list
+    elements: str
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: Look at the node
+  lifeboat.cluster.node_info:
+    platform: "{{ lifeboat_platform_facts }}"
+    names: "{{ groups['control_plane'] }}"
+  register: looked
+"""
+
+RETURN = r"""
+node:
+  description: What was found.
+  returned: always
+  type: dict
+  contains:
+    hostname: {description: Name of the host., type: str}
+    fqdn: {description: Full name, type: str}
+    addresses: {description: Own addresses without loopback and link-local., type: list, elements: str}
+    machine_id: {description: Content of /etc/machine-id., type: str}
+    boot_id: {description: Changes with every boot., type: str}
+    now_epoch: {description: The host's clock in seconds since 1970., type: float}
+    uptime_seconds: {description: Time since boot., type: float}
+    clock_synchronised: {description: Whether the kernel's clock is held by a time service; null when unknown., type: bool}
+    python_version: {description: Version of the interpreter., type: str}
+    kernel: {description: Release of the kernel., type: str}
+    os: {description: "C(id), C(version) and C(name) of the distribution.", type: dict}
+    architecture: {description: Machine type., type: str}
+    cgroup_version: {description: 1 or 2., type: int}
+    memory_bytes: {description: Memory., type: int}
+    cpus: {description: Usable processors., type: int}
+    login_user: {description: Who logged in before becoming root., type: str}
+    space: {description: "For each path C(path), C(exists), C(mount), C(free_bytes), C(total_bytes), C(inodes_free), C(read_only).", type: list, elements: dict}
+    units: {description: "By name C(load), C(active), C(sub), C(enabled), C(main_pid), C(restarts).", type: dict}
+    containers: {description: "Each with C(id), C(name), C(state), C(attempt), C(image), C(pod), C(namespace), C(created_at).", type: list, elements: dict}
+    listening: {description: TCP ports on which something listens., type: list, elements: int}
+    processes: {description: Process ids by name of the platform's processes., type: dict}
+    flags: {description: "By process, those flags of its command line that say where data and partners are.", type: dict}
+    images: {description: References of the images on the node., type: list, elements: str}
+    versions: {description: "By program its version, or null.", type: dict}
+    etcd:
+      description: >-
+        C(data_dir), C(exists), C(is_mount), C(member), C(size_bytes), C(newest_mtime), C(wal_files), C(owner), C(mode), C(restore_markers) and C(asides).
+      type: dict
+    identity: {description: "C(ca_sha256), C(etcd_ca_sha256), C(front_proxy_ca_sha256) and C(sa_pub_sha256), null where the file is missing.", type: dict}
+    manifests: {description: "C(live) and C(parked) manifests, and C(images) that they name.", type: dict}
+    bare: {description: "Whether nothing of a cluster is on this host; null when unknown.", type: bool}
+    bare_evidence: {description: Marker files and processes that say it is not bare., type: list, elements: str}
+    record: {description: Restore record of this host., type: dict}
+    lock: {description: Lock of a destructive run., type: dict}
+    stale_staging: {description: "Leftovers of killed runs, each with C(path), C(age_seconds), C(size_bytes), C(owner).", type: list, elements: dict}
+    resolv: {description: "C(nameservers), and how the look-up of the host's own name went: C(own_name), C(own_address), C(answers), C(seconds).", type: dict}
+    name_resolution: {description: Address or null for each of O(names)., type: dict}
+    probe_errors: {description: Reasons of probes that failed., type: dict}
+"""
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.inspect import Question, look
+
+SPEC = {
+    "platform": {"type": "dict", "required": True},
+    "paths": {"type": "list", "elements": "path", "default": ["/", "/var/lib/etcd", "/var/lib/lifeboat", "/var/tmp"]},
+    "names": {"type": "list", "elements": "str", "default": []},
+    "units": {"type": "list", "elements": "str", "default": []},
+    "programs": {"type": "list", "elements": "str", "default": []},
+}
+
+
+def body(call: Call) -> dict:
+    """Look."""
+    return {"node": look(Question(**call.params))}
+
+
+def main() -> None:
+    """Entry point."""
+    run(SPEC, body)
+
+
+if __name__ == "__main__":
+    main()

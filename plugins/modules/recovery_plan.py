@@ -1,0 +1,135 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: recovery_plan
+short_description: Decide what a recovery does, or refuse it
+version_added: "0.1.0"
+author:
+  - Lifeboat contributors (@lifeboat)
+description:
+  - Compares what was seen on the machines with what the recovery point holds, and returns who is rebuilt, who gets the etcd snapshot
+    and who is left alone.
+  - Refuses while nothing is changed yet when machines belong to another cluster, when the members do not fit, when the point lacks
+    something, or when data of old members would be rolled back without the operator having chosen so.
+  - Talks to no machine. Runs on the controller.
+extends_documentation_fragment:
+  - lifeboat.cluster.attributes
+options:
+  purpose:
+    description: What the plan is for.
+    type: str
+    choices: [recover, roll_back]
+    required: true
+  hosts:
+    description:
+      - What was seen, by inventory host name. Each value has C(groups), C(components), C(node) (the result of
+        M(lifeboat.cluster.node_info)) and C(etcd) (the result of M(lifeboat.cluster.etcd_cluster_info)) for hosts whose etcd was asked.
+    type: dict
+    required: true
+  manifest:
+    description: The verified manifest of the recovery point.
+    type: dict
+    required: true
+  high_water_revision:
+    description: The highest etcd revision in any manifest or restore result of this cluster.
+    type: int
+    default: 0
+  quorum_lost_source:
+    description: The operator's choice when quorum is lost but data of old members is still there.
+    type: str
+    choices: ['', recovery_point, survivor]
+    default: ''
+  revision_slack:
+    description: Revisions added on top of the highest one ever seen.
+    type: int
+    default: 1000000000
+"""
+
+EXAMPLES = r"""
+- name: Decide what is rebuilt
+  lifeboat.cluster.recovery_plan:
+    purpose: recover
+    hosts: "{{ seen }}"
+    manifest: "{{ point.manifest }}"
+  register: plan
+"""
+
+RETURN = r"""
+plan:
+  description: The plan.
+  returned: success
+  type: dict
+  contains:
+    strategy:
+      description: One of C(nothing), C(rebuild_members), C(rebuild_workers), C(rebuild_cluster), C(roll_back).
+      type: str
+    reason:
+      description: One sentence for people.
+      type: str
+    token:
+      description: The etcd cluster token, adopted from an unfinished run when there is one.
+      type: str
+    bump_revision:
+      description: How far the revision is moved on.
+      type: int
+    file_hosts:
+      description: Hosts that get keys and configuration.
+      type: list
+      elements: str
+    etcd_hosts:
+      description: Hosts that get the snapshot.
+      type: list
+      elements: str
+"""
+
+import datetime
+import time
+import typing as t
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan import host_view, plan_recovery, plan_roll_back, point_view
+
+
+def body(call: Call) -> t.Dict[str, t.Any]:
+    """Views in, plan out."""
+    params = call.params
+    seen = params["hosts"]
+    views = [host_view(name, host.get("groups") or [], host.get("node") or {}, host.get("etcd")) for name, host in sorted(seen.items())]
+    taken_at = datetime.datetime.fromisoformat(str(params["manifest"]["taken_at"]).replace("Z", "+00:00")).timestamp()
+    point = point_view(params["manifest"], params["high_water_revision"], taken_at)
+    if params["purpose"] == "roll_back":
+        return {"plan": plan_roll_back(views, point, slack=params["revision_slack"]).as_dict()}
+    plan = plan_recovery(
+        views,
+        {name: host.get("components") or [] for name, host in seen.items()},
+        point,
+        quorum_alive=any(view.etcd_serves for view in views),
+        quorum_lost_source=params["quorum_lost_source"],
+        now=time.time(),
+        slack=params["revision_slack"],
+    )
+    return {"plan": plan.as_dict()}
+
+
+def main() -> t.NoReturn:
+    """Run the module."""
+    run(
+        {
+            "purpose": {"type": "str", "choices": ["recover", "roll_back"], "required": True},
+            "hosts": {"type": "dict", "required": True},
+            "manifest": {"type": "dict", "required": True},
+            "high_water_revision": {"type": "int", "default": 0},
+            "quorum_lost_source": {"type": "str", "choices": ["", "recovery_point", "survivor"], "default": ""},
+            "revision_slack": {"type": "int", "default": 1000000000},
+        },
+        body,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,354 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: recovery_point
+short_description: Open and seal recovery points, and append results to them
+version_added: "0.1.0"
+description:
+  - A recovery point is everything that was taken for one cluster at one time, verified and sealed.
+  - It is opened first, then hosts bring their artifacts with M(lifeboat.cluster.artifact_fetch), and it is sealed last. Without the manifest that
+    sealing writes there is no recovery point, so that a backup that was interrupted is never used.
+  - Runs on the controller.
+options:
+  state:
+    description:
+      - V(opened) makes a new id and writes C(open.json).
+      - V(sealed) reads every artifact back, then writes the manifest's signature, then the manifest, then reads that back.
+      - V(result) appends the result of a verification, a drill or a restore.
+    type: str
+    choices: [opened, sealed, result]
+    required: true
+  id:
+    description:
+      - Id of the point. Required for O(state=sealed) and O(state=result).
+      - With O(state=opened), the id of a point that this same run opened before gives that point again.
+    type: str
+    aliases: [recovery_point_id]
+  run_id:
+    description: Id of the run that writes.
+    type: str
+    default: none
+  retain_until:
+    description: Time in UTC until which the point is kept, for O(state=opened).
+    type: str
+  retain_days:
+    description: Days that the point is kept, for O(state=opened), when O(retain_until) is not given.
+    type: int
+    default: 30
+  artifacts:
+    description: The RV(lifeboat.cluster.artifact_fetch#module:artifact) records of all artifacts.
+    type: list
+    elements: dict
+    default: []
+  etcd:
+    description: The snapshot's record. Its C(revision), C(sha256) and C(size_bytes) are compared whenever the point is opened, and C(taken_at) dates it.
+    type: dict
+  taken_at:
+    description: Time in UTC that the point stands for. Without it, C(taken_at) in O(etcd), else the time of opening.
+    type: str
+  platform:
+    description: Name of the platform.
+    type: str
+  versions:
+    description: Versions of everything.
+    type: dict
+    default: {}
+  cluster_identity:
+    description: What proves that a cluster is this one.
+    type: dict
+    suboptions:
+      kube_system_uid:
+        description: UID of the namespace kube-system.
+        type: str
+      ca_sha256:
+        description: SHA-256 fingerprint of the cluster's CA certificate, in hex.
+        type: str
+  missing:
+    description: What a complete point would hold and this one does not. With any, its status is V(partially_failed).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      component:
+        description: The component.
+        type: str
+        required: true
+      host:
+        description: The host.
+        type: str
+        required: true
+      reason:
+        description: Why it is missing.
+        type: str
+        required: true
+  recipients:
+    description: To whom the artifacts are sealed. Told to whoever tries to open them with another key.
+    type: list
+    elements: str
+    default: []
+  checks:
+    description: Checks that were made during the backup.
+    type: list
+    elements: dict
+    default: []
+  durations:
+    description: Seconds by stage.
+    type: dict
+    default: {}
+  fingerprints:
+    description: Fingerprints of CA, service account key, encryption configuration and member list.
+    type: dict
+    default: {}
+  highest_revision:
+    description: Highest etcd revision known of the cluster, for O(state=sealed) and O(state=result). A restore goes above it.
+    type: int
+  origin:
+    description: Where the point was copied from, when it is a copy.
+    type: dict
+  required_components:
+    description: Components without which the point is refused.
+    type: list
+    elements: str
+    default: [etcd, pki]
+  signing_key:
+    description: SSH private key without passphrase that signs the manifest or result. Without it the point is usable only when its id is named.
+    type: path
+  run_directory:
+    description: Private directory of the run on the controller. With it, sealing goes on where a killed attempt stopped.
+    type: path
+  result:
+    description: What to append, for O(state=result).
+    type: dict
+    suboptions:
+      kind:
+        description: What was done.
+        type: str
+        choices: [verification, drill, restore]
+        required: true
+      level:
+        description: How far it went.
+        type: str
+        choices: [listed, hashed, opened, booted, restored]
+        required: true
+      passed:
+        description: Whether it succeeded.
+        type: bool
+        required: true
+      details:
+        description: Evidence.
+        type: dict
+        default: {}
+extends_documentation_fragment:
+  - lifeboat.cluster.attributes
+  - lifeboat.cluster.attributes.changes
+  - lifeboat.cluster.recovery_point_location
+  - lifeboat.cluster.recovery_point_location.trust
+author:
+  - Lifeboat contributors (@lifeboat)
+seealso:
+  - module: lifeboat.cluster.artifact_fetch
+  - module: lifeboat.cluster.recovery_point_info
+"""
+
+EXAMPLES = r"""
+- name: Open a recovery point
+  lifeboat.cluster.recovery_point:
+    state: opened
+    location:
+      path: /srv/lifeboat
+    cluster_name: shop
+    retain_days: 90
+  register: opened
+
+- name: Seal it
+  lifeboat.cluster.recovery_point:
+    state: sealed
+    location:
+      path: /srv/lifeboat
+    cluster_name: shop
+    id: "{{ opened.id }}"
+    artifacts: "{{ artifacts }}"
+    etcd: "{{ snapshot }}"
+    recipients: "{{ lifeboat_recipients }}"
+    signing_key: /etc/lifeboat/signing_key
+
+- name: Record that it was opened with the private key
+  lifeboat.cluster.recovery_point:
+    state: result
+    location:
+      path: /srv/lifeboat
+    cluster_name: shop
+    id: "{{ opened.id }}"
+    result:
+      kind: verification
+      level: opened
+      passed: true
+"""
+
+RETURN = r"""
+id:
+  description: Id of the point.
+  returned: success
+  type: str
+  sample: 20261120T133500Z-1a2b3c
+opening:
+  description: The record that was written first.
+  returned: O(state=opened)
+  type: dict
+seen_before:
+  description: Ids of the sealed points that were there before.
+  returned: O(state=opened)
+  type: list
+  elements: str
+manifest:
+  description: The manifest; null in check mode when the point was not opened, because then there is nothing to make one of.
+  returned: O(state=sealed)
+  type: dict
+signed:
+  description: Whether the manifest has a signature.
+  returned: O(state=sealed)
+  type: bool
+size_bytes:
+  description: Sealed size of all artifacts.
+  returned: O(state=sealed)
+  type: int
+unlisted:
+  description: Objects that lie with the artifacts and are not in the manifest, as of a host that failed late.
+  returned: O(state=sealed)
+  type: list
+  elements: str
+result_key:
+  description: Where the result was stored.
+  returned: O(state=result), not in check mode
+  type: str
+"""
+
+from datetime import timedelta
+from typing import Any, Dict, Optional
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, names, points, results
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import NoRecoveryPointError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
+
+
+def opened(call: adapter.Call, location: Location) -> Dict[str, Any]:
+    """Begin a point."""
+    params = call.params
+    retain_until = params["retain_until"] or names.format_time(names.now() + timedelta(days=params["retain_days"]))
+    done = points.open_point(location, params["cluster_name"], params["run_id"], retain_until, params["id"], check_mode=call.check_mode)
+    opening = done.opening.to_record()
+    return {
+        "changed": done.changed,
+        "id": done.opening.id,
+        "opening": opening,
+        "seen_before": done.opening.seen_before,
+        "diff": {"before": {} if done.changed else opening, "after": opening},
+    }
+
+
+def sealed(call: adapter.Call, location: Location) -> Dict[str, Any]:
+    """Finish a point."""
+    params = call.params
+    try:
+        manifest = points.draft(location, params["cluster_name"], params["id"], params)
+    except NoRecoveryPointError:
+        if not call.check_mode:
+            raise
+        return {"changed": True, "id": params["id"], "manifest": None, "signed": bool(params["signing_key"]), "size_bytes": 0, "unlisted": [], "diff": {}}
+    done = points.seal_point(
+        location,
+        manifest,
+        points.Sealing(params["signing_key"], catalog.Trust.from_params(params), params["required_components"], params["run_directory"]),
+        check_mode=call.check_mode,
+    )
+    if not done.signed:
+        call.warn("Recovery point %s is not signed: it will be refused wherever its id is not named in accept_unsigned" % params["id"])
+    if done.unlisted:
+        call.warn("Recovery point %s has objects that are not part of it: %s" % (params["id"], ", ".join(done.unlisted)))
+    summary = {"id": done.manifest.id, "status": done.manifest.status, "artifacts": [artifact.name for artifact in done.manifest.artifacts]}
+    return {
+        "changed": done.changed,
+        "id": done.manifest.id,
+        "manifest": done.manifest.to_record(),
+        "signed": done.signed,
+        "size_bytes": done.manifest.size_bytes,
+        "unlisted": done.unlisted,
+        "diff": {"before": {} if done.changed else summary, "after": summary},
+    }
+
+
+def result(call: adapter.Call, location: Location) -> Dict[str, Any]:
+    """Append a result."""
+    params = call.params
+    given = params["result"]
+    record = results.new_result(
+        params["cluster_name"],
+        params["id"],
+        given["kind"],
+        given["level"],
+        given["passed"],
+        params["run_id"],
+        params["highest_revision"],
+        given["details"] or {},
+    )
+    key: Optional[str] = None if call.check_mode else results.append(location, record, params["signing_key"])
+    summary = {"kind": record.kind, "level": record.level, "verdict": record.verdict}
+    outcome: Dict[str, Any] = {"changed": True, "id": record.point_id, "diff": {"before": {}, "after": summary}}
+    return dict(outcome, result_key=key) if key else outcome
+
+
+def body(call: adapter.Call) -> Dict[str, Any]:
+    """Do what the state asks for."""
+    location = open_location(call.params["location"])
+    return {"opened": opened, "sealed": sealed, "result": result}[call.params["state"]](call, location)
+
+
+def main() -> None:
+    """Argument spec and call."""
+    missing = {name: {"type": "str", "required": True} for name in ("component", "host", "reason")}
+    details = {
+        "kind": {"type": "str", "choices": list(names.KINDS), "required": True},
+        "level": {"type": "str", "choices": list(names.LEVELS), "required": True},
+        "passed": {"type": "bool", "required": True},
+        "details": {"type": "dict", "default": {}},
+    }
+    adapter.run(
+        dict(
+            LOCATION_ARGUMENTS,
+            **catalog.TRUST_ARGUMENTS,
+            state={"type": "str", "choices": ["opened", "sealed", "result"], "required": True},
+            id={"type": "str", "aliases": ["recovery_point_id"]},
+            run_id={"type": "str", "default": "none"},
+            retain_until={"type": "str"},
+            retain_days={"type": "int", "default": 30},
+            artifacts={"type": "list", "elements": "dict", "default": []},
+            etcd={"type": "dict"},
+            taken_at={"type": "str"},
+            platform={"type": "str"},
+            versions={"type": "dict", "default": {}},
+            cluster_identity={"type": "dict", "options": {"kube_system_uid": {"type": "str"}, "ca_sha256": {"type": "str"}}},
+            missing={"type": "list", "elements": "dict", "default": [], "options": missing},
+            recipients={"type": "list", "elements": "str", "default": []},
+            checks={"type": "list", "elements": "dict", "default": []},
+            durations={"type": "dict", "default": {}},
+            fingerprints={"type": "dict", "default": {}},
+            highest_revision={"type": "int"},
+            origin={"type": "dict"},
+            required_components={"type": "list", "elements": "str", "default": ["etcd", "pki"]},
+            signing_key={"type": "path", "no_log": False},
+            run_directory={"type": "path"},
+            result={"type": "dict", "options": details},
+        ),
+        body,
+        required_if=[("state", "sealed", ("id", "artifacts", "recipients")), ("state", "result", ("id", "result"))],
+    )
+
+
+if __name__ == "__main__":
+    main()

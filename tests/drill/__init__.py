@@ -1,0 +1,4 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The main job for a newcomer: a real cluster is backed up, destroyed, recovered, verified from the outside, and reported on."""

@@ -1,0 +1,98 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The disasters: what each destroys, and what recovery is to make of it. Destroying is the lab's and the tests' business only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from tests.lab import Lab
+
+ETCD_DATABASE = "/var/lib/etcd/member/snap/db"
+
+# Random bytes over every fourth page, from the third on: the file stays, and nothing in it can be trusted any more.
+_OVERWRITE = """\
+set -eu
+pages=$(($(stat -c %s "$1") / 4096))
+page=2
+while [ "$page" -lt "$pages" ]; do
+    dd if=/dev/urandom of="$1" bs=4096 count=1 seek="$page" conv=notrunc status=none
+    page=$((page + 4))
+done
+sync "$1"
+"""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One way to lose a cluster."""
+
+    name: str
+    title: str
+    destroy: Callable[[Lab], None]
+    rebuilt: Callable[[Lab], list[str]]
+    rolled_back: bool = True
+    needs_members: int = 1
+    loses_controller: bool = False
+    must_choose: bool = False
+
+
+def control_plane(lab: Lab) -> list[str]:
+    """The names of the control-plane machines."""
+    return [node.name for node in lab.topology.control_plane]
+
+
+def everything(lab: Lab) -> list[str]:
+    """The names of all machines."""
+    return [node.name for node in lab.topology.nodes]
+
+
+def corrupt(lab: Lab) -> None:
+    """Overwrite a part of the database of every member, and end etcd, which now cannot start any more."""
+
+    def overwrite(name: str) -> None:
+        node = lab.node(name)
+        node.run(["sh", "-c", _OVERWRITE, "overwrite", ETCD_DATABASE])
+        containers = node.run(["crictl", "ps", "--quiet", "--name", "^etcd$"]).stdout.split()
+        if containers:
+            node.run(["crictl", "stop", "--timeout", "0", *containers], check=False)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(overwrite, control_plane(lab)))
+
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario(
+            "bomb",
+            "every machine is emptied, and the controller's working files are gone",
+            lambda lab: lab.reset(bare=True),
+            everything,
+            loses_controller=True,
+        ),
+        Scenario(
+            "control-plane", "every control-plane machine is emptied, the workers go on", lambda lab: lab.reset(control_plane(lab), bare=True), control_plane
+        ),
+        Scenario(
+            "member",
+            "one control-plane machine is emptied while a quorum lives",
+            lambda lab: lab.reset(control_plane(lab)[1:2], bare=True),
+            lambda lab: control_plane(lab)[1:2],
+            rolled_back=False,
+            needs_members=3,
+        ),
+        Scenario(
+            "quorum",
+            "all control-plane machines but one are emptied: a survivor, and no quorum",
+            lambda lab: lab.reset(control_plane(lab)[1:], bare=True),
+            control_plane,
+            needs_members=3,
+            must_choose=True,
+        ),
+        Scenario("corrupt", "etcd's database is overwritten on every member", corrupt, lambda _lab: [], must_choose=True),
+    )
+}

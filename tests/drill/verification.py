@@ -1,0 +1,435 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Is the cluster the one that was lost? Looks from the outside with the kubernetes client and, for etcd, on the machines; changes nothing that stays.
+
+The same function judges a cluster after a fresh start and after every recovery.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import urllib3
+
+from tests.lab import Lab, LabError
+from tests.workload import Api, Picture, capture, difference
+from tests.workload.api import AnswerError
+from tests.workload.objects import IMAGE, LABEL, RUNNING
+
+LIMIT_SECONDS = 180.0
+API_PORT = 6443
+KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
+MARKERS = f"/api/v1/namespaces/{RUNNING}/configmaps"
+DEPLOYMENTS = f"/apis/apps/v1/namespaces/{RUNNING}/deployments"
+ENCRYPTED = "k8s:enc:"
+
+# What a look at a cluster in trouble ends with.
+TROUBLE = (AnswerError, LabError, urllib3.exceptions.HTTPError, OSError, LookupError, ValueError)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One expectation, and what was found."""
+
+    id: str
+    title: str
+    passed: bool
+    expected: str
+    found: str
+    remedy: str
+    seconds: float = 0.0
+
+
+@dataclass
+class Memory:
+    """What was true before: of the cluster, of its clients, of its pods."""
+
+    kube_system_uid: str
+    node_uids: dict[str, str]
+    token: str = field(repr=False)
+    token_user: str
+    pods: dict[str, dict[str, str]]
+    picture: Picture = field(repr=False, default_factory=dict)
+    planted: dict[str, str] = field(repr=False, default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a scenario is to do to the cluster."""
+
+    rolled_back: bool
+    kept_machines: tuple[str, ...] = ()
+    rebuilt_machines: tuple[str, ...] = ()
+    marker: str = ""
+    since: float = 0.0
+
+
+def api_servers(lab: Lab) -> dict[str, str]:
+    """Each control-plane machine's own API server."""
+    return {node.name: f"https://{node.address}:{API_PORT}" for node in lab.topology.control_plane}
+
+
+def uids(api: Api, path: str) -> dict[str, str]:
+    """Name to UID of everything in a collection."""
+    return {one["metadata"]["name"]: one["metadata"]["uid"] for one in api.items(path)}
+
+
+def running_pods(api: Api) -> dict[str, dict[str, str]]:
+    """The pods that controllers run, with their node and container ids: not the static ones, which belong to their machine."""
+    found = {}
+    for pod in api.items("/api/v1/pods"):
+        statuses = pod.get("status", {}).get("containerStatuses", [])
+        static = any(owner["kind"] == "Node" for owner in pod["metadata"].get("ownerReferences", []))
+        if statuses and not static and all(one["ready"] for one in statuses):
+            name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+            containers = " ".join(sorted(one["containerID"] for one in statuses))
+            found[name] = {"uid": pod["metadata"]["uid"], "node": pod["spec"]["nodeName"], "containers": containers}
+    return found
+
+
+def issue_token(api: Api) -> str:
+    """A token as a pod of the service account would get it."""
+    path = f"/api/v1/namespaces/{RUNNING}/serviceaccounts/default/token"
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 7200}}
+    return str(api.request("POST", path, body=request)["status"]["token"])
+
+
+def who_is(kubeconfig: Path, token: str) -> str:
+    """The user that the API server takes the bearer of a token for."""
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    answer = Api(kubeconfig, token=token, connections=1).request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body=review)
+    return str(answer["status"]["userInfo"]["username"])
+
+
+def remember(lab: Lab, planted: Mapping[str, str] | None = None) -> Memory:
+    """Look at a healthy cluster; the picture of its objects is added by whoever knows the revision."""
+    api = Api(lab.kubeconfig)
+    token = issue_token(api)
+    return Memory(
+        kube_system_uid=api.get(KUBE_SYSTEM)["metadata"]["uid"],
+        node_uids=uids(api, "/api/v1/nodes"),
+        token=token,
+        token_user=who_is(lab.kubeconfig, token),
+        pods=running_pods(api),
+        planted=dict(planted or {}),
+    )
+
+
+def mark(kubeconfig: Path, name: str) -> str:
+    """Make an object whose presence tells later whether the cluster was rolled back; returns its revision."""
+    body = {"metadata": {"name": name, "labels": LABEL}, "data": {"made": "by the drill"}}
+    return str(Api(kubeconfig, connections=1).request("POST", MARKERS, body=body)["metadata"]["resourceVersion"])
+
+
+class Verification:
+    """Collects checks; a check that breaks is one that is not met."""
+
+    def __init__(
+        self, lab: Lab, memory: Memory, expected: Expected, *, say: Callable[[Check], None] | None = None, limit_seconds: float = LIMIT_SECONDS
+    ) -> None:
+        self._lab = lab
+        self._api = Api(lab.kubeconfig)
+        self._memory = memory
+        self._expected = expected
+        self._limit = limit_seconds
+        self._say = say or (lambda _check: None)
+        self.checks: list[Check] = []
+
+    def check(self, check_id: str, title: str, expected: str, remedy: str, look: Callable[[], tuple[bool, str]], *, wait: bool = False) -> None:
+        """Record what a look finds; with ``wait`` it is repeated until it is met or the limit is reached."""
+        begin = time.monotonic()
+        while True:
+            try:
+                passed, found = look()
+            except TROUBLE as error:
+                passed, found = False, f"{type(error).__name__}: {error}"
+            if passed or not wait or time.monotonic() - begin > self._limit:
+                break
+            time.sleep(0.5)
+        self.checks.append(Check(check_id, title, passed, expected, found, remedy, round(time.monotonic() - begin, 3)))
+        self._say(self.checks[-1])
+
+    @property
+    def failed(self) -> list[Check]:
+        """The checks that were not met."""
+        return [check for check in self.checks if not check.passed]
+
+    def all(self) -> list[Check]:
+        """Everything, in the order in which one thing rests on another."""
+        self._answers()
+        self._identity()
+        self._nodes()
+        self._pods()
+        self._objects()
+        self._secrets()
+        self._token()
+        self._marker()
+        self._schedules()
+        self._etcd()
+        self._calm()
+        return self.checks
+
+    def _answers(self) -> None:
+        servers = {name: Api(self._lab.kubeconfig, server=server, connections=1) for name, server in api_servers(self._lab).items()}
+
+        def look() -> tuple[bool, str]:
+            silent = [name for name, api in servers.items() if not api.answers()]
+            return not silent and self._api.answers(), f"not ready: {' '.join(silent)}" if silent else f"ready: {' '.join(servers)}"
+
+        self.check(
+            "drill.api",
+            "Every API server is ready, and the load balancer's address too",
+            "all ready",
+            "See the container log of kube-apiserver.",
+            look,
+            wait=True,
+        )
+
+    def _identity(self) -> None:
+        def look() -> tuple[bool, str]:
+            uid = self._api.get(KUBE_SYSTEM)["metadata"]["uid"]
+            return uid == self._memory.kube_system_uid, uid
+
+        self.check(
+            "drill.cluster_uid", "The UID of kube-system is the same", self._memory.kube_system_uid, "The store is another one: look at etcd's data.", look
+        )
+
+        def look_at_nodes() -> tuple[bool, str]:
+            now = uids(self._api, "/api/v1/nodes")
+            changed = sorted(name for name in {*now, *self._memory.node_uids} if now.get(name) != self._memory.node_uids.get(name))
+            return not changed, f"changed: {' '.join(changed)}" if changed else f"{len(now)} equal"
+
+        self.check("drill.node_uids", "Node objects have the UIDs they had", "all equal", "Nodes registered anew: their old objects were lost.", look_at_nodes)
+
+    def _nodes(self) -> None:
+        since = time.time()
+
+        def look() -> tuple[bool, str]:
+            leases = {
+                one["metadata"]["name"]: one["spec"].get("renewTime", "")
+                for one in self._api.items("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases")
+            }
+            waiting = []
+            for node in self._api.items("/api/v1/nodes"):
+                name = node["metadata"]["name"]
+                ready = any(one["type"] == "Ready" and one["status"] == "True" for one in node["status"]["conditions"])
+                if not ready or node["spec"].get("unschedulable") or not leases.get(name) or _moment(leases[name]) < since - 10:
+                    waiting.append(name)
+            return not waiting, f"not ready: {' '.join(waiting)}" if waiting else "all ready, and reporting"
+
+        self.check(
+            "drill.nodes_ready", "Every node is ready, and its kubelet reports now", "all ready", "See journalctl -u kubelet on the node.", look, wait=True
+        )
+
+    def _pods(self) -> None:
+        memory, expected = self._memory, self._expected
+        kept = {name: pod for name, pod in memory.pods.items() if pod["node"] in expected.kept_machines}
+        if kept:
+
+            def same_containers() -> tuple[bool, str]:
+                now = running_pods(self._api)
+                lost = [name for name, pod in kept.items() if now.get(name, {}).get("containers") != pod["containers"]]
+                return not lost, f"restarted or gone: {' '.join(lost)}" if lost else f"{len(kept)} pods in the same containers"
+
+            self.check(
+                "drill.pods_kept",
+                "Pods on machines that were not touched still run in the same containers",
+                "all",
+                "They were restarted.",
+                same_containers,
+                wait=True,
+            )
+        moved = {name: pod for name, pod in memory.pods.items() if pod["node"] in expected.rebuilt_machines}
+        if moved:
+
+            def run_again() -> tuple[bool, str]:
+                now = running_pods(self._api)
+                waiting = [name for name, pod in moved.items() if now.get(name, {}).get("uid") != pod["uid"] or now[name]["containers"] == pod["containers"]]
+                return not waiting, f"not running again: {' '.join(waiting)}" if waiting else f"{len(moved)} pods run again, under the same UIDs"
+
+            self.check("drill.pods_again", "Pods of rebuilt machines run again", "all", "See kubectl describe pod.", run_again, wait=True)
+
+    def _objects(self) -> None:
+        picture = self._memory.picture
+
+        def look() -> tuple[bool, str]:
+            found = difference(picture, capture(self._lab.kubeconfig, api=self._api))
+            return not found and found.same > 0, found.describe()
+
+        self.check(
+            "drill.objects",
+            "Every object equals what was there at the recorded revision",
+            f"{len(picture)} objects equal",
+            "Compare the objects named with a restored copy.",
+            look,
+            wait=True,
+        )
+
+    def _secrets(self) -> None:
+        def look() -> tuple[bool, str]:
+            count = sum(1 for _one in self._api.items("/api/v1/secrets"))
+            wrong = []
+            for name, value in self._memory.planted.items():
+                data = self._api.get(f"/api/v1/namespaces/{RUNNING}/secrets/planted-{name}")["data"]
+                if base64.b64decode(data["password"]).decode() != value:
+                    wrong.append(name)
+            return count > 0 and not wrong, f"{count} decrypted" + (f", with wrong values: {' '.join(wrong)}" if wrong else "")
+
+        self.check(
+            "drill.secrets",
+            "Secrets can be read: the keys of encryption at rest fit",
+            "all decrypted, values equal",
+            "The encryption configuration is not the one of the store.",
+            look,
+        )
+
+        def look_at_rest() -> tuple[bool, str]:
+            key = f"/registry/secrets/{RUNNING}/item-0000"
+            value = etcdctl(self._lab, self._lab.topology.control_plane[0].name, "get", key, "--print-value-only")
+            return value.startswith(ENCRYPTED), f"{key} begins with {value[:20]!r}" if value.startswith(ENCRYPTED) else f"{key} is not encrypted"
+
+        self.check(
+            "drill.encrypted",
+            "Secrets lie encrypted in etcd",
+            f"values begin with {ENCRYPTED}",
+            "Look at the API server's encryption configuration.",
+            look_at_rest,
+        )
+
+    def _token(self) -> None:
+        def look() -> tuple[bool, str]:
+            user = who_is(self._lab.kubeconfig, self._memory.token)
+            return user == self._memory.token_user, user
+
+        self.check(
+            "drill.token", "A service-account token issued before still authenticates", self._memory.token_user, "The service-account key is another one.", look
+        )
+
+    def _marker(self) -> None:
+        name = self._expected.marker
+        if not name:
+            return
+
+        def look() -> tuple[bool, str]:
+            try:
+                self._api.get(f"{MARKERS}/{name}")
+            except AnswerError as error:
+                if error.status != 404:
+                    raise
+                return self._expected.rolled_back, "it is gone"
+            return not self._expected.rolled_back, "it is there"
+
+        if self._expected.rolled_back:
+            self.check(
+                "drill.rolled_back", "An object made after the recovery point is gone", "it is gone", "The store is not the one of the recovery point.", look
+            )
+        else:
+            self.check(
+                "drill.nothing_lost", "An object made after the recovery point is still there", "it is there", "The living cluster was rolled back.", look
+            )
+
+    def _schedules(self) -> None:
+        name = f"after-{int(time.time() * 1000)}"
+        labels = {"app": name}
+        container = {"name": "main", "image": IMAGE, "imagePullPolicy": "Never", "volumeMounts": [{"name": "data", "mountPath": "/data"}]}
+        pod = {"terminationGracePeriodSeconds": 1, "containers": [container], "volumes": [{"name": "data", "emptyDir": {}}]}
+        template = {"metadata": {"labels": labels}, "spec": pod}
+        body = {"metadata": {"name": name}, "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}}
+        made = False
+
+        def look() -> tuple[bool, str]:
+            nonlocal made
+            if not made:
+                self._api.request("POST", DEPLOYMENTS, body=body)
+                made = True
+            ready = self._api.get(f"{DEPLOYMENTS}/{name}").get("status", {}).get("readyReplicas", 0)
+            return ready == 1, f"{ready} of 1 ready"
+
+        self.check(
+            "drill.schedules",
+            "A new Deployment is scheduled and becomes ready",
+            "1 of 1 ready",
+            "See scheduler, controller manager and kubelet.",
+            look,
+            wait=True,
+        )
+        if made:
+            self._api.request("DELETE", f"{DEPLOYMENTS}/{name}", query={"propagationPolicy": "Background"})
+
+    def _etcd(self) -> None:
+        names = [node.name for node in self._lab.topology.control_plane]
+
+        def look() -> tuple[bool, str]:
+            members = json.loads(etcdctl(self._lab, names[0], "member", "list", "-w", "json"))["members"]
+            status = json.loads(etcdctl(self._lab, names[0], "endpoint", "status", "--cluster", "-w", "json"))
+            hashes = json.loads(etcdctl(self._lab, names[0], "endpoint", "hashkv", "--cluster", "--rev", str(_common_revision(status)), "-w", "json"))
+            known = {str(one["HashKV"]["hash"]) for one in hashes}
+            learners = [one["name"] for one in members if one.get("isLearner")]
+            alarms = etcdctl(self._lab, names[0], "alarm", "list").strip()
+            good = sorted(one["name"] for one in members) == sorted(names) and len(known) == 1 and len(hashes) == len(names) and not learners and not alarms
+            found = f"members {' '.join(one['name'] for one in members)}; {len(known)} hash over {len(hashes)} members"
+            return good, found + (f"; learners {learners}" if learners else "") + (f"; alarms {alarms}" if alarms else "")
+
+        self.check(
+            "drill.etcd",
+            "etcd has all its members as voters, with one hash and no alarm",
+            f"{len(names)} members, one hash",
+            "Look at etcdctl endpoint status.",
+            look,
+            wait=True,
+        )
+
+    def _calm(self) -> None:
+        def look() -> tuple[bool, str]:
+            troubled = {}
+            for node in self._lab.nodes:
+                bad = unhealthy_containers(
+                    self._lab, node.name, since=self._expected.since if node.name in self._expected.rebuilt_machines else time.time() - 1
+                )
+                if bad:
+                    troubled[node.name] = bad
+            return not troubled, "; ".join(f"{name}: {', '.join(bad)}" for name, bad in troubled.items()) or "none"
+
+        self.check("drill.calm", "No container of a rebuilt machine has failed since", "none", "See the log of the container named.", look)
+
+
+def unhealthy_containers(lab: Lab, node: str, since: float) -> list[str]:
+    """Containers on a machine that ended with a failure after a time: what crash-loops, leaves these behind."""
+    listing = json.loads(lab.node(node).run(["crictl", "ps", "--all", "--output", "json"]).stdout)
+    bad = []
+    for container in listing["containers"]:
+        if container["state"] != "CONTAINER_EXITED":
+            continue
+        status = json.loads(lab.node(node).run(["crictl", "inspect", container["id"]]).stdout)["status"]
+        if status["exitCode"] and _moment(status["finishedAt"]) >= since:
+            bad.append(f"{container['metadata']['name']} ended with {status['exitCode']} at {status['finishedAt']}")
+    return bad
+
+
+def etcdctl(lab: Lab, node: str, *arguments: str) -> str:
+    """Run the etcdctl of the etcd container of a control-plane machine."""
+    machine = lab.node(node)
+    container = machine.run(["crictl", "ps", "--quiet", "--name", "^etcd$", "--state", "Running"]).stdout.split()
+    if not container:
+        raise LookupError(f"no etcd runs on {node}")
+    pki = "/etc/kubernetes/pki/etcd"
+    connection = ["--endpoints", "https://127.0.0.1:2379", "--cacert", f"{pki}/ca.crt", "--cert", f"{pki}/server.crt", "--key", f"{pki}/server.key"]
+    return machine.run(["crictl", "exec", container[0], "etcdctl", *connection, *arguments]).stdout
+
+
+def _common_revision(status: Sequence[Mapping[str, Any]]) -> int:
+    return min(int(one["Status"]["header"]["revision"]) for one in status)
+
+
+def _moment(text: str) -> float:
+    """Epoch seconds of the time stamps of Kubernetes (microseconds) and of containers (nanoseconds)."""
+    whole, _dot, fraction = text.rstrip("Z").partition(".")
+    return datetime.fromisoformat(f"{whole}+00:00").timestamp() + float(f"0.{fraction[:9] or 0}")

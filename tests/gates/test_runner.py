@@ -1,0 +1,89 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The runner itself: what skips is a failure, what hangs is stopped, and the closing line has the numbers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import run
+from tests.gates.support import ROOT
+
+SAMPLE = """
+import pytest
+
+def test_passes():
+    pass
+
+def test_fails():
+    assert False
+
+def test_{skips}():
+    pytest.{skip}("no server")
+
+@pytest.mark.{xfail}
+def test_expected_failure():
+    assert False
+
+@pytest.mark.{xfail}
+def test_unexpected_pass():
+    pass
+
+@pytest.fixture
+def broken():
+    raise OSError("no server")
+
+def test_error(broken):
+    pass
+"""
+
+
+def test_skipped_tests_count_as_failed(tmp_path: Path) -> None:
+    """A skip, an expected failure and an error are failures, also for a whole file, and pytest says so with its status."""
+    words = {"skips": "sk" + "ips", "skip": "sk" + "ip", "xfail": "xf" + "ail"}
+    (tmp_path / "test_sample.py").write_text(SAMPLE.format(**words))
+    (tmp_path / "test_absent.py").write_text('import pytest\npytest.importor{skip}("no_such_package")\n'.format(**words))
+    junit = tmp_path / "junit.xml"
+    command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-c", ROOT / "pyproject.toml", "--rootdir", tmp_path, f"--junitxml={junit}", tmp_path]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    result = subprocess.run([*command, "--continue-on-collection-errors"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 1, result.stdout + result.stderr
+    passed, failed = run.read_junit(junit)
+    names = {name.rpartition("::")[2] for name in failed}
+    assert (passed, names) == (1, {"test_fails", "test_skips", "test_expected_failure", "test_unexpected_pass", "test_error", "test_absent"}), result.stdout
+
+
+def test_a_hanging_suite_is_stopped_and_may_clean_up(tmp_path: Path) -> None:
+    """At the limit a suite gets an interrupt, as from a keyboard; its output so far is kept."""
+    program = "import time\nprint('begun', flush=True)\ntry:\n    time.sleep(60)\nfinally:\n    print('cleaned up', flush=True)\n"
+    log = tmp_path / "hanging.log"
+    status, stopped = run.stream([sys.executable, "-c", program], dict(os.environ), log, 1)
+    assert stopped
+    assert status != 0
+    assert log.read_text().splitlines()[:2] == ["begun", "cleaned up"]
+
+
+def test_closing_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The last line has both numbers; nothing passed is no success."""
+    monkeypatch.setattr(run, "RESULTS", tmp_path)
+    assert run.report([run.Outcome("one", 1, passed=3), run.Outcome("two", 1, passed=2)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "5 passed, 0 failed"
+    assert run.report([run.Outcome("one", 1, passed=3), run.Outcome("two", 1, failures=["it broke"])]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "3 passed, 1 failed"
+    assert run.report([run.Outcome("one", 1)]) == 1
+    assert (tmp_path / "summary.txt").read_text().splitlines()[-1] == "0 passed, 0 failed"
+
+
+def test_a_suite_without_tests_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A suite whose directory is missing, or in which nothing is selected, is a failure."""
+    monkeypatch.setattr(run, "RESULTS", tmp_path)
+    assert run.run_suite(run.Suite("absent", 60), dict(os.environ), "", 1).failures
+    outcome = run.run_suite(run.Suite("gates", 60), dict(os.environ), "no_test_has_this_name", 1)
+    assert (outcome.passed, len(outcome.failures)) == (0, 1)
+    assert "ran no test" in outcome.failures[0]

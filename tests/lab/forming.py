@@ -1,0 +1,101 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make a cluster with kubeadm on bare machines, and lay it to rest so that others can start from its disks."""
+
+from __future__ import annotations
+
+import base64
+import secrets as randomness
+import time
+from functools import partial
+
+from . import kubeadm
+from .cluster import ADMIN, MANIFESTS, Cluster
+from .commands import in_parallel, wait_until
+from .errors import LabError
+from .node import Node
+from .progress import Progress
+
+CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
+
+
+def form(cluster: Cluster, progress: Progress) -> None:
+    """kubeadm init and joins on machines that run; ends with a complete cluster."""
+    begin = time.time()
+    secrets = kubeadm.Secrets(
+        token=f"{randomness.token_hex(3)}.{randomness.token_hex(8)}",
+        certificate_key=randomness.token_hex(32),
+        encryption_key=base64.b64encode(randomness.token_bytes(32)).decode(),
+    )
+    for node in cluster.nodes:
+        node.write("/etc/cni/net.d/10-lab.conflist", kubeadm.network_configuration(node.plan))
+        if node.plan.control_plane:
+            node.write(kubeadm.ENCRYPTION_FILE, kubeadm.encryption_configuration(secrets), 0o600)
+        # containerd 1.6 overlooks a network configuration that is moved into its directory.
+        node.run(["systemctl", "restart", "containerd"])
+    first = cluster.control_plane[0]
+    progress(f"kubeadm init on {first.name}")
+    _kubeadm(first, "init", kubeadm.init_configuration(cluster.topology, secrets), "--upload-certs")
+    authority = _authority_hash(first)
+    for node in cluster.nodes[1:]:
+        progress(f"kubeadm join of {node.name}")
+        _kubeadm(node, "join", kubeadm.join_configuration(cluster.topology, node.plan, secrets, authority))
+    progress("deploying the workload")
+    first.run(["kubectl", f"--kubeconfig={ADMIN}", "apply", "-f", "-"], input=kubeadm.workload())
+    cluster.wait_complete(begin)
+    _verify_pod_subnets(cluster)
+
+
+def _kubeadm(node: Node, verb: str, configuration: str, *options: str) -> None:
+    file = "/var/tmp/kubeadm.yaml"
+    node.write(file, configuration, 0o600)
+    try:
+        node.run(["kubeadm", verb, f"--config={file}", "--v=2", *options], timeout=600)
+    except LabError as error:
+        raise LabError(
+            error.tried, f"{error.found}\n--- kubelet\n{node.journal('kubelet')}", "the lab is left as it is: look with the ssh verb", error.where
+        ) from error
+    node.run(["rm", "-f", file])
+
+
+def _authority_hash(node: Node) -> str:
+    script = "openssl x509 -pubkey -noout -in /etc/kubernetes/pki/ca.crt | openssl pkey -pubin -outform der | sha256sum"
+    return node.run(["sh", "-c", script]).stdout.split()[0]
+
+
+def _verify_pod_subnets(cluster: Cluster) -> None:
+    """The routes of the lab's network are fixed; the cluster must have given the nodes just these subnets."""
+    given = cluster.pod_subnets()
+    for node in cluster.nodes:
+        if given.get(node.name) != node.plan.pod_subnet:
+            raise LabError("match pod subnets with the lab's routes", f"{node.name} has {given.get(node.name)} instead of {node.plan.pod_subnet}")
+
+
+def rest(cluster: Cluster, progress: Progress) -> None:
+    """Stop everything in order and leave disks from which a cluster starts quickly: no containers, no leader leases."""
+    api = cluster.api()
+    progress("stopping the cluster in order")
+    for name in CONTROLLERS:
+        for node in cluster.control_plane:
+            node.run(["mv", f"/{MANIFESTS}/{name}.yaml", f"/root/{name}.yaml"])
+    for node in cluster.control_plane:
+        wait_until(f"controllers on {node.name} stopped", partial(_containers, node, "|".join(CONTROLLERS)), 60)
+    # A new leader waits until the lease of the old one has run out, unless there is none.
+    for name in CONTROLLERS:
+        api.request("DELETE", f"/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{name}")
+    in_parallel(lambda node: node.run(["systemctl", "stop", "kubelet"]), cluster.nodes)
+    for pattern in ("kube-apiserver", "etcd", ""):
+        in_parallel(partial(_remove_pods, pattern), cluster.nodes)
+    for node in cluster.control_plane:
+        node.run(["sh", "-c", f"mv /root/kube-*.yaml /{MANIFESTS}/"])
+    in_parallel(lambda node: node.shut_down(), cluster.nodes)
+
+
+def _containers(node: Node, pattern: str) -> str:
+    return node.run(["crictl", "ps", "-q", "--name", pattern]).stdout
+
+
+def _remove_pods(pattern: str, node: Node) -> None:
+    pods = node.run(["crictl", "pods", "-q", *(["--name", pattern] if pattern else [])]).stdout.split()
+    if pods:
+        node.run(["crictl", "rmp", "-f", *pods])

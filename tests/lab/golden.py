@@ -1,0 +1,54 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The golden cluster: the disks of a finished cluster at rest, from which any number of labs on the same subnet start."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+from .cache import key_of, source_text
+from .commands import run
+from .disk import Disk
+from .machines import BareMachine, bare_key
+from .paths import SOURCE
+from .topology import Topology
+
+_RECIPE = ("golden.py", "forming.py", "kubeadm.py", "topology.py")
+
+# What a node wrote that is about the time of forming the cluster, or would be rewritten at every boot anyway.
+_FORGOTTEN = ("var/log/journal", "var/log/pods", "var/log/containers", "var/tmp", "tmp", "root", "run", "home")
+
+
+def golden_key(topology: Topology) -> str:
+    """What a golden cluster depends on; certificates and etcd members hold addresses, so the slot is a part of it."""
+    return key_of(source_text(*(SOURCE / name for name in _RECIPE)), bare_key(), topology.kind, str(topology.slot))
+
+
+def save_disk(disk: Disk, target: Path) -> None:
+    """Move the disk of a node that is off into a golden entry."""
+    target.mkdir(parents=True)
+    for name in _FORGOTTEN:
+        path = disk.upper / name
+        if path.exists():
+            run(["rm", "-rf", path])
+    _move(disk.upper, target / "upper")
+    _move(disk.containerd, target / "containerd")
+    if disk.etcd_image.exists():
+        run(["cp", "--sparse=always", disk.etcd_image, target / "etcd.img"])
+
+
+def _move(source: Path, target: Path) -> None:
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        run(["cp", "-a", source, target])
+
+
+def golden_disk(disk: Disk, entry: Path, name: str, bare: BareMachine) -> None:
+    """A new disk for a node as it was in the golden cluster."""
+    saved = entry / name
+    etcd = saved / "etcd.img"
+    disk.create([saved / "upper", *bare.layers], saved / "containerd", etcd if etcd.exists() else None)

@@ -1,0 +1,317 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A lab: machines, network, load balancer and cluster under one name."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from . import faults, inventory, prerequisites
+from .balancer import Balancer
+from .cache import Cache
+from .cgroups import Cgroups
+from .cluster import Cluster
+from .commands import in_parallel, run
+from .errors import LabError
+from .forming import form, rest
+from .golden import golden_disk, golden_key, save_disk
+from .locks import locked
+from .machines import BareMachine, bare_machine
+from .network import Network
+from .node import Node
+from .paths import output_directory
+from .processes import PRIVATE_MOUNTS, carry_out, send, wait_gone
+from .progress import Progress
+from .relay import Relay
+from .state import LabRecord, LabStore, check_name, write_json
+from .topology import API_PORT, Topology, make_topology
+
+
+class Lab:
+    """One lab by name; it may be up or not."""
+
+    def __init__(self, name: str, *, progress: Progress | None = None, install: bool = False) -> None:
+        self.name = check_name(name)
+        self._store = LabStore()
+        self._cache = Cache()
+        self._progress = progress or Progress()
+        self._install = install
+        self._cgroups = Cgroups()
+
+    @classmethod
+    def open(cls, name: str, *, progress: Progress | None = None, install: bool = False) -> Lab:
+        """A lab by name; `up` makes it when it is not there."""
+        return cls(name, progress=progress, install=install)
+
+    # What it is
+
+    @property
+    def directory(self) -> Path:
+        """Disks, keys and records."""
+        return self._store.directory(self.name)
+
+    @property
+    def output(self) -> Path:
+        """What users read."""
+        return output_directory(self.name)
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig."""
+        return self.output / "kubeconfig"
+
+    @property
+    def inventory(self) -> Path:
+        """The Ansible inventory."""
+        return self.output / "inventory" / "hosts.yml"
+
+    @property
+    def ssh_config(self) -> Path:
+        """The ssh configuration."""
+        return self.output / "ssh_config"
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is anything of this lab."""
+        return self._store.read(self.name) is not None
+
+    @property
+    def topology(self) -> Topology:
+        """Machines and addresses; fails when the lab does not exist."""
+        record = self._record()
+        return make_topology(record.topology, record.slot)
+
+    @property
+    def nodes(self) -> list[Node]:
+        """All machines."""
+        return self._nodes(self.topology)
+
+    def node(self, name: str) -> Node:
+        """One machine."""
+        self.topology.node(name)
+        return next(node for node in self.nodes if node.name == name)
+
+    def _record(self) -> LabRecord:
+        record = self._store.read(self.name)
+        if record is None:
+            known = " ".join(self._store.names()) or "none"
+            raise LabError(f"use the lab {self.name}", f"no such lab; there is: {known}", f"make it: python3 -m tests.lab up TOPOLOGY --name {self.name}")
+        return record
+
+    def _nodes(self, topology: Topology) -> list[Node]:
+        return [Node(self.name, topology, plan, self.directory / "nodes" / plan.name, self.directory / "keys", self._cgroups) for plan in topology.nodes]
+
+    def _chosen(self, names: Sequence[str] | None) -> list[Node]:
+        return [self.node(name) for name in names] if names else self.nodes
+
+    def _network(self, topology: Topology) -> Network:
+        return Network(self.name, topology)
+
+    def _cluster(self, topology: Topology) -> Cluster:
+        return Cluster(topology, self._nodes(topology), self.directory / "scratch", self._progress)
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        with locked(self._store.lock_path(self.name), f"the lab {self.name}", timeout=3600):
+            yield
+
+    # Verbs
+
+    def up(self, kind: str) -> None:
+        """Make the lab; a lab of this name that is there is thrown away first."""
+        prerequisites.check(self._progress, install=self._install)
+        with self._exclusive():
+            self._tear_down()
+            topology = make_topology(kind, self._store.slots.take(self.name))
+            record = LabRecord(self.name, kind, topology.slot)
+            self._store.write(record)
+            self._progress(f"lab {self.name}: {kind} on {topology.prefix}.0/24")
+            bare = bare_machine(self._cache, self._progress)
+            self._prepare(topology)
+            golden = self._golden(topology, bare)
+            self._store.write(LabRecord(self.name, kind, topology.slot, {"golden": str(golden), **bare.to_record()}))
+            self._start_golden(topology, golden, bare)
+            self._write_output(topology)
+            self._progress(f"lab {self.name} is up: inventory {self.inventory}")
+
+    def down(self) -> None:
+        """Remove the lab and all it left, also a half-made one."""
+        with self._exclusive():
+            self._tear_down()
+            self._store.slots.release(self.name)
+            if self.output.exists():
+                shutil.rmtree(self.output)
+
+    def reset(self, nodes: Sequence[str] | None = None, bare: bool = False) -> None:
+        """Give nodes (default: all) new disks: of the finished cluster, or empty ones."""
+        with self._exclusive():
+            topology = self.topology
+            chosen = self._chosen(nodes)
+            machine, golden = self._entries()
+            network = self._network(topology)
+            for node in chosen:
+                Relay(node, network).stop()
+                network.set_link(node.name, True)
+            in_parallel(lambda node: node.power_off(), chosen)
+            if bare:
+                in_parallel(lambda node: node.boot_bare(machine), chosen)
+            elif len(chosen) == len(topology.nodes):
+                self._start_golden(topology, golden, machine)
+            else:
+                in_parallel(lambda node: self._boot_golden(node, golden, machine), chosen)
+            write_json(self.output / "lab.json", self.status())
+            names = " ".join(node.name for node in chosen)
+            self._progress(f"bare machines are up: {names}" if bare else f"back to the golden cluster: {names}")
+
+    def break_(self, fault: str, *nodes: str) -> None:
+        """Break nodes (default: all) in one way."""
+        self._change(fault, nodes, heal=False)
+
+    def heal(self, fault: str, *nodes: str) -> None:
+        """Take a fault back from nodes (default: all)."""
+        self._change(fault, nodes, heal=True)
+
+    def _change(self, fault: str, names: Sequence[str], *, heal: bool) -> None:
+        found = faults.find(fault)
+        with self._exclusive():
+            setting = faults.Setting(self._network(self.topology), lambda: self._entries()[0])
+            chosen = self._chosen(names)
+            action = found.heal if heal else found.break_
+            in_parallel(lambda node: action(node, setting), chosen)
+            write_json(self.output / "lab.json", self.status())
+            self._progress(f"{'healed' if heal else 'broken'}: {fault} on {' '.join(node.name for node in chosen)}")
+
+    def status(self) -> dict[str, object]:
+        """What is there."""
+        topology = self.topology
+        network = self._network(topology)
+        balancer = Balancer(self.directory, network).identity
+        nodes = {}
+        for node in self._nodes(topology):
+            slow = Relay(node, network).identity
+            nodes[node.name] = {**node.status(), "network": "cut" if not network.link_is_up(node.name) else "slow" if slow else "up"}
+        return {
+            "name": self.name,
+            "topology": topology.kind,
+            "slot": topology.slot,
+            "subnet": f"{topology.prefix}.0/24",
+            "api_server": f"https://{topology.api_address}:{API_PORT}",
+            "cgroups": self._cgroups.mode,
+            "load_balancer": {
+                "address": topology.balancer_address,
+                "running": balancer is not None and balancer.alive(),
+                "pid": balancer.pid if balancer else None,
+            },
+            "nodes": nodes,
+            "inventory": str(self.inventory),
+            "kubeconfig": str(self.kubeconfig),
+            "ssh_config": str(self.ssh_config),
+        }
+
+    # Parts
+
+    def _entries(self) -> tuple[BareMachine, Path]:
+        """The cache entries that the lab was made of."""
+        record = self._record()
+        if "golden" not in record.entries:
+            raise LabError(f"use the lab {self.name}", "it was never finished", f"make it anew: python3 -m tests.lab up {record.topology} --name {self.name}")
+        return BareMachine.from_record(record.entries), Path(record.entries["golden"])
+
+    def _prepare(self, topology: Topology) -> None:
+        """Keys, network and load balancer."""
+        keys = self.directory / "keys"
+        keys.mkdir(parents=True, exist_ok=True)
+        keys.chmod(0o700)
+        for file in ("user", *(f"host-{node.name}" for node in topology.nodes)):
+            run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"lab-{self.name}", "-f", keys / file])
+        network = self._network(topology)
+        network.create()
+        Balancer(self.directory, network).start()
+
+    def _golden(self, topology: Topology, bare: BareMachine) -> Path:
+        def build(directory: Path) -> None:
+            self._progress("forming the golden cluster with kubeadm (a minute, once for each topology and subnet)")
+            cluster = self._cluster(topology)
+            in_parallel(lambda node: node.boot_bare(bare), cluster.nodes)
+            form(cluster, self._progress)
+            rest(cluster, self._progress)
+            for node in cluster.nodes:
+                save_disk(node.disk, directory / node.name)
+            self._progress("the golden cluster is saved")
+
+        return self._cache.entry("golden", golden_key(topology), build)
+
+    @staticmethod
+    def _boot_golden(node: Node, golden: Path, bare: BareMachine) -> None:
+        golden_disk(node.disk, golden, node.name, bare)
+        node.provision(fresh_identity=False)
+        node.boot()
+        node.wait_booted()
+
+    def _start_golden(self, topology: Topology, golden: Path, bare: BareMachine) -> None:
+        begin = time.time()
+        cluster = self._cluster(topology)
+        for node in cluster.nodes:
+            node.directory.mkdir(parents=True, exist_ok=True)
+            golden_disk(node.disk, golden, node.name, bare)
+            node.provision(fresh_identity=False)
+        cluster.hold_back()
+        in_parallel(lambda node: node.boot(), cluster.nodes)
+        in_parallel(lambda node: node.wait_booted(), cluster.nodes)
+        self._progress("machines have booted")
+        cluster.start_in_order()
+        self._progress("the API answers; waiting for nodes and pods")
+        cluster.wait_complete(begin)
+
+    def _write_output(self, topology: Topology) -> None:
+        output = self.output
+        (output / "inventory").mkdir(parents=True, exist_ok=True)
+        keys = self.directory / "keys"
+        sockets = self._socket_directory()
+        _write_private(output / "id_ed25519", (keys / "user").read_text())
+        _write_private(self.kubeconfig, self._cluster(topology).admin_kubeconfig())
+        host_keys = {node.name: (keys / f"host-{node.name}.pub").read_text() for node in topology.nodes}
+        (output / "known_hosts").write_text(inventory.known_hosts(topology, host_keys))
+        self.ssh_config.write_text(inventory.ssh_configuration(topology, output, sockets))
+        self.inventory.write_text(inventory.render(topology, self.name, inventory.variables(topology, self.name, output, sockets)))
+        write_json(output / "lab.json", self.status())
+
+    def _socket_directory(self) -> Path:
+        """Where ssh keeps its control sockets; short, because a socket's path must be."""
+        digest = hashlib.sha256(str(self.directory).encode()).hexdigest()[:8]
+        path = Path(tempfile.gettempdir()) / f"lab-{digest}"
+        path.mkdir(mode=0o700, exist_ok=True)
+        return path
+
+    def _tear_down(self) -> None:
+        """Remove whatever is there of the lab, finished or not. The record goes after everything that it names."""
+        record = self._store.read(self.name)
+        if record is not None:
+            self._progress(f"removing what is there of lab {self.name}")
+            topology = make_topology(record.topology, record.slot)
+            network = self._network(topology)
+            nodes = self._nodes(topology)
+            for identity in (Balancer(self.directory, network).identity, *(Relay(node, network).identity for node in nodes)):
+                if identity is not None and identity.alive():
+                    send(identity, signal.SIGKILL)
+                    wait_gone(identity, 10, f"process {identity.pid} of the lab's network")
+            in_parallel(lambda node: node.power_off(), nodes)
+            carry_out(self.directory / "sweep.json", [*self._cgroups.mount_steps(), *self._cgroups.remove_steps(self.name)], prefix=PRIVATE_MOUNTS)
+            network.remove()
+            shutil.rmtree(self._socket_directory())
+            (self.directory / "record.json").unlink()
+        if self.directory.exists():
+            shutil.rmtree(self.directory)
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(text)

@@ -1,0 +1,3 @@
+module lab.internal/programs
+
+go 1.19

@@ -1,0 +1,17 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which versions the lab is made of; a change here makes every cache entry that depends on it anew."""
+
+from __future__ import annotations
+
+KUBERNETES = "1.34.4"
+ETCD = "3.6.16"
+CRI_TOOLS = "1.34.0"
+DEBIAN = "bookworm"
+ETCD_IMAGE_TAG = f"{ETCD}-0"
+PAUSE_TAG = "3.10.1"
+WORKLOAD_IMAGE = "lab.internal/workload:1"
+CRI_TOOLS_CHECKSUMS = f"""\
+sigs.k8s.io/cri-tools v{CRI_TOOLS} h1:KqL9EJ+WgHtz1HR1exezm91n+o8O2uMLs/eHzHJHAWw=
+sigs.k8s.io/cri-tools v{CRI_TOOLS}/go.mod h1:JyYVG0YFsly+p/hfDfmQcQBNFVHh0+BpMTn49YpasMA=
+"""

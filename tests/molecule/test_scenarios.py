@@ -1,0 +1,85 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run every molecule scenario on the nodes of one lab.
+
+A scenario is a directory here with a molecule.yml. Molecule is content with an inventory that matches no host, so the sizes of the groups and
+the hosts of each recap are checked here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+LAB = "molecule"
+GROUP_SIZES = {"control_plane": 3, "etcd": 3, "workers": 1}
+SCENARIOS = sorted(path.parent.name for path in HERE.glob("*/molecule.yml"))
+
+
+def run(command: list[str], repository: Path, variables: dict[str, str], limit_seconds: int) -> str:
+    """Run a program in the checkout; fail with what it said."""
+    result = subprocess.run(
+        command,
+        cwd=repository,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+        timeout=limit_seconds,
+    )
+    if result.returncode:
+        pytest.fail(f"{' '.join(command)} ended with status {result.returncode}:\n{result.stdout[-20_000:]}", pytrace=False)
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def lab(repository: Path) -> Iterator[dict[str, str]]:
+    """One lab for all scenarios; the process environment that points molecule at it."""
+    lab_command = [sys.executable, "-m", "tests.lab"]
+    inventory = repository / "build" / "lab" / LAB / "inventory"
+    variables = {
+        **os.environ,
+        "LIFEBOAT_INVENTORY": str(inventory),
+        "MOLECULE_GLOB": str(HERE / "*" / "molecule.yml"),
+        "MOLECULE_EPHEMERAL_DIRECTORY": str(repository / "build" / "test" / "molecule"),
+        "ANSIBLE_NOCOLOR": "1",
+        "NO_COLOR": "1",
+    }
+    run([*lab_command, "up", "ha", "--name", LAB], repository, variables, 1200)
+    try:
+        listing = json.loads(subprocess.run(["ansible-inventory", "-i", inventory, "--list"], env=variables, capture_output=True, check=True).stdout)
+        graph = {group: hosts_of(group, listing) for group in GROUP_SIZES}
+        assert {group: len(hosts) for group, hosts in graph.items()} == GROUP_SIZES
+        yield variables
+    finally:
+        run([*lab_command, "down", LAB], repository, variables, 600)
+
+
+def hosts_of(group: str, listing: dict[str, dict[str, list[str]]]) -> set[str]:
+    """Hosts of a group and of its children."""
+    details = listing.get(group, {})
+    return set(details.get("hosts", [])).union(*(hosts_of(child, listing) for child in details.get("children", [])))
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_scenario(scenario: str, lab: dict[str, str], repository: Path) -> None:
+    """Molecule runs the scenario's sequence on fresh nodes, and each of its playbooks did something on some host."""
+    if scenario != SCENARIOS[0]:
+        run([sys.executable, "-m", "tests.lab", "reset", LAB], repository, lab, 600)
+    said = run(["molecule", "-c", str(HERE / "config.yml"), "test", "--scenario-name", scenario, "--destroy=never"], repository, lab, 1200)
+    recaps = re.split(r"^PLAY RECAP \*+$", said, flags=re.MULTILINE)[1:]
+    assert recaps, f"molecule ran no playbook:\n{said}"
+    for recap in recaps:
+        assert re.match(r"\s*\S+\s+: ok=[1-9]", recap), f"a playbook ran on no host:\n{said}"

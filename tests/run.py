@@ -1,0 +1,256 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run the suites below, each against its budget of time, and close with the line `N passed, N failed`.
+
+Standard library only; the first suite makes the environment in which the others run. Output streams to the screen and to
+build/test/<suite>.log; a skipped test counts as failed, and so does a suite without tests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+from xml.etree import ElementTree
+
+from tests import environment
+
+RESULTS = environment.BUILD / "test"
+CHECKS_SEEN = RESULTS / "checks-seen.jsonl"
+GRACE_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A directory of tests and what it may cost."""
+
+    name: str
+    budget_seconds: int
+    options: tuple[str, ...] = ()
+    needs_binaries: bool = False  # built for it
+    sees_binaries: bool = False  # and named by LIFEBOAT_BINARIES; the lab finds them by itself
+
+    @property
+    def directory(self) -> Path:
+        """Where its tests lie."""
+        return environment.ROOT / "tests" / self.name
+
+
+# Every directory named here has to exist and to have tests in it.
+SUITES = (
+    Suite("gates", 5 * 60, options=("--numprocesses=2", "--dist=worksteal")),
+    Suite("unit", 8 * 60, options=("--numprocesses=2",)),
+    Suite("integration", 10 * 60, needs_binaries=True, sees_binaries=True),
+    Suite("molecule", 15 * 60, needs_binaries=True),
+    Suite("e2e", 30 * 60, needs_binaries=True),
+)
+ENVIRONMENT_BUDGET_SECONDS = 15 * 60
+
+
+@dataclass
+class Outcome:
+    """What came of one suite."""
+
+    name: str
+    budget_seconds: int
+    passed: int = 0
+    failures: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def fail(self, text: str) -> None:
+        """Count one failure and say it."""
+        print(f"FAILED {self.name}: {text}", flush=True)
+        self.failures.append(text)
+
+
+def read_junit(path: Path) -> tuple[int, list[str]]:
+    """Passed tests and the names of the others; whatever is not a plain pass is a failure."""
+    passed = 0
+    failed: list[str] = []
+    for case in ElementTree.parse(path).getroot().iter("testcase"):
+        if any(child.tag in ("failure", "error", "skipped") for child in case):
+            failed.append(f"{case.get('classname', '')}::{case.get('name', '')}")
+        else:
+            passed += 1
+    return passed, failed
+
+
+def copy_stream(source: IO[bytes], log: Path) -> None:
+    """Copy a program's output to the screen and to a file."""
+    with log.open("wb") as file:
+        while chunk := os.read(source.fileno(), 65536):
+            file.write(chunk)
+            file.flush()
+            sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Let a suite clean up after itself (pytest does so on an interrupt), and end it for good when it does not."""
+    for number, patience in ((signal.SIGINT, GRACE_SECONDS), (signal.SIGTERM, 10), (signal.SIGKILL, 10)):
+        try:
+            if number == signal.SIGINT:
+                process.send_signal(number)
+            else:
+                os.killpg(process.pid, number)
+            process.wait(patience)
+            return
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def stream(command: list[str], variables: dict[str, str], log: Path, limit_seconds: float) -> tuple[int, bool]:
+    """Run a program; returns its status and whether it was stopped at the limit."""
+    process = subprocess.Popen(
+        command, cwd=environment.ROOT, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    assert process.stdout is not None
+    reader = threading.Thread(target=copy_stream, args=(process.stdout, log), daemon=True)
+    reader.start()
+    stopped = False
+    try:
+        process.wait(limit_seconds)
+    except subprocess.TimeoutExpired:
+        stopped = True
+        print(f"\n{log.stem}: stopped after {limit_seconds:.0f} s", flush=True)
+        end(process)
+    except BaseException:
+        end(process)
+        raise
+    reader.join(5)  # a daemon left behind may keep the pipe open for ever
+    return process.returncode, stopped
+
+
+def run_suite(suite: Suite, variables: dict[str, str], keyword: str, factor: float) -> Outcome:
+    """Run one directory of tests with pytest."""
+    outcome = Outcome(suite.name, suite.budget_seconds)
+    if not suite.directory.is_dir():
+        outcome.fail(f"{suite.directory.relative_to(environment.ROOT)} does not exist: write its tests, or take the suite out of SUITES in tests/run.py")
+        return outcome
+    junit = RESULTS / f"{suite.name}.xml"
+    command = ["python", "-m", "pytest", f"tests/{suite.name}", f"--junitxml={junit}", *suite.options]
+    if keyword:
+        command += ["-k", keyword]
+    limit = suite.budget_seconds * factor
+    begin = time.monotonic()
+    status, stopped = stream(command, variables, RESULTS / f"{suite.name}.log", limit)
+    outcome.seconds = time.monotonic() - begin
+    if junit.exists():
+        outcome.passed, outcome.failures = read_junit(junit)
+    total = outcome.passed + len(outcome.failures)
+    if stopped or outcome.seconds > limit:
+        outcome.fail(f"over budget: {outcome.seconds:.0f} s, allowed are {suite.budget_seconds} s x {factor:g} (LIFEBOAT_BUDGET_FACTOR)")
+    elif not total:
+        outcome.fail(f"ran no test (pytest ended with status {status})")
+    elif status and not outcome.failures:
+        outcome.fail(f"pytest ended with status {status}")
+    return outcome
+
+
+def make_environment(with_binaries: bool, factor: float) -> tuple[Outcome, dict[str, str], Path | None]:
+    """Packages, virtual environment, tree and, where a suite needs them, the Kubernetes and etcd binaries; each step is one test."""
+    outcome = Outcome("environment", ENVIRONMENT_BUDGET_SECONDS)
+    variables: dict[str, str] = {}
+    built: list[Path] = []
+
+    def make_variables() -> None:
+        variables.update(environment.variables(environment.build_venv()))
+
+    def make_binaries() -> None:
+        # Imported here: a defect in the lab must not keep the static gates from running.
+        from tests.lab.binaries import binaries
+        from tests.lab.cache import Cache
+        from tests.lab.progress import Progress
+
+        built.append(binaries(Cache(), Progress()))
+
+    steps: list[tuple[str, Callable[[], object]]] = [("Debian packages", environment.install_packages), ("virtual environment", make_variables)]
+    if with_binaries:
+        steps.append(("Kubernetes and etcd binaries", make_binaries))
+    begin = time.monotonic()
+    for title, step in steps:
+        try:
+            step()
+            outcome.passed += 1
+        except environment.EnvironmentFailure as error:
+            outcome.fail(f"{title}: {error}")
+            break
+        except Exception as error:
+            traceback.print_exc()
+            outcome.fail(f"{title}: {error}")
+            break
+    outcome.seconds = time.monotonic() - begin
+    if outcome.seconds > outcome.budget_seconds * factor:
+        outcome.fail(f"over budget: {outcome.seconds:.0f} s, allowed are {outcome.budget_seconds} s x {factor:g} (LIFEBOAT_BUDGET_FACTOR)")
+    return outcome, variables, built[0] if built else None
+
+
+def run_checks_seen(variables: dict[str, str]) -> Outcome:
+    """Every check of the collection must have failed in some test; tests/checks_seen.py knows."""
+    outcome = Outcome("checks seen", 60)
+    begin = time.monotonic()
+    status, _stopped = stream(["python", "-m", "tests.checks_seen"], variables, RESULTS / "checks-seen.log", outcome.budget_seconds)
+    outcome.seconds = time.monotonic() - begin
+    if status:
+        outcome.fail("see the lines above")
+    else:
+        outcome.passed = 1
+    return outcome
+
+
+def report(outcomes: Iterable[Outcome]) -> int:
+    """The table of suites and the closing line; returns the exit status."""
+    outcomes = list(outcomes)
+    lines = ["", f"{'suite':<14}{'passed':>8}{'failed':>8}{'seconds':>10}{'budget':>8}"]
+    lines += [f"{one.name:<14}{one.passed:>8}{len(one.failures):>8}{one.seconds:>10.0f}{one.budget_seconds:>8}" for one in outcomes]
+    for one in outcomes:
+        lines += [f"failed in {one.name}: {text.splitlines()[0]}" for text in one.failures]
+    passed, failed = sum(one.passed for one in outcomes), sum(len(one.failures) for one in outcomes)
+    closing = f"{passed} passed, {failed} failed"
+    (RESULTS / "summary.txt").write_text("\n".join([*lines, "", closing, ""]))
+    print("\n".join([*lines, "", closing]), flush=True)
+    return 1 if failed or not passed else 0
+
+
+def main() -> int:
+    """Command line: `python3 -m tests.run --help`."""
+    names = [suite.name for suite in SUITES]
+    parser = argparse.ArgumentParser(prog="python3 -m tests.run", description=__doc__)
+    parser.add_argument("--suite", action="append", choices=names, help="run only this suite; may be given several times")
+    parser.add_argument("-k", dest="keyword", default="", metavar="EXPRESSION", help="run only the tests whose names match (pytest's -k)")
+    arguments = parser.parse_args()
+    chosen = [suite for suite in SUITES if not arguments.suite or suite.name in arguments.suite]
+    factor = float(os.environ.get("LIFEBOAT_BUDGET_FACTOR") or 2)
+
+    shutil.rmtree(RESULTS, ignore_errors=True)
+    RESULTS.mkdir(parents=True)
+    made, variables, built = make_environment(any(suite.needs_binaries for suite in chosen), factor)
+    outcomes = [made]
+    if not made.failures:
+        variables["LIFEBOAT_CHECKS_SEEN"] = str(CHECKS_SEEN)
+        for suite in chosen:
+            own = dict(variables)
+            if suite.sees_binaries and built:
+                own.setdefault("LIFEBOAT_BINARIES", str(built))
+            print(f"\n===== {suite.name}: budget {suite.budget_seconds} s", flush=True)
+            outcomes.append(run_suite(suite, own, arguments.keyword, factor))
+        if chosen == list(SUITES) and not arguments.keyword:
+            outcomes.append(run_checks_seen(variables))
+    return report(outcomes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the lab hands to Ansible, ssh and clients of the API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.lab import inventory
+from tests.lab.api import with_server
+from tests.lab.errors import LabError
+from tests.lab.network import interface_name, node_namespace
+from tests.lab.topology import TOPOLOGIES, hosts_file, make_topology
+
+OUTPUT = Path("/repository/build/lab/one")
+SOCKETS = Path("/tmp/lab-01234567")
+
+
+@pytest.mark.parametrize("kind", TOPOLOGIES)
+def test_the_inventory_has_every_node_in_its_group(kind: str) -> None:
+    topology = make_topology(kind, 7)
+    data = yaml.safe_load(inventory.render(topology, "one", inventory.variables(topology, "one", OUTPUT, SOCKETS)))
+    groups = data["all"]["children"]
+    cluster = groups["cluster"]["children"]
+    assert groups["admin"]["hosts"] == {}
+    assert set(cluster["control_plane"]["hosts"]) == {node.name for node in topology.control_plane}
+    assert set(cluster["workers"]["hosts"]) == {node.name for node in topology.workers}
+    assert cluster["etcd"]["children"] == {"control_plane": {}}
+    for node in topology.nodes:
+        hosts = cluster["control_plane" if node.control_plane else "workers"]["hosts"]
+        assert hosts[node.name]["ansible_host"] == node.address
+
+
+def test_localhost_gets_none_of_the_variables() -> None:
+    topology = make_topology("ha", 0)
+    data = yaml.safe_load(inventory.render(topology, "one", inventory.variables(topology, "one", OUTPUT, SOCKETS)))
+    assert "vars" not in data["all"]
+    variables = data["all"]["children"]["cluster"]["vars"]
+    assert variables["ansible_become"] is True
+    assert variables["ansible_user"] == "ops"
+    assert variables["lifeboat_lab"] is True
+    assert variables["lifeboat_cluster_name"] == "one"
+    assert variables["lifeboat_api_server"] == "https://10.77.0.5:6443"
+    assert "-o UserKnownHostsFile=/repository/build/lab/one/known_hosts" in variables["ansible_ssh_common_args"]
+
+
+def test_with_one_node_the_api_is_on_the_node() -> None:
+    assert make_topology("single", 3).api_address == "10.77.3.11"
+
+
+def test_control_paths_fit_into_a_socket_address() -> None:
+    options = inventory.ssh_options(OUTPUT, SOCKETS)
+    path = next(option for option in options if option.startswith("ControlPath=")).removeprefix("ControlPath=")
+    # ssh puts a hash of 40 characters for %C and appends 17 while it makes the socket.
+    assert len(path.replace("%C", "c" * 40)) + 17 < 108
+
+
+def test_ssh_configuration_names_every_node() -> None:
+    text = inventory.ssh_configuration(make_topology("ha", 1), OUTPUT, SOCKETS)
+    for name, address in (("cp1", "10.77.1.11"), ("cp2", "10.77.1.12"), ("cp3", "10.77.1.13"), ("w1", "10.77.1.21")):
+        assert f"Host {name}\n    HostName {address}\n" in text
+
+
+def test_known_hosts_by_address_and_name() -> None:
+    text = inventory.known_hosts(make_topology("single", 0), {"cp1": "ssh-ed25519 AAAA lab-one\n"})
+    assert text == "10.77.0.11,cp1 ssh-ed25519 AAAA\n"
+
+
+def test_the_kubeconfig_names_the_address() -> None:
+    text = "clusters:\n- cluster:\n    certificate-authority-data: eA==\n    server: https://api.lab.internal:6443\n  name: lab\n"
+    assert "    server: https://10.77.0.5:6443\n" in with_server(text, "10.77.0.5")
+    assert "api.lab.internal" not in with_server(text, "10.77.0.5")
+
+
+def test_the_hosts_file_is_the_name_server() -> None:
+    lines = hosts_file(make_topology("ha", 2)).splitlines()
+    assert "127.0.0.1 localhost" in lines
+    assert "10.77.2.5 api.lab.internal" in lines
+    assert "10.77.2.21 w1" in lines
+
+
+def test_names_of_the_kernel_are_short_and_different() -> None:
+    long, longer = "a" * 30, "a" * 31
+    assert len(interface_name(longer)) <= 15
+    assert interface_name(long) != interface_name(longer)
+    assert node_namespace("a", "b-c") != node_namespace("a-b", "c")
+
+
+def test_unknown_names_are_refused_with_the_known_ones() -> None:
+    with pytest.raises(LabError, match="single ha"):
+        make_topology("huge", 0)
+    with pytest.raises(LabError, match="cp1 cp2 cp3 w1"):
+        make_topology("ha", 0).node("cp9")

@@ -1,0 +1,69 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Arguments in manifests as kubeadm writes them."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.static_pod import ManifestNotUnderstood, set_arguments
+
+MANIFEST = """apiVersion: v1
+kind: Pod
+metadata:
+  name: etcd
+spec:
+  containers:
+  - command:
+    - etcd
+    - --advertise-client-urls=https://10.0.0.1:2379
+    - --initial-cluster=cp1=https://10.0.0.1:2380
+    - --name=cp1
+    image: registry.k8s.io/etcd:3.6.4-0
+    livenessProbe:
+      httpGet:
+        path: /livez
+"""
+
+
+def command(text: str) -> list[str]:
+    parsed = yaml.safe_load(text)["spec"]["containers"][0]["command"]
+    assert isinstance(parsed, list)
+    return parsed
+
+
+def test_a_flag_that_is_there_is_replaced_and_a_new_one_comes_last() -> None:
+    members = "cp1=https://10.0.0.1:2380,cp2=https://10.0.0.2:2380"
+    text = set_arguments(MANIFEST.replace("  - command:\n    - etcd\n", "  - command:\n    - --etcd-first=1\n"), {"--initial-cluster": members, "--initial-cluster-state": "existing"}, "etcd.yaml")
+    assert command(text) == [
+        "--etcd-first=1", "--advertise-client-urls=https://10.0.0.1:2379", "--initial-cluster=" + members, "--name=cp1", "--initial-cluster-state=existing",
+    ]
+    assert yaml.safe_load(text)["spec"]["containers"][0]["livenessProbe"] == {"httpGet": {"path": "/livez"}}
+
+
+def test_the_programs_name_before_the_flags_stays() -> None:
+    assert command(set_arguments(MANIFEST, {"--name": "cp9"}, "etcd.yaml"))[0] == "etcd"
+
+
+def test_setting_the_same_again_changes_nothing() -> None:
+    once = set_arguments(MANIFEST, {"--initial-cluster-state": "existing"}, "etcd.yaml")
+    assert set_arguments(once, {"--initial-cluster-state": "existing"}, "etcd.yaml") == once
+
+
+@pytest.mark.parametrize("value", ["a b", "x: y", 'say "hi"', "#no"])
+def test_values_that_need_quotes_come_back_as_they_were(value: str) -> None:
+    assert "--name=" + value in command(set_arguments(MANIFEST, {"--name": value}, "etcd.yaml"))
+
+
+def test_another_containers_arguments_are_left_alone() -> None:
+    two = MANIFEST + "  - command:\n    - other\n    - --name=theirs\n    image: x\n"
+    parsed = yaml.safe_load(set_arguments(two, {"--name": "mine"}, "etcd.yaml"))["spec"]["containers"]
+    assert "--name=theirs" in parsed[1]["command"]
+
+
+@pytest.mark.parametrize("text", ["", "kind: Pod\n", "spec:\n  containers:\n  - command: [etcd, --name=cp1]\n"])
+def test_any_other_form_is_refused_with_what_to_do_by_hand(text: str) -> None:
+    with pytest.raises(ManifestNotUnderstood, match="--name=cp9"):
+        set_arguments(text, {"--name": "cp9"}, "etcd.yaml")

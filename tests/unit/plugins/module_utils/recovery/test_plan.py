@@ -1,0 +1,178 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a recovery decides, for every state in which a cluster can be found."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Dict, List
+
+import pytest
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan import (
+    DEFAULT_REVISION_SLACK,
+    HostView,
+    PointView,
+    RecoveryPlan,
+    RecoveryRefused,
+    host_view,
+    plan_recovery,
+    plan_roll_back,
+    point_view,
+    revision_bump,
+)
+
+CA = "ab" * 32
+NOW = 2_000_000.0
+MEMBERS = {name: "https://10.0.0.%d:2380" % number for number, name in enumerate(("cp1", "cp2", "cp3"), 1)}
+COMPONENTS = {**{name: ("pki", "node_config", "etcd") for name in MEMBERS}, "w1": ("node_config",)}
+ARTIFACTS = tuple("%s/%s.tar.zst.age" % (component, host) for host, components in COMPONENTS.items() for component in components if component != "etcd") + ("etcd/cp1.db.zst.age",)
+POINT = PointView("20261120T120000Z-aaaaaa", NOW - 600, CA, 5_000, 5_100, MEMBERS, ARTIFACTS)
+
+
+def alive(name: str, **changes: Any) -> HostView:
+    groups = ("workers",) if name.startswith("w") else ("control_plane", "etcd")
+    view = HostView(name, groups, bare=False, hostname=name, ca_sha256=CA, etcd_data="etcd" in groups, etcd_serves="etcd" in groups, etcd_data_newest=NOW - 5)
+    return dataclasses.replace(view, **changes)
+
+
+def bare(name: str) -> HostView:
+    return alive(name, bare=True, ca_sha256=None, etcd_data=False, etcd_serves=False, etcd_data_newest=None)
+
+
+def stopped(name: str) -> HostView:
+    return alive(name, etcd_serves=False)
+
+
+def recover(hosts: List[HostView], point: PointView = POINT, **options: Any) -> RecoveryPlan:
+    options.setdefault("quorum_alive", any(host.etcd_serves for host in hosts))
+    return plan_recovery(hosts, COMPONENTS, point, now=NOW, **options)
+
+
+def test_all_machines_bare_are_rebuilt_from_the_point() -> None:
+    plan = recover([bare("cp1"), bare("cp2"), bare("cp3"), bare("w1")])
+    assert plan.strategy == "rebuild_cluster"
+    assert plan.etcd_hosts == ["cp1", "cp2", "cp3"]
+    assert plan.file_hosts == ["cp1", "cp2", "cp3", "w1"]
+    assert plan.worker_hosts == ["w1"]
+    assert plan.stop_hosts == []
+    assert plan.bump_revision == 100 + DEFAULT_REVISION_SLACK
+    assert plan.initial_cluster == MEMBERS
+
+
+def test_a_living_worker_keeps_its_files_and_only_waits() -> None:
+    plan = recover([bare("cp1"), bare("cp2"), bare("cp3"), alive("w1")])
+    assert plan.file_hosts == ["cp1", "cp2", "cp3"]
+    assert plan.worker_hosts == ["w1"]
+
+
+def test_two_plans_never_share_a_token() -> None:
+    hosts = [bare("cp1"), bare("cp2"), bare("cp3")]
+    assert recover(hosts).token != recover(hosts).token
+
+
+def test_one_bare_control_plane_is_rebuilt_and_nothing_rolled_back() -> None:
+    plan = recover([alive("cp1"), bare("cp2"), alive("cp3"), alive("w1")])
+    assert plan.strategy == "rebuild_members"
+    assert (plan.member_hosts, plan.file_hosts, plan.etcd_hosts) == (["cp2"], ["cp2"], [])
+    assert plan.living_hosts == ["cp1", "cp3", "w1"]
+
+
+def test_a_bare_worker_alone_is_rebuilt() -> None:
+    plan = recover([alive("cp1"), alive("cp2"), alive("cp3"), bare("w1")])
+    assert (plan.strategy, plan.file_hosts, plan.worker_hosts) == ("rebuild_workers", ["w1"], ["w1"])
+
+
+def test_a_whole_cluster_is_left_alone() -> None:
+    assert recover([alive("cp1"), alive("cp2"), alive("cp3"), alive("w1")]).strategy == "nothing"
+
+
+def test_quorum_lost_with_a_survivor_needs_a_choice_and_shows_both_ages() -> None:
+    hosts = [stopped("cp1"), bare("cp2"), bare("cp3"), alive("w1")]
+    with pytest.raises(RecoveryRefused) as refusal:
+        recover(hosts)
+    assert "taken 600 s ago" in str(refusal.value)
+    assert "cp1: last written 5 s ago" in str(refusal.value)
+    assert "quorum_lost_source=survivor" in str(refusal.value)
+
+
+def test_the_newest_survivor_becomes_the_cluster_when_chosen() -> None:
+    hosts = [dataclasses.replace(stopped("cp1"), etcd_data_newest=NOW - 50), stopped("cp2"), bare("cp3")]
+    plan = recover(hosts, quorum_lost_source="survivor")
+    assert (plan.strategy, plan.source, plan.survivor) == ("rebuild_cluster", "survivor", "cp2")
+    assert plan.stop_hosts == ["cp1", "cp2"]
+
+
+def test_the_point_becomes_the_cluster_when_chosen() -> None:
+    plan = recover([stopped("cp1"), bare("cp2"), bare("cp3")], quorum_lost_source="recovery_point")
+    assert (plan.source, plan.survivor) == ("recovery_point", "")
+
+
+def test_a_stranger_is_refused_before_anything_else() -> None:
+    with pytest.raises(RecoveryRefused, match="another cluster: w1"):
+        recover([bare("cp1"), bare("cp2"), bare("cp3"), alive("w1", ca_sha256="cd" * 32)])
+
+
+@pytest.mark.parametrize("hosts", [[bare("cp1"), bare("cp2")], [bare("cp1"), bare("cp2"), bare("cp3"), dataclasses.replace(bare("w1"), groups=("etcd",))]])
+def test_members_that_do_not_fit_the_point_are_refused(hosts: List[HostView]) -> None:
+    with pytest.raises(RecoveryRefused, match="group of the inventory does not fit"):
+        recover(hosts)
+
+
+def test_a_point_without_a_hosts_files_is_refused() -> None:
+    point = dataclasses.replace(POINT, artifacts=tuple(name for name in ARTIFACTS if not name.startswith("pki/cp2")))
+    with pytest.raises(RecoveryRefused, match="pki/cp2"):
+        recover([bare("cp1"), bare("cp2"), bare("cp3")], point)
+
+
+def under_way(name: str, phase: str, strategy: str = "rebuild_cluster", **changes: Any) -> HostView:
+    record: Dict[str, Any] = {"point": POINT.point, "token": "lifeboat-old", "bump_revision": 77, "phase": phase, "strategy": strategy}
+    return alive(name, record=record, **changes)
+
+
+def test_a_rerun_adopts_token_and_bump_of_the_killed_run() -> None:
+    plan = recover([under_way("cp1", "started"), under_way("cp2", "prepared", etcd_serves=False), bare("cp3")], quorum_alive=True)
+    assert (plan.strategy, plan.token, plan.bump_revision, plan.adopted) == ("rebuild_cluster", "lifeboat-old", 77, True)
+    assert plan.etcd_hosts == ["cp1", "cp2", "cp3"]
+
+
+def test_a_finished_recovery_is_no_change() -> None:
+    assert recover([under_way(name, "finished") for name in MEMBERS]).strategy == "nothing"
+
+
+def test_a_killed_member_rebuild_goes_on_as_one() -> None:
+    plan = recover([alive("cp1"), under_way("cp2", "started", "rebuild_members", etcd_serves=False), alive("cp3")])
+    assert (plan.strategy, plan.member_hosts) == ("rebuild_members", ["cp2"])
+
+
+def test_roll_back_takes_every_member() -> None:
+    plan = plan_roll_back([alive("cp1"), alive("cp2"), alive("cp3"), alive("w1")], POINT)
+    assert (plan.strategy, plan.etcd_hosts, plan.stop_hosts, plan.worker_hosts) == ("roll_back", list(MEMBERS), list(MEMBERS), ["w1"])
+
+
+def test_roll_back_refuses_a_bare_member() -> None:
+    with pytest.raises(RecoveryRefused, match="recover_cluster"):
+        plan_roll_back([alive("cp1"), bare("cp2"), alive("cp3")], POINT)
+
+
+def test_roll_back_to_the_point_that_serves_is_no_change() -> None:
+    assert plan_roll_back([under_way(name, "finished") for name in MEMBERS], POINT).strategy == "nothing"
+
+
+@pytest.mark.parametrize(("snapshot", "high", "expected"), [(100, 100, 10), (100, 150, 60), (200, 150, 10)])
+def test_the_bump_covers_the_highest_revision_ever_seen(snapshot: int, high: int, expected: int) -> None:
+    assert revision_bump(dataclasses.replace(POINT, etcd_revision=snapshot, high_water_revision=high), slack=10) == expected
+
+
+def test_views_are_read_out_of_module_results() -> None:
+    node = {"bare": False, "hostname": "cp1", "identity": {"ca_sha256": CA}, "etcd": {"member": True, "newest_mtime": 12.5}, "record": None}
+    view = host_view("cp1", ["etcd"], node, {"linearizable": True})
+    assert (view.etcd_data, view.etcd_serves, view.etcd_data_newest, view.ca_sha256) == (True, True, 12.5, CA)
+    manifest = {"id": POINT.point, "cluster_identity": {"ca_sha256": CA}, "etcd": {"revision": 7, "hosts": MEMBERS}, "highest_revision": 9, "artifacts": [{"name": "pki/cp1.tar.zst.age"}]}
+    point = point_view(manifest, 8, NOW)
+    assert (point.high_water_revision, point.etcd_members, point.artifacts) == (9, MEMBERS, ("pki/cp1.tar.zst.age",))
+
+
+def test_a_roll_back_that_was_only_planned_does_not_make_a_living_cluster_a_ruin() -> None:
+    assert recover([under_way(name, "planned", "roll_back") for name in MEMBERS]).strategy == "nothing"
