@@ -38,8 +38,8 @@ class Suite:
     name: str
     budget_seconds: int
     options: tuple[str, ...] = ()
-    needs_binaries: bool = False  # built for it
-    sees_binaries: bool = False  # and named by LIFEBOAT_BINARIES; the lab finds them by itself
+    needs_binaries: bool = False  # Kubernetes and etcd, named to it by LIFEBOAT_BINARIES
+    needs_lab: bool = False  # machines of the lab, which finds its binaries by itself
 
     @property
     def directory(self) -> Path:
@@ -51,9 +51,9 @@ class Suite:
 SUITES = (
     Suite("gates", 5 * 60, options=("--numprocesses=2", "--dist=worksteal")),
     Suite("unit", 8 * 60, options=("--numprocesses=2",)),
-    Suite("integration", 10 * 60, needs_binaries=True, sees_binaries=True),
-    Suite("molecule", 15 * 60, needs_binaries=True),
-    Suite("e2e", 30 * 60, needs_binaries=True),
+    Suite("integration", 10 * 60, needs_binaries=True),
+    Suite("molecule", 15 * 60, needs_lab=True),
+    Suite("e2e", 30 * 60, needs_lab=True),
 )
 ENVIRONMENT_BUDGET_SECONDS = 15 * 60
 
@@ -160,26 +160,41 @@ def run_suite(suite: Suite, variables: dict[str, str], keyword: str, factor: flo
     return outcome
 
 
-def make_environment(with_binaries: bool, factor: float) -> tuple[Outcome, dict[str, str], Path | None]:
-    """Packages, virtual environment, tree and, where a suite needs them, the Kubernetes and etcd binaries; each step is one test."""
+def build_binaries() -> Path:
+    """Kubernetes and etcd programs, from the cache when they are there."""
+    # Imported here: a defect in the lab must not keep the static gates from running.
+    from tests.lab.binaries import binaries
+    from tests.lab.cache import Cache
+    from tests.lab.progress import Progress
+
+    return binaries(Cache(), Progress())
+
+
+def build_lab() -> None:
+    """Operating system and machine of the lab, from the cache when they are there."""
+    from tests.lab import upkeep
+    from tests.lab.progress import Progress
+
+    upkeep.build(Progress())
+
+
+def make_environment(suites: Iterable[Suite], factor: float) -> tuple[Outcome, dict[str, str]]:
+    """Packages, virtual environment, tree and, where a suite needs them, binaries and machines; each step is one test."""
+    suites = list(suites)
     outcome = Outcome("environment", ENVIRONMENT_BUDGET_SECONDS)
     variables: dict[str, str] = {}
-    built: list[Path] = []
 
     def make_variables() -> None:
         variables.update(environment.variables(environment.build_venv()))
 
     def make_binaries() -> None:
-        # Imported here: a defect in the lab must not keep the static gates from running.
-        from tests.lab.binaries import binaries
-        from tests.lab.cache import Cache
-        from tests.lab.progress import Progress
+        variables.setdefault("LIFEBOAT_BINARIES", str(build_binaries()))
 
-        built.append(binaries(Cache(), Progress()))
-
-    steps: list[tuple[str, Callable[[], object]]] = [("Debian packages", environment.install_packages), ("virtual environment", make_variables)]
-    if with_binaries:
+    steps: list[tuple[str, Callable[[], None]]] = [("Debian packages", environment.install_packages), ("virtual environment", make_variables)]
+    if any(suite.needs_binaries for suite in suites):
         steps.append(("Kubernetes and etcd binaries", make_binaries))
+    if any(suite.needs_lab for suite in suites):
+        steps.append(("operating system and machine of the lab", build_lab))
     begin = time.monotonic()
     for title, step in steps:
         try:
@@ -195,7 +210,7 @@ def make_environment(with_binaries: bool, factor: float) -> tuple[Outcome, dict[
     outcome.seconds = time.monotonic() - begin
     if outcome.seconds > outcome.budget_seconds * factor:
         outcome.fail(f"over budget: {outcome.seconds:.0f} s, allowed are {outcome.budget_seconds} s x {factor:g} (LIFEBOAT_BUDGET_FACTOR)")
-    return outcome, variables, built[0] if built else None
+    return outcome, variables
 
 
 def run_checks_seen(variables: dict[str, str]) -> Outcome:
@@ -237,14 +252,15 @@ def main() -> int:
 
     shutil.rmtree(RESULTS, ignore_errors=True)
     RESULTS.mkdir(parents=True)
-    made, variables, built = make_environment(any(suite.needs_binaries for suite in chosen), factor)
+    given = os.environ.get("LIFEBOAT_BINARIES")
+    made, variables = make_environment(chosen, factor)
     outcomes = [made]
     if not made.failures:
         variables["LIFEBOAT_CHECKS_SEEN"] = str(CHECKS_SEEN)
         for suite in chosen:
             own = dict(variables)
-            if suite.sees_binaries and built:
-                own.setdefault("LIFEBOAT_BINARIES", str(built))
+            if not suite.needs_binaries and not given:
+                own.pop("LIFEBOAT_BINARIES", None)
             print(f"\n===== {suite.name}: budget {suite.budget_seconds} s", flush=True)
             outcomes.append(run_suite(suite, own, arguments.keyword, factor))
         if chosen == list(SUITES) and not arguments.keyword:

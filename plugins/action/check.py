@@ -195,6 +195,8 @@ class ActionModule(ActionBase):
         except AnsibleError as error:
             return "module %s could not be run: %s" % (module["name"], innermost_reason(error))
         variables["result"] = result
+        if result.get("skipped") and self._task.check_mode:
+            return "module %s does nothing in check mode" % module["name"]
         if result.get("failed") or result.get("unreachable"):
             return "module %s failed: %s" % (module["name"], result.get("msg") or "no message")
         return ""
@@ -257,7 +259,7 @@ def _outcome(definition: Definition, templar: Any, problem: str, evidence: Evide
         found = templar.evaluate_expression(definition.found) if isinstance(definition.found, str) else definition.found
     except AnsibleError as error:
         reasons.append(innermost_reason(error))
-    if not reasons:
+    if not reasons and (passed or not (problem and evidence.task.check_mode)):
         return Outcome(bool(passed), found, "")
     if evidence.no_log:
         text = "the evidence is missing or of another kind (hidden by no_log)"

@@ -14,6 +14,7 @@ description:
   - Streams a snapshot of one etcd member into a file on the host, compares its sha256 with the one that etcd sends last,
     opens the file and counts what is in it.
   - Refuses when the cluster has a problem that would make the snapshot worthless. A dead member that leaves a quorum is not one.
+    A learner is never asked.
   - The file is written beside its place and renamed when it is proven and on the disk. An existing file is never replaced.
 extends_documentation_fragment:
   - lifeboat.cluster.attributes
@@ -52,7 +53,6 @@ options:
       - cluster_id_mismatch
       - corrupting_version
       - lagging
-      - learner
       - no_leader
       - quorum_lost
     default: []

@@ -171,6 +171,13 @@ services:
   returned: when not in check mode
   type: list
   elements: dict
+turns:
+  description:
+    - Members of etcd that check each other's data before they serve are started one after the other, because they would wait for each other.
+    - Each entry has C(service), C(after) (peer URLs), C(seconds) and C(missing) (members that did not serve in time).
+  returned: when started
+  type: list
+  elements: dict
 files:
   description: For each of O(files) what was C(created), C(replaced), changed in C(attributes), C(moved_aside) and C(lost_attributes).
   returned: when started

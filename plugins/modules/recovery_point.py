@@ -103,6 +103,10 @@ options:
     description: Fingerprints of CA, service account key, encryption configuration and member list.
     type: dict
     default: {}
+  names:
+    description: Addresses by name, of the nodes and of the API, as they could be looked up. In a disaster the name service is often dead too.
+    type: dict
+    default: {}
   highest_revision:
     description: Highest etcd revision known of the cluster, for O(state=sealed) and O(state=result). A restore goes above it.
     type: int
@@ -338,6 +342,7 @@ def main() -> None:
             checks={"type": "list", "elements": "dict", "default": []},
             durations={"type": "dict", "default": {}},
             fingerprints={"type": "dict", "default": {}},
+            names={"type": "dict", "default": {}},
             highest_revision={"type": "int"},
             origin={"type": "dict"},
             required_components={"type": "list", "elements": "str", "default": ["etcd", "pki"]},

@@ -228,7 +228,8 @@ def innermost_reason(error: BaseException) -> str:
         innermost = innermost.__cause__
     if isinstance(innermost, AnsibleBrokenConditionalError):
         return innermost_reason(innermost)
-    text = first_line(innermost)
+    # Types are named as people know them, not as Ansible tags them.
+    text = re.sub(r"_Ansible(?:Tagged|LazyTemplate|LazyAccess)(\w+)", lambda found: found.group(1).lower(), first_line(innermost))
     return text if isinstance(innermost, AnsibleError) else "%s: %s" % (type(innermost).__name__, text)
 
 

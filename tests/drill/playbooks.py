@@ -63,11 +63,10 @@ def _runs(directory: Path) -> set[Path]:
 
 
 def settings(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The process environment of ansible-playbook: plain output, and nothing from the user's own configuration."""
+    """The process environment of ansible-playbook: plain output, and nothing of Ansible from the user's own environment."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     own.update(
         ANSIBLE_COLLECTIONS_PATH=str(environment.collection_tree()),
-        ANSIBLE_CONFIG=os.devnull,
         ANSIBLE_FORKS="20",
         ANSIBLE_PIPELINING="true",
         ANSIBLE_NOCOLOR="true",
@@ -122,11 +121,13 @@ class Playbooks:
         before = _runs(runs)
         command = [str(Path(sys.executable).with_name("ansible-playbook")), f"lifeboat.cluster.{name}", "--inventory", str(inventory or self.inventory)]
         command += ["--extra-vars", f"@{extra}", *(["--check", "--diff"] if check else []), *(["-" + "v" * verbosity] if verbosity else []), *options]
+        configuration = self.home / "ansible.cfg"
+        configuration.write_text("# Nothing from the user's own configuration.\n")
         begin = time.monotonic()
         process = subprocess.Popen(
             command,
             cwd=self.home,
-            env=settings({"ANSIBLE_HOME": str(self.home / ".ansible"), **(process_environment or {})}),
+            env=settings({"ANSIBLE_HOME": str(self.home / ".ansible"), "ANSIBLE_CONFIG": str(configuration), **(process_environment or {})}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

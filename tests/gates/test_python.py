@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -52,15 +53,15 @@ sys.exit(failed)
 
 def test_ruff() -> None:
     """The rules chosen in pyproject.toml."""
-    cache = environment.cache_root() / "ruff"
-    run_tool(["ruff", "check", "--cache-dir", cache, "--output-format", "concise", "."], "repair the named lines; `ruff check --fix` does some of it")
+    directory = environment.cache_root() / "ruff"
+    run_tool(["ruff", "check", "--cache-dir", directory, "--output-format", "concise", "."], "repair the named lines; `ruff check --fix` does some of it")
 
 
 def test_mypy(collections_path: Path) -> None:
     """Strict types in the domain, the lab and the gates."""
-    cache = environment.cache_root() / "mypy"
+    directory = environment.cache_root() / "mypy"
     arguments = [word for option, name in TYPED for word in (option, name)]
-    run_tool(["mypy", "--cache-dir", cache, *arguments], "add or repair the types", variables={"MYPYPATH": str(collections_path)})
+    run_tool(["mypy", "--cache-dir", directory, *arguments], "add or repair the types", variables={"MYPYPATH": str(collections_path)})
 
 
 def test_shellcheck() -> None:
@@ -116,8 +117,14 @@ def module_path(name: str) -> Path | None:
     return None
 
 
-def imports_of(path: Path, package: str) -> Iterator[tuple[str, bool]]:
+@cache
+def imports_of(path: Path, package: str) -> tuple[tuple[str, bool], ...]:
     """Names that a file imports, and whether at its top level (not inside a function)."""
+    return tuple(find_imports(path, package))
+
+
+def find_imports(path: Path, package: str) -> Iterator[tuple[str, bool]]:
+    """The same, one by one."""
     tree = ast.parse(path.read_text())
     inner = {id(node) for function in ast.walk(tree) if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) for node in ast.walk(function)}
     for node in ast.walk(tree):

@@ -13,7 +13,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.environment import REQUIREMENTS
+from tests.environment import REQUIREMENTS, debian_packages
 from tests.gates.support import ROOT, refuse
 
 LOCK_ADVICE = "run `make lock`"
@@ -81,6 +81,13 @@ def test_environment_is_the_lock() -> None:
     installed = {(str(canonicalize_name(distribution.name)), distribution.version) for distribution in metadata.distributions()}
     different = set(pins("lock.txt").items()) - installed
     refuse((f"{name} {version} is locked, but not installed" for name, version in sorted(different)), "run the gates through `make gates`")
+
+
+def test_debian_packages_of_the_lab() -> None:
+    """bindep.txt has every package that the lab asks for, so that `make` has installed it before."""
+    from tests.lab.prerequisites import PROGRAMS
+
+    refuse((f"bindep.txt lacks {package}" for package in sorted(set(PROGRAMS.values()) - set(debian_packages()))), "add it")
 
 
 def test_execution_environment_requirements() -> None:

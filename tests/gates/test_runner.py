@@ -50,9 +50,10 @@ def test_skipped_tests_count_as_failed(tmp_path: Path) -> None:
     (tmp_path / "test_sample.py").write_text(SAMPLE.format(**words))
     (tmp_path / "test_absent.py").write_text('import pytest\npytest.importor{skip}("no_such_package")\n'.format(**words))
     junit = tmp_path / "junit.xml"
-    command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-c", ROOT / "pyproject.toml", "--rootdir", tmp_path, f"--junitxml={junit}", tmp_path]
+    command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-c", str(ROOT / "pyproject.toml"), "--continue-on-collection-errors"]
+    command += ["--rootdir", str(tmp_path), f"--junitxml={junit}", str(tmp_path)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    result = subprocess.run([*command, "--continue-on-collection-errors"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 1, result.stdout + result.stderr
     passed, failed = run.read_junit(junit)
     names = {name.rpartition("::")[2] for name in failed}

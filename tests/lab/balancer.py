@@ -14,7 +14,7 @@ from .topology import API_PORT, Topology
 def configuration(topology: Topology) -> str:
     """The configuration of haproxy.
 
-    A server counts as up when its /readyz says so (or when it refuses to say so to strangers): an API server that waits for etcd gets no
+    A server counts as up when its /readyz says so, or when it does not talk to strangers: an API server that waits for etcd gets no
     requests. Connections to a dead server are closed, otherwise kubelets would hang on them for minutes.
     """
     servers = "\n".join(f"    server {node.name} {node.address}:{API_PORT}" for node in topology.control_plane)
@@ -26,16 +26,16 @@ defaults
     timeout connect 2s
     timeout client 2h
     timeout server 2h
-    timeout check 2s
+    timeout check 4s
 frontend api
     bind {topology.balancer_address}:{API_PORT}
     default_backend api
 backend api
     balance roundrobin
     option httpchk GET /readyz
-    http-check expect rstatus (200|401|403)
+    http-check expect rstatus (200|401)
     option redispatch
-    default-server check check-ssl verify none inter 500ms fastinter 200ms fall 2 rise 1 on-marked-down shutdown-sessions
+    default-server check check-ssl verify none inter 500ms fastinter 200ms fall 3 rise 1 on-marked-down shutdown-sessions
 {servers}
 """
 

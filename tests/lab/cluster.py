@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from . import kubeadm
 from .api import Api, NotAnswering, readyz, with_server
-from .commands import in_parallel, wait_until
+from .commands import in_parallel, tail_of, wait_until
 from .node import Node
 from .progress import Progress
 from .topology import Topology
@@ -19,6 +19,7 @@ from .topology import Topology
 MANIFESTS = "etc/kubernetes/manifests"
 LATER = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 KUBELET_LINK = "etc/systemd/system/multi-user.target.wants/kubelet.service"
+HEALTH_PORTS = {"kube-controller-manager": 10257, "kube-scheduler": 10259}
 ADMIN = "/etc/kubernetes/admin.conf"
 TIMEOUT = 300.0
 
@@ -59,17 +60,21 @@ class Cluster:
 
     def _start_node(self, node: Node) -> None:
         if not node.plan.control_plane:
-            wait_until("the API answers through the load balancer", lambda: readyz(self.topology.api_address), TIMEOUT)
+            self._wait("the API answers through the load balancer", lambda: readyz(self.topology.api_address))
             node.run(["ln", "-s", "/usr/lib/systemd/system/kubelet.service", f"/{KUBELET_LINK}"])
             node.run(["systemctl", "start", "kubelet"])
             return
-        wait_until(f"etcd on {node.name} answers", lambda: _etcd_health(node), TIMEOUT, evidence=lambda: self._evidence(node, "etcd"))
+        self._wait(f"etcd on {node.name} answers", lambda: _etcd_health(node), lambda: _evidence(node, "etcd"))
         self._release(node, "kube-apiserver")
-        wait_until(
-            f"the API server on {node.name} is ready", lambda: readyz(node.plan.address), TIMEOUT, evidence=lambda: self._evidence(node, "kube-apiserver")
-        )
+        self._wait(f"the API server on {node.name} is ready", lambda: readyz(node.plan.address), lambda: _evidence(node, "kube-apiserver"))
+        self._progress(f"the API server on {node.name} is ready")
         self._release(node, "kube-controller-manager")
         self._release(node, "kube-scheduler")
+        # A kubelet that did not reach the API for a while tries again only every so often; a new one tries at once.
+        node.run(["systemctl", "restart", "kubelet"])
+
+    def _wait(self, what: str, check: Callable[[], str], evidence: Callable[[], str] | None = None) -> None:
+        wait_until(what, check, TIMEOUT, evidence=evidence, say=self._progress)
 
     @staticmethod
     def _release(node: Node, name: str) -> None:
@@ -83,13 +88,7 @@ class Cluster:
     def wait_complete(self, since: float) -> None:
         """Wait until everything that belongs to the finished cluster runs, and says so itself since the given time."""
         api = self.api()
-        wait_until(
-            "all nodes are ready and all pods run",
-            lambda: self._incomplete(api, since),
-            TIMEOUT,
-            evidence=lambda: self._evidence(self.nodes[-1], ""),
-            interval=0.5,
-        )
+        self._wait("all nodes are ready and all pods run", lambda: self._incomplete(api, since), lambda: "\n".join(_evidence(node) for node in self.nodes))
 
     def _incomplete(self, api: Api, since: float) -> str:
         try:
@@ -108,19 +107,25 @@ class Cluster:
         web = [name for name in running if re.fullmatch(rf"{kubeadm.DEPLOYMENT}-[0-9a-z]+-[0-9a-z]+", name)]
         if len(web) < kubeadm.REPLICAS:
             return f"{len(web)} of {kubeadm.REPLICAS} pods of {kubeadm.NAMESPACE}/{kubeadm.DEPLOYMENT} run"
+        for node in self.control_plane:
+            for name, port in HEALTH_PORTS.items():
+                answer = node.run(["curl", "-sSk", "--max-time", "2", f"https://127.0.0.1:{port}/healthz"], check=False)
+                if answer.stdout != "ok":
+                    return f"{name} on {node.name} is not healthy: {answer.stdout or answer.stderr}"
         return ""
 
     def pod_subnets(self) -> dict[str, object]:
         """The subnet that the cluster gave to each node."""
         return {_name(item): _get(item, "spec", "podCIDR") for item in self.api().items("/api/v1/nodes")}
 
-    @staticmethod
-    def _evidence(node: Node, container: str) -> str:
-        listing = node.run(["crictl", "ps", "-a"], check=False)
-        log = ""
-        if container:
-            log = node.run(["sh", "-c", f"tail -n 15 $(ls -t /var/log/containers/{container}-*.log | head -n 1)"], check=False).stdout
-        return f"containers on {node.name}:\n{listing.stdout}{listing.stderr}\n{log}\nkubelet:\n{node.journal('kubelet', 15)}"
+
+def _evidence(node: Node, container: str = "") -> str:
+    """What a node says about itself, for an error message."""
+    if not node.running:
+        return f"{node.name} is off; last lines of its console:\n{tail_of(node.console)}"
+    listing = node.run(["crictl", "ps", "-a"], check=False)
+    log = node.run(["sh", "-c", f"tail -n 15 $(ls -t /var/log/containers/{container}-*.log | head -n 1)"], check=False).stdout if container else ""
+    return f"containers on {node.name}:\n{listing.stdout}{listing.stderr}\n{log}\nkubelet on {node.name}:\n{node.journal('kubelet', 10)}"
 
 
 def _etcd_health(node: Node) -> str:
@@ -158,5 +163,6 @@ def _node_ready(item: object, since: float) -> bool:
 
 
 def _pod_runs(item: object, since: float) -> bool:
+    """Whether its containers run. Not whether they are ready: the start-up probes of static pods take ten seconds to ask for the first time."""
     statuses = _list(item, "status", "containerStatuses")
-    return bool(statuses) and all(_get(status, "ready") is True and _since(_get(status, "state", "running", "startedAt"), since) for status in statuses)
+    return bool(statuses) and all(_since(_get(status, "state", "running", "startedAt"), since) for status in statuses)

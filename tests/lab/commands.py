@@ -82,14 +82,24 @@ def in_parallel(action: Callable[[Item], Result], items: Sequence[Item]) -> list
 
 
 def wait_until(
-    what: str, check: Callable[[], str], timeout: float, *, evidence: Callable[[], str] | None = None, interval: float = 0.2, advice: str = ""
+    what: str,
+    check: Callable[[], str],
+    timeout: float,
+    *,
+    evidence: Callable[[], str] | None = None,
+    interval: float = 0.2,
+    say: Callable[[str], None] | None = None,
+    say_every: float = 15.0,
 ) -> None:
-    """Wait until the check returns an empty string; otherwise it says what it found."""
-    deadline = time.monotonic() + timeout
+    """Wait until the check returns an empty string; otherwise it says what it found, and so does this from time to time."""
+    begin = said = time.monotonic()
     found = check()
     while found:
-        if time.monotonic() > deadline:
-            detail = f"{found}\n{evidence()}" if evidence else found
-            raise LabError(f"wait up to {timeout:.0f} s until {what}", detail, advice)
+        now = time.monotonic()
+        if now - begin > timeout:
+            raise LabError(f"wait up to {timeout:.0f} s until {what}", f"{found}\n{evidence()}" if evidence else found)
+        if say and now - said > say_every:
+            said = now
+            say(f"waiting until {what}: {found.splitlines()[0][:160]}")
         time.sleep(interval)
         found = check()

@@ -18,8 +18,6 @@ from pathlib import Path
 
 from .commands import run
 
-ETCD_BYTES = 3 * 1024**3
-
 
 class Disk:
     """The disk of one node in one directory; replaced as a whole, never repaired."""
@@ -117,12 +115,3 @@ def link_tree(source: Path, target: Path) -> None:
                 copy = original.with_name(f".{file}.copy")
                 shutil.copy2(original, copy)
                 copy.rename(original)
-
-
-def make_etcd_image(target: Path) -> None:
-    """An empty ext4 file system in a sparse file."""
-    with target.open("wb") as handle:
-        handle.truncate(ETCD_BYTES)
-    run(["mkfs.ext4", "-q", "-F", "-m", "0", "-L", "etcd", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", target])
-    # lost+found would make the directory look used.
-    run(["debugfs", "-w", "-R", "rmdir lost+found", target])

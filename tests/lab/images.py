@@ -7,14 +7,18 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import platform
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from . import versions
 from .commands import run
 
+# The kernel's names for what container images call otherwise.
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -49,11 +53,21 @@ def images(kubeadm: Path) -> list[Image]:
     return found
 
 
-def _member(archive: tarfile.TarFile, name: str, data: bytes, mode: int = 0o644) -> None:
+def _member(archive: tarfile.TarFile, name: str, size: int, content: BinaryIO, mode: int = 0o644) -> None:
+    """Name, size and mode only: no times and no owners of this machine."""
     information = tarfile.TarInfo(name)
-    information.size = len(data)
+    information.size = size
     information.mode = mode
-    archive.addfile(information, io.BytesIO(data))
+    archive.addfile(information, content)
+
+
+def _text(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    _member(archive, name, len(data), io.BytesIO(data))
+
+
+def _file(archive: tarfile.TarFile, name: str, source: Path, mode: int) -> None:
+    with source.open("rb") as opened:
+        _member(archive, name, source.stat().st_size, opened, mode)
 
 
 def _directory(archive: tarfile.TarFile, name: str, mode: int = 0o755) -> None:
@@ -75,17 +89,22 @@ def write_archive(target: Path, wanted: Sequence[Image], binaries: Path) -> None
                 _directory(layer, "tmp", 0o1777)
                 _directory(layer, "data")
                 for command in image.commands:
-                    _member(layer, f"usr/local/bin/{command}", (binaries / command).read_bytes(), 0o755)
+                    _file(layer, f"usr/local/bin/{command}", binaries / command, 0o755)
             with layer_file.open("rb") as opened:
                 digest = hashlib.file_digest(opened, "sha256").hexdigest()
             configuration: dict[str, object] = {"Env": [f"PATH={_SEARCH_PATH}"]}
             if image.entry_point:
                 configuration["Entrypoint"] = [f"/usr/local/bin/{image.entry_point}"]
-            description = {"architecture": "amd64", "os": "linux", "config": configuration, "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]}}
+            description = {
+                "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
+                "os": "linux",
+                "config": configuration,
+                "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+            }
             text = json.dumps(description, sort_keys=True).encode()
             name = f"{hashlib.sha256(text).hexdigest()}.json"
-            _member(archive, name, text)
-            archive.add(layer_file, arcname=f"{digest}/layer.tar")
+            _text(archive, name, text)
+            _file(archive, f"{digest}/layer.tar", layer_file, 0o644)
             manifest.append({"Config": name, "RepoTags": [image.reference], "Layers": [f"{digest}/layer.tar"]})
             layer_file.unlink()
-        _member(archive, "manifest.json", json.dumps(manifest).encode())
+        _text(archive, "manifest.json", json.dumps(manifest).encode())

@@ -31,9 +31,11 @@ def _quoted(value: object) -> str:
 
 
 def render(topology: Topology, name: str, variables: Mapping[str, object]) -> str:
-    """The inventory in YAML."""
-    lines = [f"# Written by the lab {name}; `down` removes it.", "all:", "  children:", "    admin:", "      hosts: {}", "    cluster:", "      vars:"]
-    lines += [f"        {key}: {_quoted(value)}" for key, value in variables.items()]
+    """The inventory in YAML. What is true of the cluster, the controller's own plays have to know too: hence `all`."""
+    lines = [f"# Written by the lab {name}; `down` removes it.", "all:", "  vars:"]
+    lines += [f"    {key}: {_quoted(value)}" for key, value in variables.items() if key.startswith("lifeboat_")]
+    lines += ["  children:", "    admin:", "      hosts: {}", "    cluster:", "      vars:"]
+    lines += [f"        {key}: {_quoted(value)}" for key, value in variables.items() if not key.startswith("lifeboat_")]
     lines += ["      children:", "        control_plane:", "          hosts:"]
     for node in topology.control_plane:
         lines += [f"            {node.name}:", f"              ansible_host: {_quoted(node.address)}"]
@@ -46,7 +48,7 @@ def render(topology: Topology, name: str, variables: Mapping[str, object]) -> st
 
 
 def variables(topology: Topology, name: str, directory: Path, control_directory: Path) -> dict[str, object]:
-    """Variables of the hosts of the cluster; a parent group has them, so that localhost has not."""
+    """Variables of the cluster, and how its hosts are reached; a parent group has the latter, so that localhost has not."""
     options = ssh_options(directory, control_directory)
     return {
         "ansible_user": USER,

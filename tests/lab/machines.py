@@ -13,13 +13,13 @@ from . import machinefiles
 from .binaries import binaries, binaries_key
 from .cache import Cache, key_of, source_text
 from .commands import CONTAINED, run
-from .disk import make_etcd_image
 from .images import image_repository, images, write_archive
 from .osimage import os_image, os_image_key
 from .paths import SOURCE
 from .progress import Progress
 from .versions import PAUSE_TAG
 
+ETCD_BYTES = 3 * 1024**3
 INSTALLED = ("kubelet", "kubeadm", "kubectl", "crictl")
 
 
@@ -63,7 +63,7 @@ class BareMachine:
 
 def bare_key() -> str:
     """What a bare machine depends on."""
-    sources = (SOURCE / name for name in ("machines.py", "machinefiles.py", "images.py", "versions.py", "disk.py"))
+    sources = (SOURCE / name for name in ("machines.py", "machinefiles.py", "images.py", "versions.py"))
     return key_of(source_text(*sources), binaries_key(), os_image_key())
 
 
@@ -76,7 +76,7 @@ def bare_machine(cache: Cache, progress: Progress) -> BareMachine:
         progress("making the bare machine: settings, binaries, imported images (once)")
         _write_layer(directory / "layer", programs)
         _import_images(directory, system / "root", programs)
-        make_etcd_image(directory / "etcd.img")
+        _make_etcd_image(directory / "etcd.img")
 
     entry = cache.entry("bare", bare_key(), build)
     return BareMachine(entry, system, programs)
@@ -156,3 +156,12 @@ def _import_images(directory: Path, system: Path, programs: Path) -> None:
     root.rmdir()
     archive.unlink()
     Path(f"{store}.log").unlink()
+
+
+def _make_etcd_image(target: Path) -> None:
+    """An empty ext4 file system in a sparse file."""
+    with target.open("wb") as handle:
+        handle.truncate(ETCD_BYTES)
+    run(["mkfs.ext4", "-q", "-F", "-m", "0", "-L", "etcd", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", target])
+    # lost+found would make the directory look used.
+    run(["debugfs", "-w", "-R", "rmdir lost+found", target])

@@ -12,12 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import urllib3
+
 from tests.workload import objects
 from tests.workload.api import AnswerError, Api
 
 WORKERS = 16
 LIMIT_SECONDS = 180.0
 CONFLICT = 409
+BUSY = (429, 500, 503, 504)
 
 
 @dataclass(frozen=True)
@@ -46,17 +49,26 @@ def _post_all(api: Api, placed: Iterable[objects.Placed]) -> Counter[str]:
     kinds: Counter[str] = Counter()
 
     def post(one: objects.Placed) -> str:
-        try:
-            api.request("POST", one.path, body=one.body)
-        except AnswerError as refusal:
-            # A rerun finds what an interrupted run made.
-            if refusal.status != CONFLICT:
-                raise
+        wait_for(f"{one.path} takes an object", lambda: _posted(api, one))
         return one.path.rpartition("/")[2]
 
     with ThreadPoolExecutor(WORKERS) as pool:
         kinds.update(pool.map(post, placed))
     return kinds
+
+
+def _posted(api: Api, one: objects.Placed) -> str:
+    """Post an object; a server that is busy or has just gone away is asked again, and may have made it the first time."""
+    try:
+        api.request("POST", one.path, body=one.body)
+    except AnswerError as error:
+        if error.status in BUSY:
+            return str(error)
+        if error.status != CONFLICT:
+            raise
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 def create(kubeconfig: Path, objects_wanted: int = 2000, planted: Mapping[str, str] | None = None) -> Created:

@@ -18,7 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
-from tests.workload.api import Api, Object
+import urllib3
+
+from tests.workload.api import AnswerError, Api, Object
 
 WORKERS = 8
 
@@ -180,16 +182,27 @@ def kinds(picture: Picture) -> Counter[str]:
     return Counter(path.rpartition("/")[0].rpartition("/")[2] for path in picture)
 
 
+def _patient_capture(kubeconfig: Path, api: Api, deadline: float) -> Picture:
+    """A picture, also of a cluster whose servers are busy."""
+    while True:
+        try:
+            return capture(kubeconfig, api=api)
+        except (AnswerError, urllib3.exceptions.HTTPError, OSError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1)
+
+
 def settle(kubeconfig: Path, quiet_seconds: float = 3.0, limit_seconds: float = 180.0) -> Picture:
     """Wait until the controllers have nothing left to do: two pictures with some time between them are the same."""
     api = Api(kubeconfig, connections=WORKERS)
     deadline = time.monotonic() + limit_seconds
-    before = capture(kubeconfig, api=api)
+    before: Picture = {}
     while True:
         time.sleep(quiet_seconds)
-        after = capture(kubeconfig, api=api)
+        after = _patient_capture(kubeconfig, api, deadline)
         found = difference(before, after)
-        if not found and not found.added:
+        if not found and not found.added and before:
             return after
         if time.monotonic() > deadline:
             raise TimeoutError(f"after {limit_seconds:.0f} s the cluster still changes:\n{found.describe()}\nadded: {' '.join(found.added[:20])}")

@@ -156,6 +156,13 @@ def quorum_of(voters: int) -> int:
 def look(client: EtcdClient, *, max_lag_entries: int = DEFAULT_MAX_LAG_ENTRIES, connector: Connector = connect) -> ClusterView:
     """Ask the member at hand for the list, and then every member, all at once, for its state. Works without a quorum."""
     own = client.status()
+    if own.is_learner:
+        raise EtcdError(
+            "%s is a learner: it has no vote, may lack data, and does not tell the member list" % client.connection.endpoint,
+            remedy="Ask the endpoint of a voter.",
+            endpoint=client.connection.endpoint,
+            reason="learner",
+        )
     members = tuple(sorted_members(client.members()))
 
     def ask(member: Member) -> MemberState:

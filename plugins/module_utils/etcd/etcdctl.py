@@ -109,8 +109,9 @@ class EtcdctlClient(MessageClient):
         return answer.stdout
 
     def _failure(self, what: str, text: str) -> EtcdError:
-        lines = [line for line in text.splitlines() if line.strip()]
-        reason = next((line for line in reversed(lines) if "rror" in line or "etcdserver" in line), lines[-1] if lines else "no words")[-500:]
+        lines = [line for line in reversed(text.splitlines()) if line.strip()] or ["no words"]
+        # etcd's own words say most, then those of etcdctl.
+        reason = next((line for sign in ("compacted", "etcdserver:", "rror") for line in lines if sign in line), lines[0])[-500:]
         if any(word in text for word in _UNREACHABLE) and "etcdserver:" not in reason:
             return self._unreachable(what, reason, "deadline" in text.lower())
         return Rejected("etcd at %s refused: %s" % (self.connection.endpoint, what), reason=reason, tried="etcdctl", endpoint=self.connection.endpoint)

@@ -13,6 +13,7 @@ import importlib
 import os
 import threading
 import time
+import warnings
 from typing import Any, Callable, Iterator, Mapping, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import messages
@@ -38,7 +39,10 @@ def _import() -> Tuple[Any, Any]:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     os.environ[_SWITCH] = "python"
     try:
-        return importlib.import_module("etcd3"), importlib.import_module("grpc")
+        with warnings.catch_warnings():
+            # Its generated code is old, and protobuf says so once for each of hundreds of fields.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return importlib.import_module("etcd3"), importlib.import_module("grpc")
     except Exception as error:
         # Not only ImportError: protobuf refuses old generated code with a TypeError.
         raise NotAvailable(

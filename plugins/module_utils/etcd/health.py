@@ -28,7 +28,7 @@ PROBLEM_IDS = (
     "unstarted",
 )
 # Those that can forbid a snapshot, and so can be allowed.
-ALLOWABLE_PROBLEM_IDS = tuple(identity for identity in PROBLEM_IDS if identity not in ("unreachable", "unstarted"))
+ALLOWABLE_PROBLEM_IDS = tuple(identity for identity in PROBLEM_IDS if identity not in ("learner", "unreachable", "unstarted"))
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ def problems(view: ClusterView, *, max_lag_entries: int = DEFAULT_MAX_LAG_ENTRIE
         name = state.label if state else hex_id(alarm.member_id)
         result.append(Problem("alarm_%s" % alarm.alarm.lower(), ERROR, "alarm %s is raised by %s" % (alarm.alarm, name), alarm.member_id))
     if not view.has_quorum:
-        text = "%d of %d voters are healthy, %d are needed" % (len(view.healthy_voters), len(view.voters), view.quorum)
+        answering = sum(1 for state in view.states if state.reachable and not state.member.is_learner)
+        text = "%d of %d voters are healthy (%d answer), %d are needed" % (len(view.healthy_voters), len(view.voters), answering, view.quorum)
         result.append(Problem("quorum_lost", ERROR, text))
     for state in view.states:
         result.extend(_member_problems(view, state, max_lag_entries))
@@ -86,8 +87,8 @@ def _member_problems(view: ClusterView, state: MemberState, max_lag_entries: int
     def add(identity: str, severity: str, message: str) -> None:
         result.append(Problem(identity, severity, message, member_id, state.endpoint))
 
-    if state.member.is_learner or (state.status is not None and state.status.is_learner):
-        add("learner", ERROR if own else WARNING, "%s is a learner: it has no vote, and its data may be incomplete" % state.label)
+    if state.member.is_learner:
+        add("learner", WARNING, "%s is a learner: it has no vote yet" % state.label)
     status = state.status
     if status is None:
         add("unreachable" if state.member.started else "unstarted", WARNING, "%s does not answer: %s" % (state.label, state.error))

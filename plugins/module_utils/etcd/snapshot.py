@@ -286,15 +286,16 @@ def prove(path: str, *, skip_hash_check: bool = False) -> FileProof:
     With ``skip_hash_check`` a file without a (right) trailer, such as a copied ``member/snap/db``, is let through as not ok.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise SnapshotInvalid(
             "%s cannot be opened" % path, found=str(error.strerror), remedy="Check path and permissions.", path=path, reason="missing"
         ) from None
+    state = os.fstat(descriptor)
+    if not stat.S_ISREG(state.st_mode):
+        os.close(descriptor)
+        raise SnapshotInvalid("%s is not a file" % path, path=path, reason="not_a_file")
     with os.fdopen(descriptor, "rb", buffering=0) as source:
-        state = os.fstat(source.fileno())
-        if not stat.S_ISREG(state.st_mode):
-            raise SnapshotInvalid("%s is not a file" % path, path=path, reason="not_a_file")
         digest = hashlib.sha256()
         tail = b""
         size = 0

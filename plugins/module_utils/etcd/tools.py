@@ -131,10 +131,10 @@ def _image(tried: List[str], mount: bool) -> Iterator[Tuple[str, str]]:
         return
     # Always the same place, so that a run after a kill finds what was left mounted.
     os.makedirs(_MOUNT_POINT, mode=0o700, exist_ok=True)
-    if os.path.ismount(_MOUNT_POINT):
+    if _mounted(_MOUNT_POINT):
         _lines(base + ["unmount", "--rm", _MOUNT_POINT], tried)
     _lines(base + ["mount", images[0], _MOUNT_POINT], tried)
-    mounted = os.path.ismount(_MOUNT_POINT)
+    mounted = _mounted(_MOUNT_POINT)
     try:
         places = [os.path.join(_MOUNT_POINT, place) for place in _PLACES_IN_IMAGE]
         place = next((place for place in places if os.path.isfile(place)), "") if mounted else ""
@@ -142,13 +142,19 @@ def _image(tried: List[str], mount: bool) -> Iterator[Tuple[str, str]]:
             tried.append("images: %s has no etcdutl" % images[0] if mounted else "images: %s could not be mounted" % images[0])
         yield images[0], place
     finally:
-        if os.path.ismount(_MOUNT_POINT):
+        if _mounted(_MOUNT_POINT):
             _lines(base + ["unmount", "--rm", _MOUNT_POINT], tried)
-        if not os.path.ismount(_MOUNT_POINT):
+        if not _mounted(_MOUNT_POINT):
             try:
                 os.rmdir(_MOUNT_POINT)
             except OSError:
                 pass
+
+
+def _mounted(place: str) -> bool:
+    """Whether something is mounted exactly there; unlike os.path.ismount also where it comes from the same file system."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
+        return any(line.split()[4] == place for line in mounts)
 
 
 def etcd_images(names: Sequence[str]) -> List[str]:

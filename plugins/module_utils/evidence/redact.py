@@ -36,7 +36,7 @@ _SHAPES: List[Tuple[Pattern[str], str]] = [
     (re.compile(r"(?i)\b(bearer|basic)\s+(?=\S*[0-9=])[A-Za-z0-9._~+/=-]{12,}"), r"\1 [hidden token]"),
     (re.compile(r"\b(?:hvs|hvb|hvr)\.[A-Za-z0-9_-]{12,}"), "[hidden token]"),
     (re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b"), "[hidden bootstrap token]"),
-    (re.compile(r"(?i)([a-z][a-z0-9+.-]*://[^\s/:@]+):[^\s/@]+@"), r"\1:[hidden]@"),
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,20}://[^\s/:@]{1,200}):[^\s/@]{1,500}@"), r"\1:[hidden]@"),
 ]
 
 
@@ -68,11 +68,10 @@ def base64_forms(secret: str) -> List[str]:
 
 
 def encodings(secret: str) -> List[str]:
-    """Every form in which a secret may stand in text: raw, base64 at three offsets, hex, URL- and JSON-escaped."""
+    """Every form in which a secret may stand in text as a whole: raw, hex, URL- and JSON-escaped."""
     hexadecimal = secret.encode("utf-8").hex()
     forms = {secret, hexadecimal, hexadecimal.upper(), quote(secret, safe=""), quote(secret), quote_plus(secret)}
     forms |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
-    forms.update(base64_forms(secret))
     return sorted(forms, key=len, reverse=True)
 
 
@@ -91,8 +90,11 @@ class Redactor:
             for text in [secret.strip()] + [line.strip() for line in secret.splitlines()]:
                 if len(text) >= SHORTEST_SECRET:
                     self._known.add(text)
-        forms = sorted({form for secret in self._known for form in encodings(secret)}, key=len, reverse=True)
-        self._pattern = re.compile("|".join(re.escape(form) for form in forms)) if forms else None
+        plain = sorted({form for secret in self._known for form in encodings(secret)}, key=len, reverse=True)
+        # The first and last characters of base64 belong to the secret in part, so they go with it.
+        packed = sorted({form for secret in self._known for form in base64_forms(secret)}, key=len, reverse=True)
+        forms = [re.escape(form) for form in plain] + ["[A-Za-z0-9+/_-]{0,2}%s[A-Za-z0-9+/_-]{0,2}={0,2}" % re.escape(form) for form in packed]
+        self._pattern = re.compile("|".join(forms)) if forms else None
 
     def text(self, text: str) -> str:
         """``text`` without secrets."""
@@ -125,8 +127,10 @@ class Redactor:
             kept = [self.value(item, depth + 1) for item in items[:_MOST_ITEMS]]
             return kept + ["... %d more" % (len(items) - _MOST_ITEMS)] if len(items) > _MOST_ITEMS else kept
         text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-        text = self.text(text)
-        return text if len(text) <= LONGEST_TEXT else "%s ... (%d characters)" % (text[:LONGEST_TEXT], len(text))
+        length = len(text)
+        # Searched beyond what is kept, so that no secret is cut in two before it is found.
+        text = self.text(text[: 16 * LONGEST_TEXT])
+        return text if length <= LONGEST_TEXT else "%s ... (%d characters)" % (text[:LONGEST_TEXT], length)
 
     def fingerprint(self, value: Any) -> str:
         """What stands for a value that must not be shown: equal values of one run have equal fingerprints, and only within that run."""

@@ -155,8 +155,12 @@ def earlier_runs(runs_directory: str, cluster_name: str, but: str = "") -> Earli
 
 def plain_leftovers(run_directory: str) -> List[str]:
     """Unsealed artifacts that a killed run left on the controller."""
-    pattern = os.path.join(glob.escape(run_directory), "**", "*.plain")
-    return sorted(path for path in glob.glob(pattern, recursive=True) if not os.path.isdir(path) or os.path.islink(path))
+    found = []
+    # Never through a link to a directory: what lies behind it is not ours.
+    for directory, directories, files in os.walk(run_directory):
+        links = [name for name in directories if os.path.islink(os.path.join(directory, name))]
+        found += [os.path.join(directory, name) for name in files + links if name.endswith(".plain")]
+    return sorted(found)
 
 
 class Run(NamedTuple):

@@ -36,12 +36,13 @@ def temporary_name(restore_id: str, path: str) -> str:
     return ".lifeboat-%s-%s" % (hashlib.sha256(restore_id.encode("utf-8")).hexdigest()[:8], hashlib.sha256(os.fsencode(path)).hexdigest()[:16])
 
 
-def copy(source: str, target: str) -> None:
-    """Copy a file or link with all attributes, durably. The target must not exist."""
+def copy(source: str, target: str) -> List[str]:
+    """Copy a file, link or directory with all attributes, durably. Returns the names of attributes that could not be copied. The target must not exist."""
     wanted = fingerprint(source)
     if wanted is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), source)
     mtime_ns = os.lstat(source).st_mtime_ns
+    lost: List[str] = []
     if wanted.type == SYMLINK:
         os.symlink(wanted.link_target, target)
     elif wanted.type == FILE:
@@ -60,10 +61,11 @@ def copy(source: str, target: str) -> None:
         os.mkdir(target, 0o700)
         for name in os.listdir(source):
             if kind_is_kept(os.path.join(source, name)):
-                copy(os.path.join(source, name), os.path.join(target, name))
-    set_attributes(target, wanted, read_xattrs(source), mtime_ns)
+                lost += copy(os.path.join(source, name), os.path.join(target, name))
+    lost += set_attributes(target, wanted, read_xattrs(source), mtime_ns)
     if wanted.type == DIRECTORY:
         sync_directory(target)
+    return lost
 
 
 def kind_is_kept(path: str) -> bool:
@@ -110,6 +112,7 @@ class Aside:
         self._ledger = ledger
         self._touched: Set[str] = set()
         self.moved: List[Dict[str, str]] = []
+        self.lost: Dict[str, List[str]] = {}
 
     def _slot(self, real: str, path: str) -> Optional[str]:
         """A free place for what stands at ``real``; None when it is there already."""
@@ -128,12 +131,14 @@ class Aside:
         temporary = os.path.join(os.path.dirname(slot), temporary_name(self._restore_id, slot))
         self.announce([os.path.dirname(slot)])
         remove(temporary)
-        copy(real, temporary)
+        lost = copy(real, temporary)
+        if lost:
+            self.lost[slot] = sorted(set(lost))
         os.rename(temporary, slot)
 
     def announce(self, directories: List[str]) -> None:
         """Note in the ledger where unfinished files may lie from now on."""
-        new: List[Dict[str, Any]] = [{"operation": "directory", "path": path} for path in sorted(set(directories) - self._ledger.directories)]
+        new: List[Dict[str, Any]] = [{"operation": "temporary", "path": path} for path in sorted(set(directories) - self._ledger.directories)]
         if new:
             self._ledger.append(new)
 

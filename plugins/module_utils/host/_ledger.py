@@ -17,7 +17,11 @@ LEDGER = "ledger.jsonl"
 
 
 class Ledger:
-    """Lines of JSON. A last line that a kill cut short announces nothing that was begun, and is dropped."""
+    """Lines of JSON. A last line that a kill cut short announces nothing that was begun, and is dropped.
+
+    ``directories`` are those in which unfinished files may lie; ``touched`` are the paths whose own or whose directory's times may have
+    changed since the last run that finished.
+    """
 
     def __init__(self, aside: str) -> None:
         self._path = os.path.join(aside, LEDGER)
@@ -25,6 +29,7 @@ class Ledger:
         self._length = 0
         self._written: Dict[str, Set[Tuple[str, str]]] = {}
         self.directories: Set[str] = set()
+        self.touched: Set[str] = set()
         self._load()
 
     def _load(self) -> None:
@@ -37,8 +42,12 @@ class Ledger:
     def _note(self, record: Dict[str, Any]) -> None:
         if record["operation"] == "write":
             self._written.setdefault(record["path"], set()).add((record["written"], record["wanted"]))
-        elif record["operation"] == "directory":
+        if record["operation"] == "temporary":
             self.directories.add(record["path"])
+        elif record["operation"] == "finished":
+            self.touched.clear()
+        else:
+            self.touched.update((record["path"], os.path.dirname(record["path"])))
 
     def ours(self, path: str, live: Fingerprint) -> bool:
         """Whether what stands at a path was put there by this restore."""

@@ -209,7 +209,8 @@ class _Unpacking:
         self._xattrs: Dict[str, Dict[str, str]] = {}
 
     def run(self) -> Staged:
-        write_file(os.path.join(self._staging, _STARTED), b"")
+        os.close(os.open(os.path.join(self._staging, _STARTED), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        sync_directory(self._staging)
         with open_archive(self._archive) as file:
             self._check_room(read_index(file, self._archive))
         self._directory("/")

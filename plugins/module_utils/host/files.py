@@ -527,7 +527,6 @@ class _Applier:
         self._values = self._staged.xattrs()
         self._ledger = Ledger(found.request.aside)
         self._aside = Aside(found.request.aside, found.request.restore_id, self._ledger)
-        self._changed: Set[str] = set()
         self._current = ""
         self.applied = AppliedFiles()
 
@@ -543,6 +542,9 @@ class _Applier:
                     self._batch(files[start : start + _BATCH])
                 self._extras()
                 self._attributes()
+                self._read_back()
+                if self._ledger.touched:
+                    self._ledger.append([{"operation": "finished"}])
             except OSError as error:
                 raise RestoreError(
                     "%s could not be restored." % display(self._current),
@@ -550,8 +552,8 @@ class _Applier:
                     found=reason(error) + (" (a mount point, or a file made immutable)" if error.errno in (errno.EBUSY, errno.EPERM) else ""),
                     remedy="Remove the cause and run again with the same restore_id: it goes on where it stopped.",
                 ) from error
-            self._read_back()
         self.applied.moved_aside = self._aside.moved
+        self.applied.lost_attributes.update(self._aside.lost)
         return self.applied
 
     def _sweep(self) -> None:
@@ -579,6 +581,7 @@ class _Applier:
         make_directories(parent, 0o755)
         temporary = os.path.join(parent, temporary_name(self._request.restore_id, above))
         self._aside.announce([parent])
+        self._ledger.append([{"operation": "make", "path": above}])
         remove(temporary)
         os.mkdir(temporary, 0o755)
         known = self._plan.parents.get(above)
@@ -587,7 +590,6 @@ class _Applier:
             set_attributes(temporary, wanted_fingerprint(known, *owner), self._values.get(above, {}), None)
         os.rename(temporary, place)
         sync_directories([parent])
-        self._changed.add(os.path.dirname(above))
 
     def _directories(self) -> None:
         """Directories that are missing, or that something else stands in place of."""
@@ -605,13 +607,13 @@ class _Applier:
                 remove(place)
             elif live is not None:
                 self._aside.move(place, step.path)
+            self._ledger.append([{"operation": "make", "path": step.path}])
             os.mkdir(place, 0o700)
             sync_directories([os.path.dirname(place)])
             self._note(step, live)
 
     def _note(self, step: Step, live: Optional[Fingerprint]) -> None:
         (self.applied.created if live is None else self.applied.replaced).append(step.path)
-        self._changed.add(os.path.dirname(step.path))
 
     def _batch(self, steps: List[Step]) -> None:
         """Build the new files beside the old ones, note them, save the old ones, switch. Each of the four is durable before the next."""
@@ -728,7 +730,6 @@ class _Applier:
             if os.path.lexists(place):
                 self._ledger.append([{"operation": "extra", "path": path}])
                 self._aside.move(place, path)
-                self._changed.add(os.path.dirname(path))
 
     def _attributes(self) -> None:
         """Attributes and times of directories, innermost first, after everything in them is in its place."""
@@ -737,7 +738,7 @@ class _Applier:
         wanted: Dict[str, Fingerprint] = {}
         entries: Dict[str, Entry] = {}
         for path, entry in self._plan.directories.items():
-            if path in steps or path in self._changed:
+            if path in steps or path in self._ledger.touched:
                 entries[path] = entry
                 wanted[path] = steps[path].wanted if path in steps else wanted_fingerprint(entry, *owners.resolve(entry))
         for path in sorted(entries, key=lambda item: (-item.count("/"), item)):

@@ -77,7 +77,7 @@ def _stat(proc: str, pid: int) -> Optional[Sequence[str]]:
 def running(proc: str, pid: int) -> bool:
     """Whether this process exists and is more than a zombie."""
     stat = _stat(proc, pid)
-    return bool(stat) and stat is not None and stat[0] not in ("Z", "X", "x")
+    return stat is not None and bool(stat) and stat[0] not in ("Z", "X", "x")
 
 
 def container_id(cgroup: str) -> str:
@@ -112,26 +112,25 @@ def telling_flags(pid: int, proc: str = "/proc") -> Dict[str, str]:
 def processes(names: Iterable[str], proc: str = "/proc", own_network: bool = True) -> Dict[str, List[Process]]:
     """Living processes by name, for each of ``names``.
 
-    A process has a name if its executable, its first argument or its short name says so. With ``own_network`` only those count that
-    share this process's network: a process of the same name in a container of its own network (another cluster's etcd, a drill) is not
-    this node's.
+    A process has a name if its executable, its first argument or its short name says so. A name of several words also wants the following
+    arguments (``hyperkube apiserver``). With ``own_network`` only those count that share this process's network: a process of the same name
+    in a container with a network of its own (another cluster's etcd, a drill) is not this node's.
     """
-    wanted = {name: name.encode() for name in names}
+    wanted = {name: [word.encode() for word in name.split()] for name in names}
     found: Dict[str, List[Process]] = {name: [] for name in wanted}
-    short = {value[:SHORT_NAME_BYTES] for value in wanted.values()}
+    programs = {words[0] for words in wanted.values()}
+    short = {program[:SHORT_NAME_BYTES] for program in programs}
     network = _link("%s/self/ns/net" % proc)
     for pid in sorted(_process_ids(proc)):
-        # The short name first: one small read decides for nearly every process. Go programs and shells may rename threads but not this.
-        comm = _read("%s/%d/comm" % (proc, pid)).rstrip(b"\n")
-        executable = _link("%s/%d/exe" % (proc, pid)).replace(" (deleted)", "")
-        base = os.path.basename(executable).encode()
-        if comm not in short and base not in wanted.values():
+        # The short name decides for nearly every process; it costs one small read.
+        comm = _read("%s/%d/comm" % (proc, pid), 64).rstrip(b"\n")
+        if comm not in short:
             continue
-        first = (_read("%s/%d/cmdline" % (proc, pid), 4096).split(b"\0") or [b""])[0]
-        for name, value in wanted.items():
-            if value not in (base, os.path.basename(first)) and not (comm == value[:SHORT_NAME_BYTES] and not executable):
-                continue
-            if not running(proc, pid):
+        executable = _link("%s/%d/exe" % (proc, pid)).replace(" (deleted)", "")
+        words = _read("%s/%d/cmdline" % (proc, pid), 4096).split(b"\0")
+        known_as = {os.path.basename(executable).encode(), os.path.basename(words[0]), comm if len(comm) < SHORT_NAME_BYTES else b""}
+        for name, (program, *rest) in wanted.items():
+            if program not in known_as or words[1 : 1 + len(rest)] != rest or not running(proc, pid):
                 continue
             their_network = _link("%s/%d/ns/net" % (proc, pid))
             if own_network and network and their_network and their_network != network:

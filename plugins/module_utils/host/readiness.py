@@ -21,7 +21,7 @@ _API_TIMEOUT_SECONDS = 5.0
 _PROBE_KEY = b"lifeboat-probe"
 
 
-class MembersDiffer(LifeboatError):
+class MembersDifferError(LifeboatError):
     """Members of one etcd cluster hold different data."""
 
 
@@ -112,7 +112,7 @@ class EtcdProof:
         different = len({(item["hash"], item["compact_revision"]) for item in answers}) > 1
         equal = False if different else (None if reason else True)
         if refuse and equal is not True:
-            raise MembersDiffer(
+            raise MembersDifferError(
                 "The members of etcd are not proven equal, so the API server was not started.",
                 tried="hash of all keys at revision %d on every member" % self.revision,
                 found="; ".join(["%s: hash %d, compacted at %d" % (item["name"], item["hash"], item["compact_revision"]) for item in answers] + [reason]),

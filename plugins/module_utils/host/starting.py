@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import os
 import stat
@@ -16,12 +17,14 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.host import repla
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import make_directories, read_json, write_file, write_json
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.readiness import ApiProof, EtcdProof
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import STATIC_POD, UNIT, Journal, Node, Observation, Service, ServiceError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.turns import Predecessors, Turn, checks_others, own_name, predecessors
 
 if TYPE_CHECKING:
     from ansible_collections.lifeboat.cluster.plugins.module_utils.host.files import RestorePlan
 
 ASIDE = "/var/lib/lifeboat/aside"
 PLACED = "/var/lib/lifeboat/placed.json"
+KICK_SECONDS = 3.0
 UNIT_DIRECTORIES = ("/etc/systemd/", "/usr/lib/systemd/", "/lib/systemd/", "/usr/local/lib/systemd/", "/run/systemd/")
 
 
@@ -189,8 +192,8 @@ def _plan_files(node: Node, items: Sequence[Mapping[str, Any]], placed_path: str
         for step in planned.steps:
             live = live_of_parked.get(step.path)
             if live and os.path.lexists(live) and not os.path.lexists(step.path):
-                if placed.get(step.path) == request.restore_id or same(step.wanted, fingerprint(live)):
-                    released.append(step.entry.path)
+                known = placed.get(step.path) == request.restore_id or same(step.wanted, fingerprint(live))
+                released += [step.entry.path] if known else []
         plans.append(files.plan(replace(request, exclude=request.exclude + released)) if released else planned)
     return plans
 
@@ -302,6 +305,8 @@ class _Starter:
         self.ready_at: Dict[str, float] = {}
         self.changed: Set[str] = set()
         self.started_at: Dict[str, float] = {}
+        self.kicked_at: Dict[str, float] = {}
+        self.turns: List[Dict[str, Any]] = []
 
     def _missing_service(self, service: Service, seen: Observation) -> str:
         if seen.unit is not None and not seen.unit.runs:
@@ -311,8 +316,6 @@ class _Starter:
         if service.ready == "api":
             return self.api.missing()
         if service.ready == "container":
-            if service.process and not seen.processes:
-                return "no process %s yet" % service.process
             silent = [str(port) for port in service.ports if port not in seen.ports]
             if silent:
                 return "%s does not listen on %s yet" % (service.name, ", ".join(silent))
@@ -325,6 +328,10 @@ class _Starter:
         seen = self.node.observe(left, with_containers=False)
         missing = []
         for service in left:
+            if service.kind == STATIC_POD and service.process and not seen[service.name].processes:
+                self._kick(service)
+                missing.append("no process %s yet" % service.process)
+                continue
             what = self._missing_service(service, seen[service.name])
             if what:
                 missing.append(what)
@@ -332,21 +339,21 @@ class _Starter:
                 self.ready_at[service.name] = time.time()
         return missing
 
-    def _set_off(self, group: Sequence[Service]) -> None:
-        """Manifests first: a kubelet of the same group finds them when it starts."""
-        for service in group:
+    def _release(self, services: Sequence[Service]) -> None:
+        for service in services:
             self.started_at[service.name] = time.time()
-            if service.kind != STATIC_POD or not os.path.lexists(self.node.parked_path(service)):
+            if not os.path.lexists(self.node.parked_path(service)):
                 continue
             if not os.path.lexists(self.node.live_path(service)) or self.node.differs(service):
                 self.journal.changing()
                 self.changed.add(service.name)
             self.node.release(service)
-        by_unit = {service.unit: service for service in group if service.kind == UNIT}
-        if not by_unit:
-            return
+
+    def _start_units(self, services: Sequence[Service]) -> None:
+        by_unit = {service.unit: service for service in services}
         units = self.node.systemd.show(sorted(by_unit))
         for unit in units.values():
+            self.started_at[by_unit[unit.name].name] = time.time()
             if not unit.exists or unit.load == "masked":
                 raise ServiceError(
                     "The unit %s can't be started." % unit.name,
@@ -357,7 +364,7 @@ class _Starter:
         failed = [unit.name for unit in units.values() if unit.active == "failed"]
         if failed:
             self.node.systemd.reset_failed(failed)
-        restart = _units_with_changed_config(list(by_unit.values()), self.plan.file_paths)
+        restart = _units_with_changed_config(services, self.plan.file_paths)
         to_start = [unit.name for unit in units.values() if not unit.runs]
         to_restart = [unit.name for unit in units.values() if unit.runs and by_unit[unit.name].name in restart]
         for names, act in ((to_start, self.node.systemd.start), (to_restart, self.node.systemd.restart)):
@@ -365,6 +372,44 @@ class _Starter:
                 self.journal.changing()
                 self.changed.update(by_unit[name].name for name in names)
                 act(names)
+
+    def _turn(self, service: Service) -> Turn:
+        """After whom the local member of etcd starts, if that matters."""
+        parked = self.node.parked_path(service)
+        if service.ready != "etcd_quorum" or service.kind != STATIC_POD or os.path.lexists(self.node.live_path(service)) or not os.path.lexists(parked):
+            return Turn(reason="it is not started by this call")
+        manifest = _read_text(parked)
+        if not checks_others(manifest):
+            return Turn(reason="its manifest does not ask for the initial corruption check")
+        return predecessors(str(self.request.etcd.get("data_dir") or "/var/lib/etcd"), own_name(manifest))
+
+    def _set_off(self, group: Sequence[Service]) -> None:
+        """Manifests first: a kubelet of the same group finds them when it starts. Only a member of etcd that has to wait for its turn comes after."""
+        pods = [service for service in group if service.kind == STATIC_POD]
+        units = [service for service in group if service.kind == UNIT]
+        turns = {service.name: self._turn(service) for service in pods}
+        waiting = [service for service in pods if turns[service.name].after]
+        self._release([service for service in pods if service not in waiting])
+        if units:
+            self._start_units(units)
+        for service in waiting:
+            self._wait_turn(service, turns[service.name])
+            self._release([service])
+
+    def _wait_turn(self, service: Service, turn: Turn) -> None:
+        others = Predecessors(turn.after, self.request.etcd)
+        start = time.monotonic()
+        left = self.journal.wait(
+            "wait for the turn of %s" % service.name, self.request.wait_seconds, lambda: [] if others.patience_over else others.missing()
+        )
+        self.turns.append({"service": service.name, "after": turn.after, "seconds": round(time.monotonic() - start, 3), "missing": left or others.waiting})
+
+    def _kick(self, service: Service) -> None:
+        """A kubelet may overlook a manifest that comes in the very moment in which it begins to watch; a touch shows it again."""
+        if time.time() - max(self.started_at[service.name], self.kicked_at.get(service.name, 0.0)) > KICK_SECONDS:
+            self.kicked_at[service.name] = time.time()
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(self.node.live_path(service))
 
     def group(self, group: Sequence[Service]) -> None:
         """Start one group and prove it."""
@@ -461,6 +506,7 @@ def start(node: Node, request: StartRequest, journal: Journal) -> Dict[str, Any]
         "ready_at": ready_at,
         "finished_at": time.time(),
         "etcd": starter.etcd_result,
+        "turns": starter.turns,
         "files": applied,
         "hosts_conflicts": plan.hosts_conflicts,
         "plan": plan.as_dict(),

@@ -15,6 +15,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
 # Called with each regular member; it may read the member through the second argument.
 Visitor = Callable[[tarfile.TarInfo, IO[bytes]], None]
 _END_BYTES = 1024
+_BLOCK = 1 << 18
 
 
 class ArchiveSummary(NamedTuple):
@@ -26,18 +27,24 @@ class ArchiveSummary(NamedTuple):
 
 
 class _Counted(io.RawIOBase):
+    """Counts, and remembers where the last byte was that is not zero."""
+
     def __init__(self, stream: IO[bytes]) -> None:
         super().__init__()
         self._stream = stream
         self.size = 0
+        self.data_end = 0
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(size)
-        self.size += len(data)
-        return data
+        block = self._stream.read(size)
+        used = len(block.rstrip(b"\0"))
+        if used:
+            self.data_end = self.size + used
+        self.size += len(block)
+        return block
 
 
 def read_archive(stream: IO[bytes], what: str, visit: Optional[Visitor] = None) -> ArchiveSummary:
@@ -45,7 +52,7 @@ def read_archive(stream: IO[bytes], what: str, visit: Optional[Visitor] = None) 
     counted = _Counted(stream)
     entries = files = file_bytes = 0
     try:
-        with tarfile.open(fileobj=counted, mode="r|", bufsize=1 << 18, encoding="utf-8", errors="surrogateescape") as archive:
+        with tarfile.open(fileobj=counted, mode="r|", bufsize=_BLOCK, encoding="utf-8", errors="surrogateescape") as archive:
             headers: List[tarfile.TarInfo] = vars(archive)["members"]
             for member in archive:
                 entries += 1
@@ -61,14 +68,16 @@ def read_archive(stream: IO[bytes], what: str, visit: Optional[Visitor] = None) 
         raise ArtifactDamagedError(
             "%s is not a whole tar archive" % what, found=str(error)[:200] or type(error).__name__, remedy="use another recovery point", artifact=what
         ) from error
-    rest = 0
-    while True:
-        block = counted.read(1 << 18)
-        if not block:
-            break
-        rest += len(block)
-        if block.count(0) != len(block):
-            raise ArtifactDamagedError("%s has something behind the end of its tar archive" % what, remedy="use another recovery point", artifact=what)
+    while counted.read(_BLOCK):
+        pass
+    # tarfile takes a damaged header for the end of the archive, and looks at nothing behind it.
+    if counted.data_end > end:
+        raise ArtifactDamagedError(
+            "%s goes on where its tar archive ends" % what,
+            found="the archive ends at byte %d, data at byte %d: a header is damaged, or something was added" % (end, counted.data_end),
+            remedy="use another recovery point",
+            artifact=what,
+        )
     if counted.size - end < _END_BYTES:
         raise ArtifactDamagedError(
             "%s is a tar archive without its end" % what,

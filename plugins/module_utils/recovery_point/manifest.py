@@ -116,6 +116,7 @@ class Manifest:
     durations: Dict[str, Any]
     origin: Optional[Dict[str, Any]]
     fingerprints: Dict[str, Any]
+    names: Dict[str, Any]
     open_sha256: str
     format: int = FORMAT
 
@@ -188,6 +189,7 @@ class Manifest:
             durations=record.mapping("durations"),
             origin=record.optional_mapping("origin"),
             fingerprints=record.mapping("fingerprints"),
+            names=record.mapping("names"),
             open_sha256=record.sha256("open_sha256"),
         )
         for number, point in enumerate(manifest.seen_before):

@@ -131,6 +131,7 @@ def draft(location: Location, cluster: str, point_id: str, evidence: Mapping[str
         durations=dict(evidence.get("durations") or {}),
         origin=evidence.get("origin") or None,
         fingerprints=dict(evidence.get("fingerprints") or {}),
+        names=dict(evidence.get("names") or {}),
         open_sha256=hashlib.sha256(data).hexdigest(),
     )
     # Whatever a reader would refuse is refused now.

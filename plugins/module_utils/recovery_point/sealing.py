@@ -205,9 +205,11 @@ class _Compressed(io.RawIOBase):
         super().__init__()
         self._source = source
         self._plain = plain
-        # More threads than two would buy little beside age and sha256, and cost some 20 MB each.
-        threads = min(2, os.cpu_count() or 1)
-        self._compressor = _zstandard().ZstdCompressor(level=COMPRESSION_LEVEL, write_checksum=True, threads=threads).compressobj()
+        # Small jobs that overlap by a whole window: a third of the memory of zstd's own choice, and no worse compressed.
+        parameters = _zstandard().ZstdCompressionParameters.from_level(
+            COMPRESSION_LEVEL, threads=min(3, os.cpu_count() or 1), job_size=3 << 20, overlap_log=9, write_checksum=True
+        )
+        self._compressor = _zstandard().ZstdCompressor(compression_params=parameters).compressobj()
         self._ready = memoryview(b"")
         self._finished = False
         self.error: Optional[BaseException] = None

@@ -63,7 +63,12 @@ class Playground:
 
     def variables(self, **more: str) -> dict[str, str]:
         """The environment of Ansible."""
-        fixed = {"ANSIBLE_NOCOLOR": "true", "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_SHOW_CUSTOM_STATS": "true", "ANSIBLE_HOME": str(self.directory / "home")}
+        fixed = {
+            "ANSIBLE_NOCOLOR": "true",
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+            "ANSIBLE_SHOW_CUSTOM_STATS": "true",
+            "ANSIBLE_HOME": str(self.directory / "home"),
+        }
         return {**os.environ, **fixed, **more}
 
     def play(self, playbook: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

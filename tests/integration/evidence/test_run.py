@@ -63,7 +63,18 @@ WHOLE = (
 def test_a_whole_run(playground: Playground) -> None:
     """Everything given as text: the run passes, its files say so, and the verdict is in the statistics."""
     disaster = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(1795179257 + 600))
-    arguments = ("-e", "confirm_cluster_name=prod-1", "-e", "rto_target_seconds=600", "-e", "rpo_target_seconds=300", "-e", "awx_job_id=77", "-e", "tower_user_name=kim")
+    arguments = (
+        "-e",
+        "confirm_cluster_name=prod-1",
+        "-e",
+        "rto_target_seconds=600",
+        "-e",
+        "rpo_target_seconds=300",
+        "-e",
+        "awx_job_id=77",
+        "-e",
+        "tower_user_name=kim",
+    )
     done = playground.play(WHOLE, *arguments, "-e", f"report_disaster_at={disaster}")
     assert done.returncode == 0, done.stdout
     directory = playground.run_directories()[0]
@@ -76,11 +87,14 @@ def test_a_whole_run(playground: Playground) -> None:
     assert begin["targets"] == {"rpo_seconds": 300, "rto_seconds": 600}
     assert begin["groups"] == {"control_plane": 2, "spare": 0, "workers": 1}
     assert begin["hosts"] == 3
-    assert begin["ansible_version"] and begin["collection_version"] and begin["user"] and begin["boot_id"]
+    assert all(begin[name] for name in ("ansible_version", "collection_version", "user", "boot_id", "pid_started_ticks"))
 
     checks = playground.checks()
     assert [checks[("try.sizes", host)]["title"] for host in ("cp1", "cp2", "w1")] == [f"Sizes are small on {host}" for host in ("cp1", "cp2", "w1")]
-    assert checks[("try.echo", "cp1")] | {"found": "cp1", "delegated_to": "w1", "expected": "its own name", "task": "Ask", "play": "control_plane"} == checks[("try.echo", "cp1")]
+    assert (
+        checks[("try.echo", "cp1")] | {"found": "cp1", "delegated_to": "w1", "expected": "its own name", "task": "Ask", "play": "control_plane"}
+        == checks[("try.echo", "cp1")]
+    )
     assert ("gate.preflight", "cp2") in checks
 
     report = playground.report()
@@ -145,8 +159,7 @@ def test_all_hosts_fail(playground: Playground) -> None:
     assert report["stages"][0]["status"] == "failed"
     assert '"lifeboat_verdict": "failed"' in done.stdout
     assert "1. This does not hold [try.bad]\n   expected:   1 == 2\n   found:      one of two\n   what to do: Count again." in done.stdout
-    failures = [case for case in ElementTree.parse(playground.run_directories()[0] / "junit.xml").iter("failure")]
-    assert len(failures) == 3
+    assert len(list(ElementTree.parse(playground.run_directories()[0] / "junit.xml").iter("failure"))) == 3
 
 
 def report_hosts(report: dict[str, object]) -> list[str]:
@@ -190,7 +203,13 @@ def test_a_killed_run(playground: Playground) -> None:
     """Its stage is interrupted; the next run names it, removes the unsealed artifacts that it left, and brings its report up to date."""
     with (playground.directory / "output").open("w") as output:
         process = subprocess.Popen(
-            playground.command(ENDLESS), cwd=playground.directory, env=playground.variables(), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            playground.command(ENDLESS),
+            cwd=playground.directory,
+            env=playground.variables(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
         try:
             deadline = time.monotonic() + LIMIT_SECONDS

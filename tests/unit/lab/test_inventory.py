@@ -34,16 +34,18 @@ def test_the_inventory_has_every_node_in_its_group(kind: str) -> None:
         assert hosts[node.name]["ansible_host"] == node.address
 
 
-def test_localhost_gets_none_of_the_variables() -> None:
+def test_localhost_knows_the_cluster_but_not_how_its_hosts_are_reached() -> None:
     topology = make_topology("ha", 0)
     data = yaml.safe_load(inventory.render(topology, "one", inventory.variables(topology, "one", OUTPUT, SOCKETS)))
-    assert "vars" not in data["all"]
+    everywhere = data["all"]["vars"]
+    assert all(name.startswith("lifeboat_") for name in everywhere)
+    assert everywhere["lifeboat_lab"] is True
+    assert everywhere["lifeboat_cluster_name"] == "one"
+    assert everywhere["lifeboat_api_server"] == "https://10.77.0.5:6443"
     variables = data["all"]["children"]["cluster"]["vars"]
+    assert all(name.startswith("ansible_") for name in variables)
     assert variables["ansible_become"] is True
     assert variables["ansible_user"] == "ops"
-    assert variables["lifeboat_lab"] is True
-    assert variables["lifeboat_cluster_name"] == "one"
-    assert variables["lifeboat_api_server"] == "https://10.77.0.5:6443"
     assert "-o UserKnownHostsFile=/repository/build/lab/one/known_hosts" in variables["ansible_ssh_common_args"]
 
 

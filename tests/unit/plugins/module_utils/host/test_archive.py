@@ -15,10 +15,8 @@ import stat
 import struct
 import subprocess
 import tarfile
-import threading
-import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, List
 
 import pytest
 
@@ -398,37 +396,21 @@ def test_a_directory_that_is_not_there(source: Path, out: Path) -> None:
         archive.capture(request(out.parent / "none" / "x.tar", source))
 
 
-@contextlib.contextmanager
-def while_changing(change: Callable[[int], None]) -> Iterator[None]:
-    """Change something again and again."""
-    end = threading.Event()
-
-    def work() -> None:
-        number = 0
-        while not end.is_set():
-            number += 1
-            change(number)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield
-    finally:
-        end.set()
-        thread.join()
-
-
-def test_a_file_that_never_stands_still_is_an_error(source: Path, out: Path) -> None:
+@pytest.mark.parametrize("sudden", [False, True])
+def test_a_file_that_never_stands_still_is_an_error(source: Path, out: Path, monkeypatch: pytest.MonkeyPatch, sudden: bool) -> None:
     file = source / "busy"
-    file.write_bytes(b"x" * 4_000_000)
+    file.write_bytes(b"x" * 2_000_000)
+    call = "fstat" if sudden else "read"
+    original = getattr(os, call)
 
-    def append(_number: int) -> None:
+    def changing(*arguments: Any) -> Any:
         with file.open("ab") as stream:
             stream.write(SECRET.encode())
-        time.sleep(0.001)
+        return original(*arguments)
 
-    with while_changing(append), pytest.raises(_entries.FileChangedError) as caught:
-        archive.capture(request(out, source))
+    monkeypatch.setattr(os, call, changing)
+    with pytest.raises(_entries.FileChangedError) as caught:
+        archive.capture(request(out, file))
     assert "busy changes while it is read" in str(caught.value)
     assert SECRET not in str(caught.value)
     assert os.listdir(out.parent) == []
@@ -581,17 +563,16 @@ def test_every_flipped_byte_is_found_or_harmless(source: Path, out: Path) -> Non
     archive.capture(request(out, source, facts={"a": 1}))
     data = out.read_bytes()
     good = contents_of(data)
-    found = 0
+    errors = set()
     for position in range(len(data)):
-        if not data[position] and position % 97:
-            continue  # padding: looked at in samples
-        for bit in (1, 0x80):
-            try:
-                assert contents_of(data[:position] + bytes([data[position] ^ bit]) + data[position + 1 :]) == good
-            except ArchiveError as error:
-                found += 1
-                assert SECRET not in str(error)
-    assert found > len(data) / 20
+        if position % (97 if data[position] in b"\0 " else 3):
+            continue
+        try:
+            assert contents_of(data[:position] + bytes([data[position] ^ 1 << position % 8]) + data[position + 1 :]) == good
+        except ArchiveError as error:
+            errors.add(str(error))
+    assert len(errors) > 10
+    assert SECRET not in "".join(errors)
 
 
 def test_every_truncation_is_found(source: Path, out: Path) -> None:
@@ -676,8 +657,8 @@ def test_members_that_the_index_does_not_have_are_refused() -> None:
             contents_of(forged(lambda body: body["entries"].append(entry("/a")), member))
         with pytest.raises(ArchiveError, match="a member that is not in the index"):
             contents_of(forged(lambda body: None, member))
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        add("a")(tar)
     with pytest.raises(ArchiveError, match="no LIFEBOAT-INDEX.json as its first member"):
-        stream = io.BytesIO()
-        with tarfile.open(fileobj=stream, mode="w") as tar:
-            add("a")(tar)
         contents_of(stream.getvalue())

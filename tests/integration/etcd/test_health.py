@@ -1,0 +1,156 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Clusters that are broken on purpose: what is seen, what of it forbids a snapshot, and what the last survivor still gives."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import health, snapshot, take, verify
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import EtcdClient
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.cluster import look
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import Rejected, SnapshotError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.restore import Request, apply, plan
+
+from tests.integration.etcd.servers import Cluster, wait_for
+
+
+def _problems(client: EtcdClient) -> dict[str, str]:
+    return {problem.id: problem.severity for problem in health.problems(look(client))}
+
+
+def test_a_healthy_cluster_has_no_problems(new_cluster: Callable[..., Cluster], tmp_path: Path, transport: str) -> None:
+    cluster = new_cluster(3)
+    with cluster.servers[1].client(transport) as client:
+        client.put(b"/registry/a", b"1")
+        view = look(client)
+        assert health.problems(view) == []
+        assert (len(view.voters), len(view.healthy_voters), view.quorum) == (3, 3, 2)
+        assert {state.member.name for state in view.states} == {"node1", "node2", "node3"}
+        assert view.leader in {member.member_id for member in view.members}
+        comparison = verify.compare_hashes(client, view)
+        assert comparison.equal is True
+        assert [entry.value is not None for entry in comparison.hashes] == [True, True, True]
+        cluster_seen = take.prepare(client, str(tmp_path / "etcd.db"))
+        record = take.take(client, str(tmp_path / "etcd.db"), cluster_seen)
+        assert record["member_id"] == "%x" % view.member_id
+        assert record["server_version"] == "3.6.16"
+        assert record["transport"] == transport
+        assert take.existing_record(str(tmp_path / "etcd.db"))["taken_at"] == record["taken_at"]
+
+
+def test_members_die_one_by_one(new_cluster: Callable[..., Cluster], tmp_path: Path) -> None:
+    cluster = new_cluster(3)
+    survivor = cluster.servers[0]
+    path = tmp_path / "etcd.db"
+    with survivor.client(timeout_seconds=1.0) as client:
+        client.put(b"/registry/a", b"1")
+        cluster.servers[2].kill()
+        wait_for("a leader among the others", survivor.ready)
+        assert _problems(client) == {"unreachable": "warning"}
+        view = look(client)
+        assert len(view.healthy_voters) == 2
+        comparison = verify.compare_hashes(client, view)
+        assert comparison.equal is None
+        assert "2 of 3 members hold equal data" in comparison.reason
+        assert "node3" in comparison.reason
+        take.prepare(client, str(path))
+        cluster.servers[1].kill()
+        wait_for("the loss of the leader", lambda: client.status().leader == 0)
+        assert _problems(client) == {"quorum_lost": "error", "no_leader": "error", "unreachable": "warning"}
+        assert verify.linearizable_read(client)[0] is False
+        with pytest.raises(SnapshotError, match=r"0 of 3 voters are healthy \(1 answer\)") as caught:
+            take.prepare(client, str(path))
+        assert "no_leader, quorum_lost" in caught.value.remedy
+        seen = take.prepare(client, str(path), allowed=["quorum_lost", "no_leader"])
+        record = take.take(client, str(path), seen)
+    assert record["keys_by_prefix"] == {"/registry/": 1}
+
+
+def test_the_hashes_of_members_that_differ(new_cluster: Callable[..., Cluster], binaries: Path, tmp_path: Path) -> None:
+    """Two members from one snapshot, the third from another of the same length: what a wrong restore makes."""
+    source = new_cluster(1)
+    paths = []
+    with source.servers[0].client() as client:
+        client.put(b"/registry/a", b"original")
+        paths.append(tmp_path / "one.db")
+        snapshot.save(client, str(paths[0]))
+    other = new_cluster(1)
+    with other.servers[0].client() as client:
+        client.put(b"/registry/a", b"differs!")
+        paths.append(tmp_path / "two.db")
+        snapshot.save(client, str(paths[1]))
+    cluster = new_cluster(3, start=False)
+    urls = {server.name: server.peer_url for server in cluster.servers}
+    for server, path in zip(cluster.servers, (paths[0], paths[0], paths[1])):
+        request = Request(
+            snapshot=str(path), data_dir=str(server.data_dir), name=server.name, initial_cluster=urls, token="t", etcdutl=str(binaries / "etcdutl")
+        )
+        apply(plan(request))
+        Path(request.staging, "member").rename(server.data_dir / "member")
+    cluster.start(token="t")
+    for transport in ("grpc", "gateway"):
+        with cluster.servers[0].client(transport) as client:
+            comparison = verify.compare_hashes(client, look(client))
+            assert comparison.equal is False
+            assert "different data" in comparison.reason
+            assert len({entry.value.hash for entry in comparison.hashes if entry.value}) == 2
+
+
+def test_an_alarm(new_cluster: Callable[..., Cluster], tmp_path: Path, transport: str) -> None:
+    server = new_cluster(1, "--quota-backend-bytes", "4000000").servers[0]
+    with server.client(transport) as client:
+        with pytest.raises(Rejected, match="space exceeded"):
+            for number in range(20):
+                client.put(b"/registry/%d" % number, b"x" * 1_000_000)
+        wait_for("the alarm", client.alarms)
+        assert _problems(client) == {"alarm_nospace": "error"}
+        with pytest.raises(SnapshotError, match="alarm NOSPACE is raised by node1"):
+            take.prepare(client, str(tmp_path / "etcd.db"))
+        seen = take.prepare(client, str(tmp_path / "etcd.db"), allowed=["alarm_nospace"])
+        record = take.take(client, str(tmp_path / "etcd.db"), seen)
+        assert record["alarms"] == [{"member_id": record["member_id"], "alarm": "NOSPACE"}]
+
+
+def test_a_member_that_lags(new_cluster: Callable[..., Cluster], tmp_path: Path) -> None:
+    cluster = new_cluster(3, relays=True)
+    with cluster.servers[0].client() as client:
+        leader = client.status().leader
+        followers = [server for server in cluster.servers if server.client().status().member_id != leader]
+    lagging, other = followers
+    cluster.isolate(lagging)
+    with lagging.client("grpc") as client:
+        wait_for("the member to be cut off", lambda: client.status().leader == 0)
+    with other.client("grpc") as client:
+        for number in range(60):
+            client.put(b"/registry/%d" % number, b"x")
+        problems = {problem.id: problem for problem in health.problems(look(client, max_lag_entries=20), max_lag_entries=20)}
+        assert {identity: problem.severity for identity, problem in problems.items()} == {"lagging": "warning", "no_leader": "warning"}
+        assert "raft entries behind" in problems["lagging"].message
+        take.prepare(client, str(tmp_path / "etcd.db"), max_lag_entries=20)
+    with lagging.client("grpc") as client:
+        with pytest.raises(SnapshotError, match="raft entries behind"):
+            take.prepare(client, str(tmp_path / "etcd.db"), max_lag_entries=20)
+        cluster.heal()
+        wait_for("the member to catch up", lambda: health.problems(look(client, max_lag_entries=20), max_lag_entries=20) == [])
+        take.prepare(client, str(tmp_path / "etcd.db"), max_lag_entries=20)
+
+
+def test_a_paused_member_is_named_and_no_obstacle(new_cluster: Callable[..., Cluster], tmp_path: Path, transport: str) -> None:
+    cluster = new_cluster(3)
+    with cluster.servers[0].client(transport, 1.0) as client, cluster.servers[2].paused():
+        begin = time.monotonic()
+
+        def prepared() -> dict[str, object]:
+            return take.prepare(client, str(tmp_path / "etcd.db"))
+
+        seen = wait_for("a leader among the others", prepared)
+        assert time.monotonic() - begin < 20
+    messages = [problem["message"] for problem in seen["problems"]]
+    assert len(messages) == 1
+    assert "node3" in messages[0]
+    assert "no answer within 1 s" in messages[0]

@@ -1,0 +1,467 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stopping and starting the services of a node, with real processes and ports and a stand-in for the kubelet."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import services
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import DiskError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.readiness import MembersDifferError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import ServiceError, only_one, plan_stop, read_groups, read_services, stop
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.starting import StartRequest, plan_start, start
+from tests.unit.plugins.module_utils.host.node_world import API, ETCD, KUBELET, SCHEDULER, World, Zygote, free_port, make_certificates
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("pki")
+    make_certificates(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    made = Zygote()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path, certificates: Path, zygote: Zygote) -> Iterator[World]:
+    with World(tmp_path, zygote) as made:
+        shutil.copytree(certificates, tmp_path / "pki", dirs_exist_ok=True)
+        yield made
+
+
+def request(world: World, **more: Any) -> StartRequest:
+    found = StartRequest(
+        groups=world.groups("start"),
+        etcd=world.platform["etcd"],
+        api=world.platform["api"],
+        wait_seconds=20,
+        ledger=str(world.directory / "var" / "replaced.json"),
+        placed=str(world.directory / "var" / "placed.json"),
+        hosts_file=str(world.directory / "hosts"),
+    )
+    return replace(found, **more)
+
+
+def started(world: World, **more: Any) -> dict[str, Any]:
+    return start(world.node(), request(world, **more), world.journal("started"))
+
+
+def stopped(world: World, wait_seconds: float = 20) -> dict[str, Any]:
+    return stop(world.node(), world.groups("stop"), wait_seconds, world.journal("stopped"))
+
+
+@pytest.fixture
+def running(world: World) -> World:
+    world.write_manifests()
+    started(world)
+    return world
+
+
+# Facts
+
+
+@pytest.mark.parametrize(
+    ("facts", "found"),
+    [
+        ({"kind": "pod"}, "kind 'pod'"),
+        ({"kind": "unit"}, "has no unit"),
+        ({"kind": "static_pod", "manifest": "x"}, "has no container"),
+        ({"kind": "unit", "unit": "x", "ready": "soon"}, "ready 'soon'"),
+        ("text", "is no dict"),
+    ],
+)
+def test_wrong_facts_are_named(facts: Any, found: str) -> None:
+    with pytest.raises(ServiceError, match=found):
+        read_services({"services": {"x": facts}})
+
+
+def test_groups_take_bare_names_and_refuse_unknown_ones() -> None:
+    known = read_services({"services": {"a": {"kind": "unit", "unit": "a"}, "b": {"kind": "unit", "unit": "b"}}})
+    assert [[service.name for service in group] for group in read_groups(known, ["a", ["a", "b"]])] == [["a"], ["a", "b"]]
+    with pytest.raises(ServiceError, match="no facts about service c; known are a, b"):
+        read_groups(known, [["c"]])
+
+
+# Stopping
+
+
+def test_stop_parks_manifests_and_proves_everything_gone(running: World) -> None:
+    result = stopped(running)
+    assert result["changed"]
+    assert [phase["name"] for phase in result["phases"]] == [f"stop {SCHEDULER}", f"stop {API}", f"stop {ETCD}", "stop kubelet", "prove stopped"]
+    assert not list(running.manifests.iterdir())
+    assert sorted(path.name for path in running.parking.iterdir()) == sorted(f"{name}.yaml" for name in running.ports)
+    assert running.unit()["active"] == "inactive"
+    for item in result["services"]:
+        assert item["state"] == "stopped"
+        assert item["changed"]
+        assert not item["evidence"]["processes"] and not item["evidence"]["ports"] and not item["evidence"]["containers"]
+    assert f"{ETCD}: manifest parked; no container runs; no process {ETCD}; nothing listens on {running.ports[ETCD]}" in result["evidence"]
+    assert not [call for call in running.log("crictl") if " stop " in call], "the kubelet works, so the runtime is not asked to stop anything"
+    assert json.loads((running.directory / "run" / "progress").read_text())["phase"] == "prove stopped"
+
+
+def test_stop_again_changes_nothing(running: World) -> None:
+    stopped(running)
+    assert not any(item["change"] for item in plan_stop(running.node(), running.groups("stop")))
+    result = stopped(running)
+    assert not result["changed"]
+    assert result["first_change_at"] is None
+
+
+def test_a_bare_node_is_stopped_already(world: World) -> None:
+    (world.directory / "runtime.sock").unlink()
+    shutil.rmtree(world.directory / "units" / "kubelet.service")
+    result = stopped(world)
+    assert not result["changed"]
+    assert f"{ETCD}: no manifest; no container runs; no process {ETCD}; nothing listens on {world.ports[ETCD]}" in result["evidence"]
+    assert f"kubelet: unit not there; no process {KUBELET}" in result["evidence"]
+    assert not world.parking.exists()
+
+
+def test_planning_to_stop_changes_nothing(running: World) -> None:
+    plan = plan_stop(running.node(), running.groups("stop"))
+    assert all(item["change"] for item in plan)
+    assert plan[0]["action"] == f"move {running.manifests}/{SCHEDULER}.yaml to {running.parking}/{SCHEDULER}.yaml; the kubelet stops the container"
+    assert plan[-1]["action"] == "stop kubelet.service"
+    assert len(list(running.manifests.iterdir())) == 3
+    assert running.unit()["active"] == "active"
+
+
+@pytest.mark.parametrize("unit", [{"active": "inactive", "sub": "dead"}, {"active": "activating", "sub": "auto-restart"}])
+def test_without_a_working_kubelet_the_runtime_stops_containers(running: World, unit: dict[str, str]) -> None:
+    running.set_unit(**unit)
+    result = stopped(running)
+    assert result["changed"]
+    assert len([call for call in running.log("crictl") if " stop " in call]) == 3
+    assert len([call for call in running.log("crictl") if " stopp " in call]) == 3
+    assert running.unit()["active"] == "inactive"
+
+
+def test_a_kubelet_that_does_not_act_is_not_waited_for(running: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "PATIENCE_SECONDS", 0.5)
+    running.flag("hung-kubelet")
+    result = stopped(running)
+    assert all(item["state"] == "stopped" for item in result["services"])
+    assert [call for call in running.log("crictl") if " stop " in call]
+
+
+def test_a_short_grace_is_kept(world: World) -> None:
+    world.flag(f"deaf-{API}")
+    world.write_manifests()
+    started(world)
+    node = world.node()
+    node.services[API] = replace(node.services[API], grace_seconds=1)
+    begin = time.monotonic()
+    stop(node, read_groups(node.services, world.platform["stop"]), 20, world.journal("stopped"))
+    assert time.monotonic() - begin < 15
+    assert [call for call in world.log("crictl") if " stop --timeout 0 " in call]
+
+
+def test_what_does_not_stop_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.flag(f"deaf-{SCHEDULER}")
+    world.write_manifests()
+    started(world)
+    monkeypatch.setattr(services, "PATIENCE_SECONDS", 60)
+    with pytest.raises(ServiceError) as caught:
+        stopped(world, wait_seconds=1)
+    text = str(caught.value)
+    assert f"did not stop: {SCHEDULER}" in text
+    assert f"process {SCHEDULER} pid " in text
+    assert f"port {world.ports[SCHEDULER]} held by pid " in text
+    assert "What to do" in text
+    assert (world.manifests / f"{API}.yaml").exists(), "what comes later is not touched"
+
+
+def test_a_broken_runtime_is_no_proof_but_processes_and_ports_are(running: World) -> None:
+    stopped(running)
+    running.flag("runtime-broken")
+    result = stopped(running)
+    assert not result["changed"]
+    assert "runtime not asked (rpc error: connection refused)" in result["evidence"][0]
+
+
+def test_a_service_that_comes_back_is_found(running: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = services._stop_group
+
+    def meddle(node: services.Node, group: Any, *rest: Any) -> None:
+        original(node, group, *rest)
+        if group[0].name == "kubelet":
+            (running.manifests / f"{ETCD}.yaml").write_text("kind: Pod\n")
+
+    monkeypatch.setattr(services, "_stop_group", meddle)
+    with pytest.raises(ServiceError, match="came back after it had been stopped"):
+        stopped(running)
+
+
+def test_an_older_parked_manifest_is_kept(running: World) -> None:
+    running.parking.mkdir(parents=True, exist_ok=True)
+    (running.parking / f"{API}.yaml").write_text("older\n")
+    live = (running.manifests / f"{API}.yaml").read_text()
+    stopped(running)
+    assert (running.parking / f"{API}.yaml").read_text() == live
+    kept = [path for path in running.parking.iterdir() if ".superseded-" in path.name]
+    assert [path.read_text() for path in kept] == ["older\n"]
+
+
+def test_only_one_call_works_at_a_time(tmp_path: Path) -> None:
+    with only_one(str(tmp_path / "run")), pytest.raises(DiskError, match="in use by another process"), only_one(str(tmp_path / "run")):
+        pass
+
+
+def test_a_manifest_moves_to_another_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Path("/dev/shm") / f"lifeboat-test-{os.getpid()}"
+    other.mkdir()
+    try:
+        assert os.stat(other).st_dev != os.stat(tmp_path).st_dev
+        source = tmp_path / "etcd.yaml"
+        source.write_text("kind: Pod\n")
+        source.chmod(0o600)
+        os.utime(source, (1, 1))
+        services.move_file(str(source), str(other / "etcd.yaml"))
+        assert not source.exists()
+        assert [path.name for path in other.iterdir()] == ["etcd.yaml"]
+        assert (other / "etcd.yaml").stat().st_mode & 0o777 == 0o600
+    finally:
+        shutil.rmtree(other)
+
+
+# Starting
+
+
+def test_start_releases_one_group_after_the_other(world: World) -> None:
+    world.write_manifests(world.parking)
+    result = started(world)
+    assert result["changed"]
+    assert [phase["name"] for phase in result["phases"]] == [f"start kubelet {ETCD}", f"start {API}", f"start {SCHEDULER}", "enable units", "prove started"]
+    assert not list(world.parking.iterdir())
+    assert world.unit() == {"active": "active", "sub": "running", "enabled": "enabled"}
+    assert all(item["state"] == "started" for item in result["services"])
+    assert not result["crash_looping"]
+    by_name = {item["name"]: item for item in result["services"]}
+    assert by_name[API]["container_id"] == f"{API}-0"
+    assert by_name[API]["attempt"] == 0
+    assert by_name[ETCD]["ready_at"] < by_name[API]["ready_at"] < by_name[SCHEDULER]["ready_at"]
+    assert result["first_change_at"] < result["ready_at"] == by_name[API]["ready_at"] < result["finished_at"]
+
+
+def test_start_again_changes_nothing(running: World) -> None:
+    assert not plan_start(running.node(), request(running)).changed
+    result = started(running)
+    assert not result["changed"]
+    assert all(item["state"] == "started" and not item["changed"] for item in result["services"])
+
+
+def test_manifests_that_lie_in_place_are_held_back(world: World) -> None:
+    """As after a power loss: the kubelet would start everything at once."""
+    world.write_manifests()
+    world.flag("no-quorum")
+    answers: list[dict[str, Any]] = []
+    thread = threading.Thread(target=lambda: answers.append(started(world)))
+    thread.start()
+    world.run_until(ETCD)
+    time.sleep(0.5)
+    assert sorted(path.name for path in world.manifests.iterdir()) == [f"{ETCD}.yaml"], "the API server is let in only when etcd has a quorum"
+    world.flag("no-quorum", on=False)
+    thread.join()
+    assert answers[0]["changed"]
+    assert len(list(world.manifests.iterdir())) == 3
+
+
+def test_no_quorum_is_an_error_that_says_so(world: World) -> None:
+    world.write_manifests(world.parking)
+    world.flag("no-quorum")
+    with pytest.raises(ServiceError) as caught:
+        started(world, wait_seconds=3)
+    assert f"did not become ready: {ETCD}" in str(caught.value)
+    assert "etcd has no leader yet" in caught.value.found
+    assert not (world.manifests / f"{API}.yaml").exists()
+    world.flag("no-quorum", on=False)
+    assert all(item["state"] == "started" for item in started(world)["services"]), "a rerun goes on"
+
+
+def test_an_api_server_that_is_not_ready_is_an_error_that_says_so(world: World) -> None:
+    world.write_manifests(world.parking)
+    world.flag(f"unready-{API}")
+    with pytest.raises(ServiceError, match="status 500, failing: etcd"):
+        started(world, wait_seconds=3)
+
+
+def test_a_container_that_was_made_twice_is_a_crash_loop(world: World) -> None:
+    world.write_manifests(world.parking)
+    world.flag(f"crash-{SCHEDULER}")
+    result = started(world)
+    by_name = {item["name"]: item for item in result["services"]}
+    assert result["crash_looping"]
+    assert by_name[SCHEDULER]["crash_looping"]
+    assert by_name[SCHEDULER]["restarts"] == 1
+    assert by_name[SCHEDULER]["attempt"] == 1
+    assert not by_name[API]["crash_looping"]
+
+
+def test_a_missing_manifest_is_named_before_anything_starts(world: World) -> None:
+    world.write_manifests(world.parking)
+    (world.parking / f"{API}.yaml").unlink()
+    with pytest.raises(ServiceError, match=f"The manifest of {API} is missing"):
+        started(world)
+    assert world.unit()["active"] == "inactive"
+
+
+def test_two_different_manifests_are_refused(world: World) -> None:
+    world.write_manifests(world.parking)
+    world.write_manifests()
+    (world.manifests / f"{API}.yaml").write_text("kind: Pod\n")
+    with pytest.raises(ServiceError, match=f"two different manifests of {API}"):
+        started(world)
+    assert world.unit()["active"] == "inactive"
+
+
+def test_the_same_manifest_twice_is_one(world: World) -> None:
+    """A kill in the middle of a move between file systems."""
+    world.write_manifests(world.parking)
+    world.write_manifests()
+    started(world)
+    assert not list(world.parking.iterdir())
+
+
+def test_a_masked_or_missing_unit_is_named(world: World) -> None:
+    world.write_manifests(world.parking)
+    shutil.rmtree(world.directory / "units" / "kubelet.service")
+    with pytest.raises(ServiceError, match=r"unit kubelet.service can't be started"):
+        started(world)
+
+
+def test_names_are_merged_into_the_hosts_file(world: World) -> None:
+    world.write_manifests(world.parking)
+    hosts = world.directory / "hosts"
+    hosts.write_text("127.0.0.1 localhost\n192.0.2.9 cp2\n")
+    hosts.chmod(0o644)
+    entries = {"192.0.2.11": ["cp1"], "192.0.2.12": ["cp2"]}
+    plan = plan_start(world.node(), request(world, hosts_entries=entries))
+    assert "192.0.2.11 cp1" in plan.diff()["after"]
+    result = started(world, hosts_entries=entries)
+    assert hosts.read_text().startswith("127.0.0.1 localhost\n192.0.2.9 cp2\n")
+    assert "192.0.2.11 cp1\n" in hosts.read_text()
+    assert result["hosts_conflicts"] == ["cp2 is 192.0.2.9 in another line, wanted is 192.0.2.12"]
+    assert [phase["name"] for phase in result["phases"]][0] == "hosts"
+    assert not started(world, hosts_entries=entries)["changed"]
+
+
+def test_data_is_put_in_place_and_kept_by_a_rerun(world: World) -> None:
+    world.write_manifests(world.parking)
+    data = world.directory / "etcd"
+    (data / "member").mkdir(parents=True)
+    (data / "member" / "db").write_text("old")
+    (data / "staged" / "member").mkdir(parents=True)
+    (data / "staged" / "member" / "db").write_text("new")
+    items = [{"staged": str(data / "staged/member"), "target": str(data / "member"), "aside": str(data / "member.t1")}]
+    result = started(world, replace=items)
+    assert (data / "member" / "db").read_text() == "new"
+    assert (data / "member.t1" / "db").read_text() == "old"
+    assert result["plan"]["replace"][0]["action"] == "move present data aside, put staged data in place"
+    assert not started(world, replace=items)["changed"]
+
+
+def test_data_of_running_services_is_not_replaced(running: World) -> None:
+    data = running.directory / "etcd"
+    (data / "staged").mkdir(parents=True)
+    with pytest.raises(ServiceError, match="Data of running services is not replaced") as caught:
+        started(running, groups=[], replace=[{"staged": str(data / "staged"), "target": str(data / "member"), "aside": str(data / "aside")}])
+    assert f"process {ETCD} pid " in str(caught.value)
+    assert (data / "staged").exists()
+
+
+def test_members_are_compared_before_the_api_server_is_let_in(world: World) -> None:
+    world.write_manifests(world.parking)
+    result = started(world, etcd_hash=True)
+    assert result["etcd"]["equal"] is True
+    assert result["etcd"]["revision"] == 1000
+    assert [phase["name"] for phase in result["phases"]][1] == "compare etcd members"
+
+
+def test_unequal_members_keep_the_api_server_out(world: World) -> None:
+    world.write_manifests(world.parking)
+    world.flag("unequal")
+    second = world.spawn(ETCD, port := free_port())
+    try:
+        (world.directory / "members.json").write_text(json.dumps(world.members([world.ports[ETCD], port])))
+        with pytest.raises(MembersDifferError, match="not proven equal, so the API server was not started"):
+            started(world, etcd_hash=True, wait_seconds=5)
+        assert not (world.manifests / f"{API}.yaml").exists()
+        result = started(world, etcd_hash=True, refuse_if_unequal=False)
+        assert result["etcd"]["equal"] is False
+    finally:
+        second.end()
+
+
+def test_a_member_that_is_missing_is_no_proof_of_equality(world: World) -> None:
+    world.write_manifests(world.parking)
+    (world.directory / "members.json").write_text(json.dumps(world.members([world.ports[ETCD], 1])))
+    with pytest.raises(MembersDifferError, match="Start the members that are missing"):
+        started(world, etcd_hash=True, wait_seconds=2)
+
+
+def test_a_rerun_after_a_kill_at_any_moment_finishes(world: World) -> None:
+    """A first run that ends after each of its steps in turn, then a whole one."""
+
+    class Killed(BaseException):
+        pass
+
+    world.write_manifests(world.parking)
+    hosts = world.directory / "hosts"
+    hosts.write_text("127.0.0.1 localhost\n")
+    data = world.directory / "etcd"
+    step = 0
+    while True:
+        stopped(world)
+        shutil.rmtree(data, ignore_errors=True)
+        (data / "member").mkdir(parents=True)
+        (data / "member" / "db").write_text("old")
+        (data / "staged" / "member").mkdir(parents=True)
+        (data / "staged" / "member" / "db").write_text("new")
+        more: dict[str, Any] = {
+            "replace": [{"staged": str(data / "staged/member"), "target": str(data / "member"), "aside": str(data / "aside")}],
+            "hosts_entries": {"192.0.2.11": [f"cp{step}"]},
+        }
+        journal = world.journal("started")
+        original, count = journal.beat, 0
+
+        def beat(*arguments: Any, original: Any = original, last: int = step, **named: Any) -> None:
+            nonlocal count
+            if named.get("now"):
+                count += 1
+                if count > last:
+                    raise Killed
+            original(*arguments, **named)
+
+        journal.beat = beat  # type: ignore[method-assign]
+        try:
+            start(world.node(), request(world, **more), journal)
+            break
+        except Killed:
+            pass
+        if world.unit()["active"] == "active":
+            stopped(world)
+        result = started(world, **more)
+        assert all(item["state"] == "started" for item in result["services"]), f"after {step} steps"
+        assert (data / "member" / "db").read_text() == "new"
+        assert (data / "aside" / "db").read_text() == "old"
+        step += 1
+    assert step >= 6

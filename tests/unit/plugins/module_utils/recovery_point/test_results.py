@@ -1,0 +1,123 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Results: appended, and their names alone tell whether a point is verified."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results, signing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import ManifestError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.records import canonical
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.results import Result, ResultName
+from tests.unit.plugins.module_utils.recovery_point.making import Maker
+
+START = datetime(2026, 11, 20, 13, 0, tzinfo=timezone.utc)
+POINT = "20261120T133500Z-1a2b3c"
+
+
+def history(*entries: str) -> list[ResultName]:
+    """Results one minute apart, written as ``level+`` (passed) or ``level-`` (failed)."""
+    return [ResultName(START + timedelta(minutes=number), "verification", entry[:-1], entry[-1] == "+", "key") for number, entry in enumerate(entries)]
+
+
+@pytest.mark.parametrize(
+    ("entries", "verified"),
+    [
+        ([], False),
+        (["listed+", "hashed+"], False),
+        (["opened+"], True),
+        (["booted+"], True),
+        (["restored+"], True),
+        (["opened+", "hashed-"], False),
+        (["opened+", "hashed-", "listed+"], False),
+        (["opened-", "opened+"], True),
+        (["opened+", "listed+"], True),
+        (["booted+", "opened-"], False),
+    ],
+)
+def test_verified_means_opened_and_nothing_failed_since(entries: list[str], verified: bool) -> None:
+    assert results.is_verified(history(*entries)) is verified
+    assert results.is_verified(list(reversed(history(*entries)))) is verified
+
+
+def test_of_two_results_in_one_second_the_failed_one_counts() -> None:
+    passed = ResultName(START, "verification", "opened", True, "a")
+    failed = ResultName(START, "verification", "hashed", False, "b")
+    for order in ([passed, failed], [failed, passed]):
+        assert not results.is_verified(order)
+        assert results.newest(order) == failed
+    assert results.newest([]) is None
+
+
+def test_a_result_is_appended_and_read_back(maker: Maker) -> None:
+    point = maker.point()
+    for number in range(2):
+        result = results.new_result("shop", point.id, "restore", "restored", True, "run-1", 4711, {"host": f"cp{number}"})
+        key = results.append(maker.location, result, str(maker.keys.signing_key))
+        data = maker.location.read(key, 1 << 20)
+        assert Result.from_bytes(data) == result
+        signature = maker.location.read(key + ".sig", 1 << 16)
+        signing.verify(data, signature, signing.RESULT_NAMESPACE, str(maker.keys.allowed_signers), "The result")
+    assert len([name for name in maker.files() if "/results/" in str(name)]) == 4
+    row = maker.catalog().points[0].row(names.now())
+    assert row["verified"] is True
+    assert (row["last_result"]["kind"], row["last_result"]["level"], row["last_result"]["verdict"]) == ("restore", "restored", "passed")
+
+
+def test_without_a_key_there_is_no_signature(maker: Maker) -> None:
+    key = results.append(maker.location, results.new_result("shop", POINT, "drill", "booted", False, "run-1"))
+    assert maker.location.size(key + ".sig") is None
+    assert "-drill-booted-failed-" in key
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", "x.json", "a/20261120T133500Z-drill-booted-passed-0123456.json", "20261120T133500Z-drill-booted-passed-01234567.json.sig", "20261320T133500Z-x.json"],
+)
+def test_other_names_are_not_results(key: str) -> None:
+    assert results.parse_name(key) is None
+
+
+def test_only_results_under_a_point_count() -> None:
+    name = "20261120T133600Z-drill-booted-passed-01234567.json"
+    found = results.names_of([f"shop/results/{POINT}/{name}", f"shop/results/{name}", f"shop/results/other/{name}", f"shop/results/{POINT}/deeper/{name}"])
+    assert {point: len(entries) for point, entries in found.items()} == {POINT: 1}
+
+
+def test_a_result_that_is_not_one_is_refused() -> None:
+    record = {
+        "format": 1,
+        "cluster_name": "shop",
+        "point_id": POINT,
+        "kind": "drill",
+        "level": "booted",
+        "verdict": "passed",
+        "at": "2026-11-20T13:35:00Z",
+        "run_id": "r",
+        "user": "u",
+        "controller": "c",
+        "highest_revision": None,
+        "details": {},
+    }
+    assert Result.from_bytes(canonical(record)).kind == "drill"
+    for field, value in (
+        ("format", 2),
+        ("kind", "x"),
+        ("level", "x"),
+        ("verdict", "maybe"),
+        ("highest_revision", -1),
+        ("highest_revision", 1 << 63),
+        ("details", []),
+    ):
+        with pytest.raises(ManifestError, match=f"The result is not valid: {field}"):
+            Result.from_bytes(canonical({**record, field: value}))
+
+
+def test_the_writer_is_named() -> None:
+    assert results.user_name() == subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
+    assert results.controller_name()
