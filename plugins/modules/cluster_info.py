@@ -136,13 +136,15 @@ removals:
   elements: dict
 """
 
+from typing import Any, Dict
+
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
 from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.api import ApiClient
 from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.cluster import PARTS, Expectation, collect, find_stale, remove, wait_endpoints
 
 CERTIFICATES = "/etc/kubernetes/pki/"
-STRINGS = {"type": "list", "elements": "str", "default": []}
-SPEC = {
+STRINGS: Dict[str, Any] = {"type": "list", "elements": "str", "default": []}
+SPEC: Dict[str, Any] = {
     "server": {"type": "str", "default": "https://127.0.0.1:6443"},
     "server_name": {"type": "str", "default": ""},
     "ca_cert": {"type": "path", "default": CERTIFICATES + "ca.crt"},
@@ -158,7 +160,7 @@ SPEC = {
 }
 
 
-def body(call: Call) -> dict:
+def body(call: Call) -> Dict[str, Any]:
     """Look, plan, and outside check mode remove and look again."""
     params = call.params
     expected = Expectation(params["expected_nodes"], params["control_plane_addresses"], params["remove_nodes"])

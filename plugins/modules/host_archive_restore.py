@@ -13,6 +13,7 @@ description:
   - Unpacks an archive of M(lifeboat.cluster.host_archive) into a private directory, compares it with the live files, and puts back what differs.
   - What stands in the way is moved to the same path beneath O(aside), once. A rerun with the same O(restore_id), after a kill too, replaces what this
     restore wrote itself and keeps what stood there before the first run.
+  - Contents, kind, owner, mode, extended attributes and link targets are compared; a different time alone is no difference.
   - Files appear whole and with all attributes. Owners are restored by name where the name exists on this host, else by number.
   - Files that decide who can log in and how the host is reached are refused unless O(named) lifts that.
   - Contents of files are never in results, diffs or errors.

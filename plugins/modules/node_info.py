@@ -98,10 +98,12 @@ node:
     probe_errors: {description: Reasons of probes that failed., type: dict}
 """
 
+from typing import Any, Dict
+
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.inspect import Question, look
 
-SPEC = {
+SPEC: Dict[str, Any] = {
     "platform": {"type": "dict", "required": True},
     "paths": {"type": "list", "elements": "path", "default": ["/", "/var/lib/etcd", "/var/lib/lifeboat", "/var/tmp"]},
     "names": {"type": "list", "elements": "str", "default": []},
@@ -110,7 +112,7 @@ SPEC = {
 }
 
 
-def body(call: Call) -> dict:
+def body(call: Call) -> Dict[str, Any]:
     """Look."""
     return {"node": look(Question(**call.params))}
 

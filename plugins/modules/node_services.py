@@ -215,12 +215,14 @@ etcd:
   type: dict
 """
 
+from typing import Any, Dict
+
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import Journal, Node, only_one, plan_stop, read_groups, stop
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.starting import StartRequest, plan_start, start
 
-GLOBS = {"type": "list", "elements": "str"}
-FILES = {
+GLOBS: Dict[str, Any] = {"type": "list", "elements": "str"}
+FILES: Dict[str, Any] = {
     "staging": {"type": "path", "required": True},
     "restore_id": {"type": "str", "required": True},
     "include": GLOBS,
@@ -232,8 +234,8 @@ FILES = {
     "extras": {"type": "str", "choices": ["keep", "aside"], "default": "keep"},
     "exact": GLOBS,
 }
-REPLACEMENT = {key: {"type": "path", "required": True} for key in ("staged", "target", "aside")}
-SPEC = {
+REPLACEMENT: Dict[str, Any] = {key: {"type": "path", "required": True} for key in ("staged", "target", "aside")}
+SPEC: Dict[str, Any] = {
     "state": {"type": "str", "choices": ["started", "stopped"], "required": True},
     "platform": {"type": "dict", "required": True},
     "services": {"type": "list", "elements": "raw", "required": True},
@@ -248,7 +250,7 @@ SPEC = {
 }
 
 
-def body(call: Call) -> dict:
+def body(call: Call) -> Dict[str, Any]:
     """Plan; outside check mode, act and prove."""
     params = call.params
     node = Node(params["platform"])

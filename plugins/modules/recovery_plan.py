@@ -28,7 +28,7 @@ options:
   hosts:
     description:
       - What was seen, by inventory host name. Each value has C(groups), C(components), C(node) (the result of
-        M(lifeboat.cluster.node_info)) and C(etcd) (the result of M(lifeboat.cluster.etcd_cluster_info)) for hosts whose etcd was asked.
+        M(lifeboat.cluster.node_info)) and C(etcd) (C(answers) and C(linearizable), as M(lifeboat.cluster.etcd_cluster_info) found them).
     type: dict
     required: true
   manifest:

@@ -162,8 +162,10 @@ def test_execution_environment(copied_collections: Path, tmp_path: Path) -> None
     found = result.stdout.lower()
     unseen = [f"introspection does not show {name}" for name in sorted(wanted) if name not in found]
     refuse(unseen, f"see meta/execution-environment.yml; introspection said\n{found}")
-    run_tool(["ansible-builder", "create", "--output-filename", "Containerfile", "--file", ROOT / "execution-environment.yml", "--context", tmp_path / "context"], "repair execution-environment.yml")
-    assert (tmp_path / "context" / "Containerfile").exists()
+    context = tmp_path / "context"
+    definition = ROOT / "execution-environment.yml"
+    run_tool(["ansible-builder", "create", "--output-filename", "Containerfile", "--file", definition, "--context", context], f"repair {definition.name}")
+    assert (context / "Containerfile").exists()
 
 
 def test_execution_environment_pins() -> None:

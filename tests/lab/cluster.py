@@ -30,7 +30,6 @@ class Cluster:
     def __init__(self, topology: Topology, nodes: Sequence[Node], scratch: Path, progress: Progress) -> None:
         self.topology = topology
         self.control_plane = [node for node in nodes if node.plan.control_plane]
-        self.workers = [node for node in nodes if not node.plan.control_plane]
         self.nodes = list(nodes)
         self._scratch = scratch
         self._progress = progress
@@ -45,12 +44,13 @@ class Cluster:
 
     # Starting
 
-    def hold_back(self) -> None:
-        """Before the first boot from a finished cluster's disks: hide all that would fail until etcd answers."""
-        for node in self.control_plane:
+    @staticmethod
+    def hold_back(node: Node) -> None:
+        """Before the first boot from a finished cluster's disk: hide all that would fail until etcd answers."""
+        if node.plan.control_plane:
             for name in LATER:
                 node.disk.hide(f"{MANIFESTS}/{name}.yaml")
-        for node in self.workers:
+        else:
             node.disk.hide(KUBELET_LINK)
 
     def start_in_order(self) -> None:

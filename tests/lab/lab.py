@@ -130,10 +130,10 @@ class Lab:
         with self._exclusive():
             self._tear_down()
             topology = make_topology(kind, self._store.slots.take(self.name))
-            record = LabRecord(self.name, kind, topology.slot)
-            self._store.write(record)
+            self._store.write(LabRecord(self.name, kind, topology.slot))
             self._progress(f"lab {self.name}: {kind} on {topology.prefix}.0/24")
             bare = bare_machine(self._cache, self._progress)
+            self._store.write(LabRecord(self.name, kind, topology.slot, bare.to_record()))
             self._prepare(topology)
             golden = self._golden(topology, bare)
             self._store.write(LabRecord(self.name, kind, topology.slot, {"golden": str(golden), **bare.to_record()}))
@@ -155,7 +155,7 @@ class Lab:
             topology = self.topology
             chosen = self._chosen(nodes)
             machine, golden = self._entries()
-            network = self._network(topology)
+            network = self._connected()
             for node in chosen:
                 Relay(node, network).stop()
                 network.set_link(node.name, True)
@@ -181,7 +181,7 @@ class Lab:
     def _change(self, fault: str, names: Sequence[str], *, heal: bool) -> None:
         found = faults.find(fault)
         with self._exclusive():
-            setting = faults.Setting(self._network(self.topology), lambda: self._entries()[0])
+            setting = faults.Setting(self._connected(), lambda: self._entries()[0])
             chosen = self._chosen(names)
             action = found.heal if heal else found.break_
             in_parallel(lambda node: action(node, setting), chosen)
@@ -224,6 +224,16 @@ class Lab:
             raise LabError(f"use the lab {self.name}", "it was never finished", f"make it anew: python3 -m tests.lab up {record.topology} --name {self.name}")
         return BareMachine.from_record(record.entries), Path(record.entries["golden"])
 
+    def _connected(self) -> Network:
+        """The lab's network; after a reboot of this machine there is none."""
+        topology = self.topology
+        network = self._network(topology)
+        balancer = Balancer(self.directory, network).identity
+        if network.switch not in network.namespaces() or balancer is None or not balancer.alive():
+            advice = f"make the lab anew: python3 -m tests.lab up {topology.kind} --name {self.name}"
+            raise LabError(f"use the network of the lab {self.name}", "its bridge or its load balancer is gone; was this machine started again?", advice)
+        return network
+
     def _prepare(self, topology: Topology) -> None:
         """Keys, network and load balancer."""
         keys = self.directory / "keys"
@@ -258,12 +268,15 @@ class Lab:
     def _start_golden(self, topology: Topology, golden: Path, bare: BareMachine) -> None:
         begin = time.time()
         cluster = self._cluster(topology)
-        for node in cluster.nodes:
+
+        def boot(node: Node) -> None:
             node.directory.mkdir(parents=True, exist_ok=True)
             golden_disk(node.disk, golden, node.name, bare)
             node.provision(fresh_identity=False)
-        cluster.hold_back()
-        in_parallel(lambda node: node.boot(), cluster.nodes)
+            cluster.hold_back(node)
+            node.boot()
+
+        in_parallel(boot, cluster.nodes)
         in_parallel(lambda node: node.wait_booted(), cluster.nodes)
         self._progress("machines have booted")
         cluster.start_in_order()

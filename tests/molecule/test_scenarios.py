@@ -21,7 +21,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 LAB = "molecule"
-GROUP_SIZES = {"control_plane": 3, "etcd": 3, "workers": 1}
+GROUP_SIZES = {"control_plane": 1, "etcd": 1, "workers": 0}
 SCENARIOS = sorted(path.parent.name for path in HERE.glob("*/molecule.yml"))
 
 
@@ -45,19 +45,21 @@ def run(command: list[str], repository: Path, variables: dict[str, str], limit_s
 
 
 @pytest.fixture(scope="module")
-def lab(repository: Path) -> Iterator[dict[str, str]]:
+def lab(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """One lab for all scenarios; the process environment that points molecule at it."""
     lab_command = [sys.executable, "-m", "tests.lab"]
     inventory = repository / "build" / "lab" / LAB / "inventory"
+    variables_file = write_variables(tmp_path_factory.mktemp("molecule"))
     variables = {
         **os.environ,
         "LIFEBOAT_INVENTORY": str(inventory),
+        "LIFEBOAT_VARIABLES": str(variables_file),
         "MOLECULE_GLOB": str(HERE / "*" / "molecule.yml"),
         "MOLECULE_EPHEMERAL_DIRECTORY": str(repository / "build" / "test" / "molecule"),
         "ANSIBLE_NOCOLOR": "1",
         "NO_COLOR": "1",
     }
-    run([*lab_command, "up", "ha", "--name", LAB], repository, variables, 1200)
+    run([*lab_command, "up", "single", "--name", LAB], repository, variables, 1200)
     try:
         listing = json.loads(subprocess.run(["ansible-inventory", "-i", inventory, "--list"], env=variables, capture_output=True, check=True).stdout)
         graph = {group: hosts_of(group, listing) for group in GROUP_SIZES}
@@ -65,6 +67,29 @@ def lab(repository: Path) -> Iterator[dict[str, str]]:
         yield variables
     finally:
         run([*lab_command, "down", LAB], repository, variables, 600)
+
+
+def write_variables(directory: Path) -> Path:
+    """Keys, an empty location, and the variables that name them."""
+    keys = directory / "keys"
+    location = directory / "location"
+    keys.mkdir()
+    location.mkdir()
+    subprocess.run(["age-keygen", "-o", keys / "age.key"], check=True, capture_output=True)
+    recipient = subprocess.run(["age-keygen", "-y", keys / "age.key"], check=True, capture_output=True, text=True).stdout.strip()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", keys / "signing"], check=True)
+    (keys / "allowed_signers").write_text(f"backup {(keys / 'signing.pub').read_text()}", encoding="utf-8")
+    path = directory / "variables.json"
+    variables = {
+        "lifeboat_location": {"type": "directory", "path": str(location)},
+        "lifeboat_recipients": [recipient],
+        "lifeboat_identity_files": [str(keys / "age.key")],
+        "lifeboat_signing_key": str(keys / "signing"),
+        "lifeboat_allowed_signers": str(keys / "allowed_signers"),
+        "lifeboat_runs_directory": str(directory / "runs"),
+    }
+    path.write_text(json.dumps(variables), encoding="utf-8")
+    return path
 
 
 def hosts_of(group: str, listing: dict[str, dict[str, list[str]]]) -> set[str]:

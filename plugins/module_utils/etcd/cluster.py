@@ -208,7 +208,8 @@ def _with_lag(view: ClusterView, client: EtcdClient, connector: Connector, limit
     deadline = time.monotonic() + _LAG_PATIENCE_SECONDS
     result = []
     for state in view.states:
-        while state.status and target - state.status.raft_applied_index > limit and time.monotonic() < deadline:
+        # Who sees no leader cannot catch up.
+        while state.status and state.status.leader and target - state.status.raft_applied_index > limit and time.monotonic() < deadline:
             time.sleep(_LAG_PAUSE_SECONDS)
             if state.member.member_id == view.member_id:
                 state = replace(state, status=client.status())
@@ -219,8 +220,9 @@ def _with_lag(view: ClusterView, client: EtcdClient, connector: Connector, limit
 
 
 def _alarms(client: EtcdClient, view: ClusterView) -> Tuple[Alarm, ...]:
-    """The alarms; without a quorum, when etcd does not answer that, those that members mention in their status."""
-    if view.has_quorum:
+    """The alarms; from a member that sees no leader, which cannot answer that, those that members mention in their status."""
+    own = view.state_of(view.member_id)
+    if view.has_quorum and own is not None and view.healthy(own):
         try:
             return client.alarms()
         except EtcdError:

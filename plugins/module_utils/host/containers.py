@@ -109,7 +109,7 @@ class ContainerRuntime:
         self.timeout_seconds = timeout_seconds
 
     @classmethod
-    def of_platform(cls, platform: Mapping[str, Any]) -> "ContainerRuntime":
+    def of_platform(cls, platform: Mapping[str, Any]) -> ContainerRuntime:
         """The runtime that a platform dict names."""
         runtime = platform.get("runtime") or {}
         return cls(str(runtime.get("crictl") or "crictl"), str(runtime.get("endpoint") or ""))

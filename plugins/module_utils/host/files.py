@@ -355,8 +355,13 @@ class _Planner:
     def _selected(self, path: str) -> bool:
         return (not self._include or self._include.matches(path)) and not self._exclude.matches(path)
 
+    def _names(self, path: str, target: str) -> Tuple[str, str, str]:
+        """All names of a path: where it was captured, where it goes, and where that really lies."""
+        base = self._request.root.rstrip("/")
+        return path, target, _place(self._request.root, target)[len(base) :]
+
     def _locks_out(self, path: str, target: str) -> bool:
-        return self._never.matches(path) or self._never.matches(target)
+        return any(self._never.matches(name) for name in self._names(path, target))
 
     def target(self, path: str) -> str:
         """Where a captured path is to go."""
@@ -398,7 +403,7 @@ class _Planner:
         if self._locks_out(entry.path, target):
             if not agrees:
                 self.plan.would_cut_connection.append(target)
-            if not (self._named.matches(entry.path) or self._named.matches(target)):
+            if not any(self._named.matches(name) for name in self._names(entry.path, target)):
                 self.plan.refused.append(target)
                 return
         if target != entry.path:

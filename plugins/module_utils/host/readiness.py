@@ -30,10 +30,10 @@ class EtcdProof:
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
         self._facts = facts
-        self._client: Optional["EtcdClient"] = None
+        self._client: Optional[EtcdClient] = None
         self.revision = 0
 
-    def _connection(self, timeout_seconds: float) -> "Connection":
+    def _connection(self, timeout_seconds: float) -> Connection:
         from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection
 
         facts = self._facts
@@ -62,7 +62,7 @@ class EtcdProof:
             return "etcd: %s" % (error.found or error.message)
         return ""
 
-    def _hash(self, client: "EtcdClient", revision: int) -> Dict[str, Any]:
+    def _hash(self, client: EtcdClient, revision: int) -> Dict[str, Any]:
         from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import connect
         from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import NotAvailable
 

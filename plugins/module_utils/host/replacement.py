@@ -157,12 +157,26 @@ def _rename(source: str, target: str) -> None:
     sync_directories([os.path.dirname(source), os.path.dirname(target)])
 
 
+def _remove(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
+
+
+def _sweep(item: Replacement) -> None:
+    """Remove dropped data, also that of an earlier try that was killed here: only our own unused data ever gets this name."""
+    for dropped in glob.glob(glob.escape(item.target + _DROPPED) + ".*"):
+        _remove(dropped)
+
+
 def apply(steps: Sequence[Step], ledger_path: str = LEDGER) -> bool:
     """Do what was planned. A kill at any point leaves a state that a new plan finishes."""
     changed = False
     for step in steps:
         item = step.replacement
         if step.action == DONE:
+            _sweep(item)
             continue
         changed = True
         make_directories(os.path.dirname(item.target))
@@ -173,8 +187,5 @@ def apply(steps: Sequence[Step], ledger_path: str = LEDGER) -> bool:
             _rename(item.target, _free_name(item.target + _DROPPED))
         _note(ledger_path, item)
         _rename(item.staged, item.target)
-        # Also what an earlier try, killed here, left: only our own unused data ever gets this name.
-        for dropped in glob.glob(glob.escape(item.target + _DROPPED) + ".*"):
-            remove = shutil.rmtree if os.path.isdir(dropped) and not os.path.islink(dropped) else os.unlink
-            remove(dropped)
+        _sweep(item)
     return changed

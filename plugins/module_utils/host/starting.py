@@ -55,7 +55,7 @@ class StartRequest:
 class StartPlan:
     """What starting would change on this host."""
 
-    files: List["RestorePlan"]
+    files: List[RestorePlan]
     hosts_before: str
     hosts_after: str
     hosts_conflicts: List[str]
@@ -154,7 +154,7 @@ def _read_placed(path: str) -> Dict[str, Any]:
         return {}
 
 
-def _note_placed(node: Node, plans: Sequence["RestorePlan"], path: str) -> None:
+def _note_placed(node: Node, plans: Sequence[RestorePlan], path: str) -> None:
     parked = {node.parked_path(service) for service in node.services.values() if service.kind == STATIC_POD}
     placed = _read_placed(path)
     new = {target: planned.request.restore_id for planned in plans for target in planned.diverted.values() if target in parked}
@@ -163,7 +163,7 @@ def _note_placed(node: Node, plans: Sequence["RestorePlan"], path: str) -> None:
         write_json(path, dict(placed, **new))
 
 
-def _plan_files(node: Node, items: Sequence[Mapping[str, Any]], placed_path: str) -> List["RestorePlan"]:
+def _plan_files(node: Node, items: Sequence[Mapping[str, Any]], placed_path: str) -> List[RestorePlan]:
     """Plans for captured files. Manifests go to the parking: the kubelet must not see them all at once."""
     if not items:
         return []
@@ -248,6 +248,8 @@ def _put_in_place(node: Node, request: StartRequest, plan: StartPlan, journal: J
         with journal.phase("replace"):
             journal.changing()
             replacement.apply(plan.steps, request.ledger)
+    else:
+        replacement.apply(plan.steps, request.ledger)
     return applied
 
 
@@ -399,9 +401,7 @@ class _Starter:
     def _wait_turn(self, service: Service, turn: Turn) -> None:
         others = Predecessors(turn.after, self.request.etcd)
         start = time.monotonic()
-        left = self.journal.wait(
-            "wait for the turn of %s" % service.name, self.request.wait_seconds, lambda: [] if others.patience_over else others.missing()
-        )
+        left = self.journal.wait("wait for the turn of %s" % service.name, self.request.wait_seconds, lambda: [] if others.patience_over else others.missing())
         self.turns.append({"service": service.name, "after": turn.after, "seconds": round(time.monotonic() - start, 3), "missing": left or others.waiting})
 
     def _kick(self, service: Service) -> None:

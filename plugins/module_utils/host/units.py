@@ -85,7 +85,7 @@ class Systemd:
     def __init__(self, systemctl: str = "systemctl") -> None:
         self.systemctl = systemctl
 
-    def _run(self, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         program = find_program(self.systemctl)
         command = [program or self.systemctl] + list(arguments)
         if not program:

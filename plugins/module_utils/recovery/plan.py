@@ -35,6 +35,7 @@ class HostView:
     hostname: str = ""
     ca_sha256: Optional[str] = None
     etcd_data: bool = False
+    etcd_answers: bool = False
     etcd_serves: bool = False
     etcd_data_newest: Optional[float] = None
     record: Optional[Mapping[str, Any]] = None
@@ -145,6 +146,19 @@ def _ages(hosts: Sequence[HostView], point: PointView, now: float) -> str:
     return "; ".join(rows)
 
 
+def _survivor(survivors: Sequence[HostView]) -> str:
+    """The member whose data becomes the cluster: one that answers can be asked for a snapshot with a checksum."""
+    answering = [host for host in survivors if host.etcd_answers]
+    if not answering:
+        raise RecoveryRefused(
+            "No surviving member answers, so none can be asked for a snapshot.",
+            tried="etcd on %s" % _named(survivors),
+            found="data on the disk, but no answer",
+            remedy="Start etcd on one of them (its kubelet, with etcd's manifest in place) and run again, or choose -e quorum_lost_source=recovery_point.",
+        )
+    return max(answering, key=lambda host: host.etcd_data_newest or 0.0).name
+
+
 def _token(hosts: Sequence[HostView], point: PointView, slack: int) -> "tuple[str, int, bool]":
     for host in hosts:
         if host.planned(point.point) and host.record is not None and host.record.get("token"):
@@ -210,19 +224,21 @@ def plan_recovery(
             )
     else:
         source = "recovery_point"
-    rebuilt = [host for host in hosts if host.bare or host in etcd_hosts or "control_plane" in host.groups or host in under_way]
+    survivor = _survivor(survivors) if source == "survivor" else ""
+    # Keys and configuration of a machine that still has its own are newer than those of the point: they stay.
+    rebuilt = [host for host in hosts if host.bare or host in under_way]
+    control_plane = [host for host in hosts if host in etcd_hosts or "control_plane" in host.groups]
     _check_artifacts(rebuilt, components, point)
     token, bump, adopted = _token(hosts, point, slack)
-    survivor = max(survivors, key=lambda host: host.etcd_data_newest or 0.0).name if source == "survivor" else ""
     return RecoveryPlan(
         "rebuild_cluster",
         "etcd has no quorum: every member is restored from %s." % ("the data on " + survivor if survivor else "recovery point " + point.point),
         point.point, token, bump, adopted, source, survivor,
         file_hosts=[host.name for host in rebuilt],
         etcd_hosts=[host.name for host in etcd_hosts],
-        stop_hosts=[host.name for host in rebuilt if not host.bare and host not in workers],
+        stop_hosts=[host.name for host in control_plane if not host.bare],
         worker_hosts=[host.name for host in workers],
-        living_hosts=[host.name for host in hosts if host not in rebuilt],
+        living_hosts=[host.name for host in hosts if host not in rebuilt and host not in control_plane],
         initial_cluster=members,
     )
 
@@ -265,6 +281,7 @@ def host_view(name: str, groups: Sequence[str], node: Mapping[str, Any], etcd: O
         hostname=str(node.get("hostname") or ""),
         ca_sha256=identity.get("ca_sha256"),
         etcd_data=bool(data.get("member")),
+        etcd_answers=bool((etcd or {}).get("answers")),
         etcd_serves=bool((etcd or {}).get("linearizable")),
         etcd_data_newest=data.get("newest_mtime"),
         record=node.get("record"),

@@ -186,7 +186,7 @@ def seal_point(location: Location, manifest: Manifest, how: Sealing, check_mode:
     key = names.manifest_key(manifest.cluster_name, manifest.id)
     data = manifest.to_bytes()
     if how.signing_key:
-        _write_signature(location, manifest, data, how.signing_key)
+        _write_signature(location, manifest, data, how.signing_key, how.trust)
     location.put_new(key, data)
     if location.read(key, LARGEST_BYTES) != data:
         raise ManifestError(
@@ -199,10 +199,12 @@ def seal_point(location: Location, manifest: Manifest, how: Sealing, check_mode:
     return Sealed(manifest, True, bool(how.signing_key), _unlisted(location, manifest))
 
 
-def _write_signature(location: Location, manifest: Manifest, data: bytes, signing_key: str) -> None:
+def _write_signature(location: Location, manifest: Manifest, data: bytes, signing_key: str, trust: catalog.Trust) -> None:
     key = names.signature_key(manifest.cluster_name, manifest.id)
+    what = "The new manifest of %s" % manifest.id
     signature = signing.sign(data, signing_key, signing.MANIFEST_NAMESPACE)
-    signing.check_integrity(data, signature, signing.MANIFEST_NAMESPACE, "The new manifest of %s" % manifest.id)
+    if trust.allowed_signers:  # a key that no reader would believe is noticed before anything is written
+        signing.verify(data, signature, signing.MANIFEST_NAMESPACE, trust.allowed_signers, what, trust.signer)
     try:
         there = location.read(key, signing.LARGEST_SIGNATURE_BYTES)
     except ObjectMissingError:
@@ -210,7 +212,7 @@ def _write_signature(location: Location, manifest: Manifest, data: bytes, signin
         return
     # An earlier attempt was killed between signature and manifest; its signature serves if it is for these bytes.
     try:
-        signing.check_integrity(data, there, signing.MANIFEST_NAMESPACE, "The new manifest of %s" % manifest.id)
+        signing.check_integrity(data, there, signing.MANIFEST_NAMESPACE, what)
     except SignatureError as error:
         raise ObjectExistsError(
             "Recovery point %s was being sealed with another content before" % manifest.id,

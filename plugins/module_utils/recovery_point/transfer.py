@@ -33,6 +33,16 @@ LARGE_BYTES = 64 << 20
 _SPARE_BYTES = 64 << 20
 
 
+@contextmanager
+def _lock_file(path: str) -> Iterator[int]:
+    """A file to lock; closing it lets go."""
+    descriptor = os.open(path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 class Workspace:
     """The part of a run directory where plain copies may lie."""
 
@@ -68,24 +78,18 @@ class Workspace:
     def shared(self, identity: str, make: Callable[[str], None]) -> Iterator[str]:
         """A plain copy that several hosts use at once: the first makes it, the last removes it."""
         path = os.path.join(self.directory, "%s.plain" % hashlib.sha256(identity.encode()).hexdigest()[:32])
-        descriptor = os.open(path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            while True:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with _lock_file(path + ".use") as using:
+            fcntl.flock(using, fcntl.LOCK_SH)
+            with _lock_file(path + ".make") as making:
+                fcntl.flock(making, fcntl.LOCK_EX)
                 if not os.path.exists(path):
                     self._make_whole(path, make)
-                fcntl.flock(descriptor, fcntl.LOCK_SH)
-                if os.path.exists(path):  # else the last of the others removed it between the two locks
-                    break
             try:
                 yield path
             finally:
-                with suppress(BlockingIOError):
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    with suppress(FileNotFoundError):
-                        os.unlink(path)
-        finally:
-            os.close(descriptor)
+                with suppress(BlockingIOError):  # somebody else still uses it
+                    fcntl.flock(using, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    os.unlink(path)
 
     @staticmethod
     def _make_whole(path: str, make: Callable[[str], None]) -> None:
@@ -105,12 +109,9 @@ class Workspace:
         if size_bytes < LARGE_BYTES:
             yield
             return
-        descriptor = os.open(os.path.join(self.directory, "large.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
+        with _lock_file(os.path.join(self.directory, "large")) as descriptor:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
-        finally:
-            os.close(descriptor)
 
     def record_path(self, point: str, artifact: str) -> str:
         """Where the record of a stored artifact is kept, for a rerun of the same run."""

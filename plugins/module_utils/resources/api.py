@@ -109,7 +109,7 @@ class ApiClient:
         """Give the connection back."""
         self._connection.close()
 
-    def __enter__(self) -> "ApiClient":
+    def __enter__(self) -> ApiClient:
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -191,8 +191,7 @@ class ApiClient:
         accept = _METADATA_ONLY % "List" if metadata_only else "application/json"
         while True:
             page = self.get(path, wanted, accept)
-            for item in page.get("items") or []:
-                yield item
+            yield from page.get("items") or []
             following = str((page.get("metadata") or {}).get("continue") or "")
             if not following:
                 return

@@ -20,12 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, EtcdClient, connect
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, EtcdClient, connect
 
 PATIENCE_SECONDS = 60.0
 
@@ -69,7 +70,7 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = self._builder(self._name, self._key).add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        usage = {word: False for word in ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only", "decipher_only")}
+        usage = dict.fromkeys(("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only", "decipher_only"), False)
         builder = builder.add_extension(x509.KeyUsage(digital_signature=True, key_cert_sign=True, crl_sign=True, **usage), critical=True)
         self.certificate = builder.sign(self._key, hashes.SHA256())
         self.ca_cert = self._write("ca.crt", self.certificate.public_bytes(serialization.Encoding.PEM))
@@ -176,13 +177,17 @@ def connects_from(pid: int, port: int) -> bool:
     """Whether this process has a connection from this local port."""
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
     inodes = {f"socket:[{line.split()[9]}]" for line in lines if int(line.split()[1].partition(":")[2], 16) == port}
-    found = False
-    for link in Path(f"/proc/{pid}/fd").iterdir():
+    try:
+        links = list(Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return False
+    for link in links:
         try:
-            found = found or os.readlink(link) in inodes
+            if os.readlink(link) in inodes:
+                return True
         except OSError:
             continue
-    return found
+    return False
 
 
 class Server:

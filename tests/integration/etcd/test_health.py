@@ -10,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import health, snapshot, take, verify
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import EtcdClient
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.cluster import look
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import Rejected, SnapshotError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.restore import Request, apply, plan
-
+from tests.integration.etcd import contents
 from tests.integration.etcd.servers import Cluster, wait_for
 
 
@@ -105,8 +106,7 @@ def test_an_alarm(new_cluster: Callable[..., Cluster], tmp_path: Path, transport
     server = new_cluster(1, "--quota-backend-bytes", "4000000").servers[0]
     with server.client(transport) as client:
         with pytest.raises(Rejected, match="space exceeded"):
-            for number in range(20):
-                client.put(b"/registry/%d" % number, b"x" * 1_000_000)
+            contents.fill(client, {b"/registry/%d" % number: b"x" * 1_000_000 for number in range(20)})
         wait_for("the alarm", client.alarms)
         assert _problems(client) == {"alarm_nospace": "error"}
         with pytest.raises(SnapshotError, match="alarm NOSPACE is raised by node1"):

@@ -11,9 +11,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import snapshot
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.inventory import Store
-
 from tests.integration.etcd import contents
 from tests.integration.etcd.servers import Server
 

@@ -39,7 +39,7 @@ def play(directory: Path, tasks: dict[str, dict[str, Any]], defaults: dict[str, 
     book.write_text(json.dumps([{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": steps}]))
     variables = dict(os.environ, ANSIBLE_COLLECTIONS_PATH=str(environment.collection_tree()), ANSIBLE_LOCALHOST_WARNING="false", ANSIBLE_NOCOLOR="1")
     command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-e", f"ansible_python_interpreter={sys.executable}", str(book)]
-    run = subprocess.run(command, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=300)
+    run = subprocess.run(command, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     assert run.returncode == 0, run.stdout
     found: dict[str, dict[str, Any]] = json.loads(results.read_text())
     return found
@@ -53,7 +53,7 @@ def served(new_cluster: Callable[..., Cluster]) -> tuple[Cluster, dict[str, Any]
     with server.client("grpc") as client:
         contents.fill(client, contents.kubernetes_objects(1))
     connection = server.connection()
-    options = {"transport": "gateway", "endpoint": connection.endpoint, "ca_cert": connection.ca_cert, "client_cert": connection.client_cert, "client_key": connection.client_key}
+    options = {option: getattr(connection, option) for option in ("transport", "endpoint", "ca_cert", "client_cert", "client_key")}
     return cluster, options
 
 

@@ -13,12 +13,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import snapshot
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError, SnapshotError, Unreachable
-
 from tests import environment
 from tests.integration.etcd.servers import Cluster, Relay, Server
 
@@ -44,13 +45,13 @@ print(json.dumps(result))
 """
 
 
-def _work(server: Server, transport: str, path: Path, file_limit: int = 0) -> dict[str, object]:
+def _work(server: Server, transport: str, path: Path, file_limit: int = 0) -> dict[str, Any]:
     connection = server.connection(transport, 60)
     task = {"connection": vars(connection), "path": str(path), "file_limit": file_limit}
     variables = dict(os.environ, PYTHONPATH=str(environment.collection_tree()))
     command = [sys.executable, "-c", WORKER, json.dumps(task)]
     answer = subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=variables, timeout=300)
-    result: dict[str, object] = json.loads(answer.stdout)
+    result: dict[str, Any] = json.loads(answer.stdout)
     return result
 
 
@@ -153,30 +154,31 @@ def test_memory_does_not_grow_with_the_store(big: Server, tmp_path: Path, transp
 
 def test_a_connection_that_breaks(big: Server, relay: Relay, tmp_path: Path, transport: str) -> None:
     relay.cut_after = 20_000_000
-    with connect(big.cluster.connection(f"https://127.0.0.1:{relay.port}", transport)) as client:
-        with pytest.raises((SnapshotError, Unreachable)):
-            snapshot.save(client, str(tmp_path / "etcd.db"))
+    way = big.cluster.connection(f"https://127.0.0.1:{relay.port}", transport)
+    with connect(way) as client, pytest.raises((SnapshotError, Unreachable)):
+        snapshot.save(client, str(tmp_path / "etcd.db"))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_connection_that_falls_silent(big: Server, relay: Relay, tmp_path: Path, transport: str) -> None:
     relay.stall_after = 20_000_000
-    with connect(big.cluster.connection(f"https://127.0.0.1:{relay.port}", transport, 1.0)) as client:
-        with pytest.raises(Unreachable, match="no answer within 1 s"):
-            snapshot.save(client, str(tmp_path / "etcd.db"))
+    way = big.cluster.connection(f"https://127.0.0.1:{relay.port}", transport, 1.0)
+    with connect(way) as client, pytest.raises(Unreachable, match="no answer within 1 s"):
+        snapshot.save(client, str(tmp_path / "etcd.db"))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_member_that_dies_while_it_streams(new_cluster: Callable[..., Cluster], tmp_path: Path, transport: str) -> None:
+def test_a_member_that_dies_while_it_streams(new_cluster: Callable[..., Cluster], transport: str) -> None:
     server = new_cluster(1).servers[0]
     with server.client("grpc") as client:
         for number in range(30):
             client.put(b"/big/%d" % number, os.urandom(1_000_000))
-    with server.client(transport) as client:
-        with snapshot.stream(client) as source, pytest.raises((SnapshotError, Unreachable)):
-            for _block in source:
-                server.kill()
-    assert list(tmp_path.glob("*.db*")) == []
+    with server.client(transport) as client, snapshot.stream(client) as source:
+        blocks = iter(source)
+        assert next(blocks)
+        server.kill()
+        with pytest.raises((SnapshotError, Unreachable)):
+            list(blocks)
 
 
 def test_a_file_that_may_not_grow(big: Server, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, EtcdClient, connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError, NotAvailable, Rejected, Unreachable
-
 from tests.integration.etcd.servers import Authority, Cluster, Relay, Server, free_ports
 
 

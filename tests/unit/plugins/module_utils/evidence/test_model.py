@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.clock import to_iso
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.model import Model, build
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.verdict import Assessment, assess
@@ -149,9 +150,7 @@ def test_a_warning() -> None:
     assert assessment.next_steps == ["It is so (a): Do it"]
 
 
-@pytest.mark.parametrize(
-    ("alive", "headline", "state"), [(True, "In progress", "running"), (False, "Interrupted", "dead"), (None, "Not finished", "unknown")]
-)
+@pytest.mark.parametrize(("alive", "headline", "state"), [(True, "In progress", "running"), (False, "Interrupted", "dead"), (None, "Not finished", "unknown")])
 def test_no_end(alive: bool | None, headline: str, state: str) -> None:
     """A run without an end is interrupted, or still going on."""
     model, assessment = judged(begin(), start(1, "a"), start(1, "b"), check(2, "a"), check(2, "b"), end(3, "b"), alive=alive)

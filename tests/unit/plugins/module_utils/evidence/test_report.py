@@ -14,13 +14,13 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence import formats, render, runs, view
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal
-
 from tests.integration.evidence import sample
 
 FILES = {"report.html", "report.md", "report.json", "junit.xml", "metrics.prom"}
-EVIL = "</td><script>alert('&\"')</script>{{ 7 * 7 }} | `x` \x00\x1b[31m \ud800 \\ \n# not a heading\n\"quoted\""
+EVIL = '</td><script>alert(\'&"\')</script>{{ 7 * 7 }} | `x` \x00\x1b[31m \ud800 \\ \n# not a heading\n"quoted"'
 VOID = {"meta", "link", "br", "hr", "img", "input", "col", "use", "path"}
 
 
@@ -74,7 +74,17 @@ def evil(directory: Path) -> Path:
     path = Path(runs.make_run_directory(str(directory), "evil", 0))
     common = {"stage": EVIL, "host": EVIL, "play": EVIL, "task": EVIL}
     checks = [
-        {"kind": "check", "id": EVIL, "title": EVIL, "passed": passed, "found": EVIL, "expected": EVIL, "expression": EVIL, "remedy": EVIL, "severity": severity}
+        {
+            "kind": "check",
+            "id": EVIL,
+            "title": EVIL,
+            "passed": passed,
+            "found": EVIL,
+            "expected": EVIL,
+            "expression": EVIL,
+            "remedy": EVIL,
+            "severity": severity,
+        }
         for passed, severity in ((True, "error"), (False, "error"), (False, "warning"), ("not_evaluated", "error"))
     ]
     Journal(str(path)).append(
@@ -169,7 +179,7 @@ def test_timeline(tmp_path: Path) -> None:
     report, _path = made(tmp_path, "passed")
     timeline = view.view_of(report)["timeline"]
     bars = [bar for row in timeline["rows"] for bar in row["bars"]]
-    assert all(0 <= bar["left"] and bar["left"] + bar["width"] <= 100.5 for bar in bars)
+    assert all(bar["left"] >= 0 and bar["left"] + bar["width"] <= 100.5 for bar in bars)
     assert timeline["run_left"] == pytest.approx(100 * 212 / (212 + report["run"]["seconds"]), rel=0.01)
     assert [mark["text"] for mark in timeline["marks"]] == ["service ready"]
     gate = next(row for row in timeline["rows"] if row["name"] == "gate")

@@ -27,7 +27,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import
 ETCD, API, SCHEDULER, KUBELET = "lbt-etcd", "lbt-api", "lbt-sched", "lbt-kubelet"
 
 # Forks daemons that have nothing left to import; a fresh interpreter for each would cost more than everything else.
-_ZYGOTE = '''
+_ZYGOTE = """
 import ctypes, json, os, signal, ssl, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -46,13 +46,16 @@ def daemon(world, role, port):
         def log_message(self, *_): pass
         def answer(self, status, document):
             data = document if isinstance(document, bytes) else json.dumps(document).encode()
-            self.send_response(status); self.send_header("Content-Length", str(len(data))); self.end_headers(); self.wfile.write(data)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
         def do_GET(self):
             ready = not os.path.exists(world + "/unready-" + role)
             self.answer(200 if ready else 500, b"ok" if ready else b"[+]ping ok\\n[-]etcd failed: reason withheld\\n")
         def do_POST(self):
             self.rfile.read(int(self.headers["Content-Length"]))
-            leader = "" if os.path.exists(world + "/no-quorum") else "42"
+            leader = "0" if os.path.exists(world + "/no-quorum") else "42"
             header = {"cluster_id": "1", "member_id": "42", "revision": "1000", "raft_term": "2"}
             hashed = port if os.path.exists(world + "/unequal") else 7
             if self.path.endswith("status"): self.answer(200, {"header": header, "version": "3.6.16", "leader": leader})
@@ -76,16 +79,23 @@ for line in sys.stdin:
         try: daemon(*json.loads(line))
         finally: os._exit(1)
     print(child, flush=True)
-'''
+"""
 
 _CRICTL = """#!/bin/sh
 cd {world} || exit 1
 echo "$*" >> crictl.log
 [ -e runtime-broken ] && {{ echo "rpc error: connection refused" >&2; exit 1; }}
 case " $* " in
-*" ps "*) printf '{{"containers": ['; comma=; for file in containers/*.json; do [ -e "$file" ] && {{ printf "$comma"; cat "$file"; comma=,; }}; done; printf ']}}' ;;
+*" ps "*)
+  printf '{{"containers": ['
+  comma=
+  for file in containers/*.json; do [ -e "$file" ] && {{ printf "$comma"; cat "$file"; comma=,; }}; done
+  printf ']}}' ;;
 *" images "*) printf '{{"images": [{{"repoTags": ["example.org/etcd:1"], "repoDigests": ["example.org/etcd@sha256:00"]}}]}}' ;;
-*" stop "*) for last in "$@"; do :; done; case " $* " in *" stop --timeout 0 "*) grace=0 ;; *) grace=30 ;; esac; printf $grace > stop-requests/$last ;;
+*" stop "*)
+  for last in "$@"; do :; done
+  case " $* " in *" stop --timeout 0 "*) grace=0 ;; *) grace=30 ;; esac
+  printf $grace > stop-requests/$last ;;
 esac
 """
 

@@ -112,7 +112,7 @@ def test_stop_parks_manifests_and_proves_everything_gone(running: World) -> None
     for item in result["services"]:
         assert item["state"] == "stopped"
         assert item["changed"]
-        assert not item["evidence"]["processes"] and not item["evidence"]["ports"] and not item["evidence"]["containers"]
+        assert [item["evidence"][key] for key in ("processes", "ports", "containers")] == [[], [], []]
     assert f"{ETCD}: manifest parked; no container runs; no process {ETCD}; nothing listens on {running.ports[ETCD]}" in result["evidence"]
     assert not [call for call in running.log("crictl") if " stop " in call], "the kubelet works, so the runtime is not asked to stop anything"
     assert json.loads((running.directory / "run" / "progress").read_text())["phase"] == "prove stopped"
@@ -226,7 +226,7 @@ def test_only_one_call_works_at_a_time(tmp_path: Path) -> None:
         pass
 
 
-def test_a_manifest_moves_to_another_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_manifest_moves_to_another_file_system(tmp_path: Path) -> None:
     other = Path("/dev/shm") / f"lifeboat-test-{os.getpid()}"
     other.mkdir()
     try:

@@ -42,7 +42,7 @@ def bare(name: str) -> HostView:
 
 
 def stopped(name: str) -> HostView:
-    return alive(name, etcd_serves=False)
+    return alive(name, etcd_serves=False, etcd_answers=True)
 
 
 def recover(hosts: List[HostView], point: PointView = POINT, **options: Any) -> RecoveryPlan:
@@ -102,6 +102,13 @@ def test_the_newest_survivor_becomes_the_cluster_when_chosen() -> None:
     plan = recover(hosts, quorum_lost_source="survivor")
     assert (plan.strategy, plan.source, plan.survivor) == ("rebuild_cluster", "survivor", "cp2")
     assert plan.stop_hosts == ["cp1", "cp2"]
+    assert plan.file_hosts == ["cp3"]
+
+
+def test_survivors_that_do_not_answer_cannot_become_the_cluster() -> None:
+    silent = dataclasses.replace(stopped("cp1"), etcd_answers=False)
+    with pytest.raises(RecoveryRefused, match="No surviving member answers"):
+        recover([silent, bare("cp2"), bare("cp3")], quorum_lost_source="survivor")
 
 
 def test_the_point_becomes_the_cluster_when_chosen() -> None:
@@ -167,7 +174,7 @@ def test_the_bump_covers_the_highest_revision_ever_seen(snapshot: int, high: int
 
 def test_views_are_read_out_of_module_results() -> None:
     node = {"bare": False, "hostname": "cp1", "identity": {"ca_sha256": CA}, "etcd": {"member": True, "newest_mtime": 12.5}, "record": None}
-    view = host_view("cp1", ["etcd"], node, {"linearizable": True})
+    view = host_view("cp1", ["etcd"], node, {"answers": True, "linearizable": True})
     assert (view.etcd_data, view.etcd_serves, view.etcd_data_newest, view.ca_sha256) == (True, True, 12.5, CA)
     manifest = {"id": POINT.point, "cluster_identity": {"ca_sha256": CA}, "etcd": {"revision": 7, "hosts": MEMBERS}, "highest_revision": 9, "artifacts": [{"name": "pki/cp1.tar.zst.age"}]}
     point = point_view(manifest, 8, NOW)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results, signing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, points, results, signing
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.catalog import Trust, read_believable, read_manifest
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     ManifestError,
@@ -73,11 +73,11 @@ def test_a_point_is_open_then_abandoned(maker: Maker) -> None:
 
 def test_foreign_things_are_told_apart(maker: Maker) -> None:
     manifest = maker.point()
-    points = maker.root / CLUSTER / "points"
-    (points / "20250101T000000Z-aaaaaa" / "artifacts").mkdir(parents=True)
-    (points / "20250101T000000Z-aaaaaa" / "artifacts" / "file").write_bytes(b"x")
-    (points / "notes").mkdir()
-    (points / "notes" / "file").write_bytes(b"x")
+    directory = maker.root / CLUSTER / "points"
+    (directory / "20250101T000000Z-aaaaaa" / "artifacts").mkdir(parents=True)
+    (directory / "20250101T000000Z-aaaaaa" / "artifacts" / "file").write_bytes(b"x")
+    (directory / "notes").mkdir()
+    (directory / "notes" / "file").write_bytes(b"x")
     states = {point.id: (point.state, point.reason) for point in maker.catalog().points}
     assert states["20250101T000000Z-aaaaaa"] == ("foreign", "it has neither open.json nor a manifest")
     assert states["notes"] == ("foreign", "its name is not the id of a recovery point")
@@ -120,8 +120,6 @@ def test_latest_with_components_passes_over_smaller_points(maker: Maker) -> None
     full = maker.point(taken_at="2026-11-20T12:00:00Z")
     opening = maker.open()
     artifact = maker.add(opening.id, "etcd", "cp1", make_tar({"a": b"b"}))
-    from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import points
-
     manifest = points.draft(maker.location, CLUSTER, opening.id, maker.evidence([artifact], taken_at="2026-11-20T13:00:00Z"))
     points.seal_point(maker.location, manifest, points.Sealing(str(maker.keys.signing_key), maker.keys.trust, ["etcd"]))
     found = maker.catalog()

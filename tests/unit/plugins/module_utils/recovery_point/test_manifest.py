@@ -49,6 +49,7 @@ RECORD: dict[str, Any] = {
     "durations": {"backup": 12.5},
     "origin": None,
     "fingerprints": {"ca": "ab"},
+    "names": {"cp1": "10.0.0.1"},
     "open_sha256": "03" * 32,
 }
 WRONG = [
@@ -88,6 +89,7 @@ WRONG = [
     ("durations", None, "durations is not an object"),
     ("origin", [], "origin is not an object"),
     ("fingerprints", 1, "fingerprints is not an object"),
+    ("names", [], "names is not an object"),
     ("open_sha256", "0", "open_sha256 is not a SHA-256"),
     ("unheard_of", 1, "unheard_of is not a known field"),
 ]

@@ -105,7 +105,7 @@ def test_keys_that_cannot_sign_are_explained(keys: Keys, tmp_path: Path) -> None
     assert_no_secrets(str(caught.value))
 
 
-def test_a_missing_allowed_signers_file(keys: Keys, signature: bytes, tmp_path: Path) -> None:
+def test_a_missing_allowed_signers_file(signature: bytes, tmp_path: Path) -> None:
     with pytest.raises(SignatureError, match="allowed signers file is not there"):
         signing.verify(DATA, signature, NAMESPACE, str(tmp_path / "none"), "The manifest of p")
 

@@ -84,7 +84,7 @@ def test_of_large_copies_there_is_one_at_a_time(workspace: Workspace) -> None:
 
 def test_hosts_share_one_plain_copy_and_the_last_removes_it(workspace: Workspace) -> None:
     made: list[str] = []
-    together = threading.Barrier(4)
+    together = threading.Barrier(4, timeout=20)
 
     def make(path: str) -> None:
         made.append(path)
@@ -225,7 +225,7 @@ def test_a_writer_killed_in_the_middle_of_an_artifact_and_the_rerun(maker: Maker
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    left = [path for path in maker.root.rglob("*.partial")]
+    left = list(maker.root.rglob("*.partial"))
     assert len(left) == 1
     assert left[0].stat().st_size > 0
     assert maker.catalog().get(opening.id).state == "open"

@@ -1,0 +1,177 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module recovery_point: opens, seals, appends results; check mode, diff, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Manifest, Opening
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.results import Result
+from ansible_collections.lifeboat.cluster.plugins.modules import recovery_point
+from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Maker, assert_no_secrets, make_keys, make_pki_files, make_tar
+
+POINT = "20261120T133500Z-1a2b3c"
+
+
+@pytest.fixture
+def maker(tmp_path: Path) -> Maker:
+    """Makes points in an empty location."""
+    return Maker(tmp_path, make_keys(tmp_path / "keys"))
+
+
+class Runner:
+    """Calls the module as Ansible does."""
+
+    def __init__(self, maker: Maker, capsys: pytest.CaptureFixture[str]) -> None:
+        self._maker = maker
+        self._capsys = capsys
+
+    def __call__(self, state: str, check_mode: bool = False, **options: Any) -> dict[str, Any]:
+        arguments = {"location": {"path": str(self._maker.root)}, "cluster_name": CLUSTER, "state": state, "_ansible_check_mode": check_mode, **options}
+        self._capsys.readouterr()
+        with patch_module_args(arguments), pytest.raises(SystemExit):
+            recovery_point.main()
+        answer: dict[str, Any] = json.loads(self._capsys.readouterr().out)
+        return answer
+
+    def seal(self, point: str, components: tuple[str, ...] = ("etcd", "pki"), check_mode: bool = False, **options: Any) -> dict[str, Any]:
+        """Seal with small artifacts."""
+        artifacts = [self._maker.add(point, component, "cp1", make_tar({"file": b"content"})).to_record() for component in components]
+        return self.seal_these(point, artifacts, check_mode, **options)
+
+    def seal_these(self, point: str, artifacts: list[dict[str, Any]], check_mode: bool = False, **options: Any) -> dict[str, Any]:
+        """Seal with given records."""
+        keys = self._maker.keys
+        given = {"signing_key": str(keys.signing_key), "allowed_signers": str(keys.allowed_signers), "recipients": [keys.recipient], **options}
+        return self("sealed", check_mode, id=point, artifacts=artifacts, **{name: value for name, value in given.items() if value is not None})
+
+
+@pytest.fixture
+def run(maker: Maker, capsys: pytest.CaptureFixture[str]) -> Runner:
+    """Calls the module."""
+    return Runner(maker, capsys)
+
+
+def test_opened_writes_the_opening_and_shows_it(run: Runner, maker: Maker) -> None:
+    answer = run("opened", run_id="run-1", retain_days=10)
+    assert answer["changed"] is True
+    opening = Opening.from_bytes(maker.path(names.open_key(CLUSTER, answer["id"])).read_bytes())
+    assert answer["opening"] == answer["diff"]["after"] == opening.to_record()
+    assert answer["diff"]["before"] == {}
+    assert answer["seen_before"] == []
+    kept = names.parse_time(opening.retain_until) - names.parse_time(opening.opened_at)
+    assert kept.days == 10
+    again = run("opened", run_id="run-1", id=answer["id"])
+    assert (again["changed"], again["id"]) == (False, answer["id"])
+    assert again["diff"]["before"] == again["diff"]["after"]
+
+
+def test_opened_in_check_mode_changes_nothing(run: Runner, maker: Maker) -> None:
+    answer = run("opened", check_mode=True)
+    assert answer["changed"] is True
+    assert names.is_point_id(answer["id"])
+    assert maker.files() == []
+
+
+def test_sealed_writes_the_manifest_and_again_is_no_change(run: Runner, maker: Maker) -> None:
+    point = run("opened", retain_until="2030-01-01T00:00:00Z")["id"]
+    predicted = run.seal(point, check_mode=True)
+    assert predicted["changed"] is True
+    assert maker.location.size(names.manifest_key(CLUSTER, point)) is None
+    artifacts = predicted["manifest"]["artifacts"]
+    answer = run.seal_these(point, artifacts, etcd={"revision": 4711})
+    assert (answer["changed"], answer["signed"], answer["unlisted"]) == (True, True, [])
+    assert answer["manifest"] == Manifest.from_bytes(maker.path(names.manifest_key(CLUSTER, point)).read_bytes()).to_record()
+    assert answer["size_bytes"] == sum(artifact["sealed_size_bytes"] for artifact in artifacts)
+    assert answer["diff"]["after"]["artifacts"] == ["etcd/cp1.tar.zst.age", "pki/cp1.tar.zst.age"]
+    again = run.seal_these(point, artifacts, etcd={"revision": 4711})
+    assert (again["changed"], again["manifest"]) == (False, answer["manifest"])
+    assert maker.catalog().select("latest").id == point
+
+
+def test_sealed_in_check_mode_without_a_point_predicts(run: Runner) -> None:
+    answer = run.seal_these(POINT, [], check_mode=True)
+    assert (answer["changed"], answer["manifest"]) == (True, None)
+
+
+def test_sealing_without_a_key_warns(run: Runner) -> None:
+    answer = run.seal(run("opened")["id"], signing_key=None, allowed_signers=None)
+    assert answer["signed"] is False
+    assert "is not signed" in json.dumps(answer["warnings"])
+
+
+def test_sealing_warns_of_what_is_not_in_the_manifest(run: Runner, maker: Maker) -> None:
+    point = run("opened")["id"]
+    maker.add(point, "node_config", "w1", make_tar({}))
+    answer = run.seal(point)
+    assert answer["unlisted"] == [f"shop/points/{point}/artifacts/node_config/w1.tar.zst.age"]
+    assert "not part of it" in json.dumps(answer["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("components", "options", "kind", "words"),
+    [
+        (("etcd",), {}, "PointIncompleteError", "nothing of pki"),
+        (("pki",), {}, "PointIncompleteError", "nothing of etcd"),
+        (("etcd", "pki"), {"signing_key": "/nonexistent"}, "SignatureError", "signing key is not there"),
+        (("etcd", "pki"), {"taken_at": "yesterday"}, "ManifestError", "taken_at"),
+        (("etcd", "pki"), {"recipients": []}, "ManifestError", "recipients is empty"),
+    ],
+)
+def test_what_cannot_be_sealed_is_refused(run: Runner, maker: Maker, components: tuple[str, ...], options: dict[str, Any], kind: str, words: str) -> None:
+    point = run("opened")["id"]
+    answer = run.seal(point, components, **options)
+    assert answer["failed"] is True
+    assert answer["error"]["kind"] == kind
+    assert words in answer["msg"]
+    assert maker.location.size(names.manifest_key(CLUSTER, point)) is None
+
+
+def test_a_point_that_was_not_opened_is_refused(run: Runner) -> None:
+    answer = run.seal_these(POINT, [])
+    assert answer["error"]["kind"] == "NoRecoveryPointError"
+    assert "What to do" in answer["msg"]
+
+
+def test_a_location_that_is_not_there_is_refused(run: Runner, maker: Maker) -> None:
+    answer = run("opened", location={"path": str(maker.root / "nowhere")})
+    assert answer["error"]["kind"] == "LocationVanishedError"
+    assert "install -d" in answer["error"]["remedy"]
+
+
+def test_a_result_is_appended_and_in_check_mode_not(run: Runner, maker: Maker) -> None:
+    result = {"kind": "verification", "level": "opened", "passed": False, "details": {"why": "flipped byte"}}
+    predicted = run("result", check_mode=True, id=POINT, result=result)
+    assert (predicted["changed"], "result_key" in predicted, maker.files()) == (True, False, [])
+    answer = run("result", id=POINT, result=result, highest_revision=5, run_id="run-1", signing_key=str(maker.keys.signing_key))
+    assert "-verification-opened-failed-" in answer["result_key"]
+    stored = Result.from_bytes(maker.path(answer["result_key"]).read_bytes())
+    assert (stored.verdict, stored.highest_revision, stored.run_id, stored.details) == ("failed", 5, "run-1", {"why": "flipped byte"})
+    assert maker.path(answer["result_key"] + ".sig").exists()
+    assert answer["diff"]["after"] == {"kind": "verification", "level": "opened", "verdict": "failed"}
+
+
+@pytest.mark.parametrize("state", ["sealed", "result"])
+def test_options_that_a_state_needs_are_asked_for(run: Runner, state: str) -> None:
+    answer = run(state)
+    assert answer["failed"] is True
+    assert "id" in answer["msg"]
+
+
+def test_results_hold_no_secrets(run: Runner, maker: Maker) -> None:
+    point = run("opened")["id"]
+    artifacts = [
+        maker.add(point, "etcd", "cp1", make_tar({"file": b"content"})).to_record(),
+        maker.add(point, "pki", "cp1", make_tar(make_pki_files()), inspect=True).to_record(),
+    ]
+    answer = run.seal_these(point, artifacts)
+    assert answer["manifest"]["artifacts"][1]["contents"]["encryption"]
+    assert_no_secrets(json.dumps(answer))

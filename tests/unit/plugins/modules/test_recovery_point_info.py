@@ -1,0 +1,212 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module recovery_point_info: the table, one point, the levels, and every refusal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results, signing
+from ansible_collections.lifeboat.cluster.plugins.modules import recovery_point_info
+from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Maker, assert_no_secrets, flip, make_keys, make_pki_files, make_tar
+
+
+@pytest.fixture
+def maker(tmp_path: Path) -> Maker:
+    """Makes points in an empty location."""
+    return Maker(tmp_path, make_keys(tmp_path / "keys"))
+
+
+class Runner:
+    """Calls the module as Ansible does."""
+
+    def __init__(self, maker: Maker, capsys: pytest.CaptureFixture[str]) -> None:
+        self._maker = maker
+        self._capsys = capsys
+
+    def __call__(self, **options: Any) -> dict[str, Any]:
+        keys = self._maker.keys
+        arguments = {
+            "location": {"path": str(self._maker.root)},
+            "cluster_name": CLUSTER,
+            "allowed_signers": str(keys.allowed_signers),
+            "working_directory": str(self._maker.run_directory),
+            **options,
+        }
+        if options.get("level") == "opened":
+            arguments.setdefault("identity_files", [str(keys.identity_file)])
+        self._capsys.readouterr()
+        with patch_module_args({name: value for name, value in arguments.items() if value is not None}), pytest.raises(SystemExit):
+            recovery_point_info.main()
+        answer: dict[str, Any] = json.loads(self._capsys.readouterr().out)
+        return answer
+
+
+@pytest.fixture
+def run(maker: Maker, capsys: pytest.CaptureFixture[str]) -> Runner:
+    """Calls the module."""
+    return Runner(maker, capsys)
+
+
+def test_an_empty_location_gives_an_empty_table(run: Runner) -> None:
+    answer = run()
+    assert (answer["points"], answer["high_water_revision"], answer["changed"]) == ([], 0, False)
+    failed = run(id="latest")
+    assert failed["error"]["kind"] == "NoRecoveryPointError"
+
+
+def test_the_table_shows_points_of_every_kind(run: Runner, maker: Maker) -> None:
+    sealed = maker.point(highest_revision=4711)
+    opened = maker.open()
+    broken = maker.point(sign=False)
+    results.append(maker.location, results.new_result(CLUSTER, sealed.id, "drill", "booted", True, "r"))
+    answer = run()
+    states = {row["id"]: row["state"] for row in answer["points"]}
+    assert states == {sealed.id: "complete", opened.id: "open", broken.id: "broken"}
+    assert "manifest" not in answer
+    assert answer["high_water_revision"] == 4711
+    assert [row["verified"] for row in answer["points"] if row["id"] == sealed.id] == [True]
+    abandoned = run(abandoned_after_seconds=-1)
+    assert {row["id"]: row["state"] for row in abandoned["points"]}[opened.id] == "abandoned"
+
+
+@pytest.mark.parametrize(("level", "checks"), [("none", 1), ("listed", 2), ("hashed", 3), ("opened", 5)])
+def test_one_point_is_verified_to_its_level(run: Runner, maker: Maker, level: str, checks: int) -> None:
+    manifest = maker.point()
+    for wanted in ("latest", manifest.id):
+        answer = run(id=wanted, level=level)
+        assert (answer["id"], answer["passed"], answer["changed"]) == (manifest.id, True, False)
+        assert answer["manifest"] == manifest.to_record()
+        assert len(answer["checks"]) == checks
+        assert all(set(entry) == {"id", "title", "passed", "found", "expected"} for entry in answer["checks"])
+        assert answer["age_seconds"] >= 0
+        assert len(answer["artifacts"]) == (0 if level == "none" else 2)
+
+
+def test_opening_needs_a_key(run: Runner, maker: Maker) -> None:
+    maker.point()
+    answer = run(id="latest", level="opened", identity_files=[])
+    assert answer["failed"] is True
+    assert "identity" in answer["msg"]
+
+
+def test_a_flipped_byte_is_an_error_that_names_the_artifact_or_a_failed_check(run: Runner, maker: Maker) -> None:
+    manifest = maker.point()
+    name = "pki/cp1.tar.zst.age"
+    flip(maker.path(names.artifact_key(CLUSTER, manifest.id, name)), 700)
+    assert run(id="latest", level="listed")["passed"] is True
+    for level in ("hashed", "opened"):
+        failed = run(id="latest", level=level)
+        assert failed["error"]["kind"] == "PointRefusedError"
+        assert name in failed["msg"]
+        assert [entry["id"] for entry in failed["error"]["checks"] if not entry["passed"]][0] == "recovery_point_hashed"
+        returned = run(id="latest", level=level, failed_checks="return")
+        assert "failed" not in returned
+        assert (returned["passed"], returned["manifest"]["id"]) == (False, manifest.id)
+        assert [record["name"] for record in returned["artifacts"] if record["problem"]] == [name]
+
+
+def damage_unsigned(maker: Maker, point: str) -> None:
+    """Remove the signature."""
+    maker.path(names.signature_key(CLUSTER, point)).unlink()
+
+
+def damage_edited(maker: Maker, point: str) -> None:
+    """Change the manifest."""
+    path = maker.path(names.manifest_key(CLUSTER, point))
+    path.write_bytes(path.read_bytes().replace(b"kubeadm", b"kubeaDm"))
+
+
+def damage_stranger(maker: Maker, point: str) -> None:
+    """Sign with a key that nobody allows."""
+    stranger = make_keys(maker.root.parent / "stranger", "mallory@elsewhere")
+    data = maker.path(names.manifest_key(CLUSTER, point)).read_bytes()
+    maker.path(names.signature_key(CLUSTER, point)).write_bytes(signing.sign(data, str(stranger.signing_key), signing.MANIFEST_NAMESPACE))
+
+
+def damage_missing_artifact(maker: Maker, point: str) -> None:
+    """Remove an artifact."""
+    maker.path(names.artifact_key(CLUSTER, point, "etcd/cp1.tar.zst.age")).unlink()
+
+
+def damage_opening(maker: Maker, point: str) -> None:
+    """Flip a bit of open.json."""
+    flip(maker.path(names.open_key(CLUSTER, point)), 20)
+
+
+def damage_everything(maker: Maker, point: str) -> None:
+    """Remove the manifest."""
+    maker.path(names.manifest_key(CLUSTER, point)).unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind", "words"),
+    [
+        (damage_unsigned, "UnsignedError", "is not signed"),
+        (damage_edited, "SignedBytesEditedError", "does not agree with its signature"),
+        (damage_stranger, "SignedByStrangerError", "signed by a stranger"),
+        (damage_missing_artifact, "PointIncompleteError", "etcd/cp1.tar.zst.age is missing"),
+        (damage_opening, "ManifestError", "open.json"),
+        (damage_everything, "NoRecoveryPointError", "is open"),
+    ],
+)
+def test_a_point_that_may_not_be_used_is_an_error_or_a_failed_check(run: Runner, maker: Maker, damage: Any, kind: str, words: str) -> None:
+    point = maker.point().id
+    damage(maker, point)
+    failed = run(id=point)
+    assert failed["error"]["kind"] == kind
+    assert words in failed["msg"]
+    returned = run(id=point, failed_checks="return")
+    assert (returned["passed"], returned["manifest"]) == (False, None)
+    assert [entry["id"] for entry in returned["checks"]] == ["recovery_point_usable"]
+    assert words in returned["checks"][0]["found"]
+    assert run(id="latest")["error"]["kind"] == "NoRecoveryPointError"
+
+
+def test_another_clusters_name_finds_nothing(run: Runner, maker: Maker) -> None:
+    maker.point()
+    assert run(cluster_name="office")["points"] == []
+    assert run(cluster_name="../shop")["error"]["kind"] == "NameRefusedError"
+    (maker.root / CLUSTER).rename(maker.root / "office")
+    answer = run(cluster_name="office", id="latest")
+    assert "foreign" in answer["msg"]
+
+
+def test_the_wrong_key_is_told_whom_to_ask(run: Runner, maker: Maker) -> None:
+    maker.point()
+    stranger = make_keys(maker.root.parent / "stranger")
+    answer = run(id="latest", level="opened", identity_files=[str(stranger.identity_file)])
+    assert f"recipients of this point are: {maker.keys.recipient}" in answer["msg"]
+    assert_no_secrets(json.dumps(answer))
+
+
+def test_without_allowed_signers_only_a_named_point_is_used(run: Runner, maker: Maker) -> None:
+    point = maker.point().id
+    assert run(id="latest", allowed_signers=None)["error"]["kind"] == "SignatureUncheckedError"
+    answer = run(id=point, allowed_signers=None, accept_unsigned=[point])
+    assert answer["passed"] is True
+    assert "accepted by its id" in answer["checks"][0]["found"]
+
+
+def test_latest_with_components(run: Runner, maker: Maker) -> None:
+    point = maker.point().id
+    assert run(id="latest", components=["etcd", "pki"])["id"] == point
+    assert "with velum_database" in run(id="latest", components=["velum_database"])["msg"]
+
+
+def test_results_hold_no_secrets(run: Runner, maker: Maker) -> None:
+    opening = maker.open()
+    artifacts = [
+        maker.add(opening.id, "etcd", "cp1", make_tar({"file": b"content"})),
+        maker.add(opening.id, "pki", "cp1", make_tar(make_pki_files()), inspect=True),
+    ]
+    maker.seal(opening.id, artifacts)
+    answer = run(id="latest", level="opened")
+    assert answer["passed"] is True
+    assert_no_secrets(json.dumps(answer))
