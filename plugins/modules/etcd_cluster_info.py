@@ -13,7 +13,7 @@ author:
 description:
   - Asks one etcd member for the member list and then, all at once, every member for its state. Works without a quorum.
   - On request proves that all members hold the same data, that a quorum answers, and that a watch from an old revision is cancelled.
-  - Nothing is written.
+  - Nothing is written, unless O(sentinel) is given.
 extends_documentation_fragment:
   - lifeboat.cluster.attributes
   - lifeboat.cluster.etcd_connection
@@ -28,6 +28,13 @@ options:
       - The revision at which to compare; V(0) is the newest that all members have reached.
     type: int
     default: 0
+  sentinel:
+    description:
+      - A key to write before the hashes are asked for, such as C(/lifeboat/sentinel). Outside of check mode this is a change.
+      - Needed only straight after a restore with a bump, and only for etcd before 3.4.27 and 3.5.10, which cannot hash the newest revision
+        before there is a newer one. RV(hashes_reason) then says that the revision was compacted.
+    type: str
+    default: ""
   linearizable:
     description:
       - Prove with a linearizable read that a quorum answers right now.
@@ -207,7 +214,9 @@ def body(call: Call) -> Dict[str, Any]:
     view = look(client, max_lag_entries=params["max_lag_entries"])
     result: Dict[str, Any] = {"cluster": cluster_result(view, max_lag_entries=params["max_lag_entries"])}
     if params["hash"]:
-        comparison = compare_hashes(client, view, revision=params["hash_revision"])
+        sentinel = "" if call.check_mode else params["sentinel"]
+        comparison = compare_hashes(client, view, revision=params["hash_revision"], sentinel=sentinel.encode())
+        result["changed"] = bool(sentinel)
         result["hashes"] = [entry.as_result() for entry in comparison.hashes]
         result["hashes_equal"], result["hashes_reason"] = comparison.equal, comparison.reason
     if params["linearizable"]:
@@ -223,6 +232,7 @@ def main() -> None:
         CONNECTION_ARGUMENTS,
         hash={"type": "bool", "default": False},
         hash_revision={"type": "int", "default": 0},
+        sentinel={"type": "str", "default": ""},
         linearizable={"type": "bool", "default": False},
         watch_from_revision={"type": "int", "default": 0},
         max_lag_entries={"type": "int", "default": 1000},

@@ -8,6 +8,7 @@ entry is complete or absent, whatever is killed, and two builders of the same en
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import shutil
@@ -30,6 +31,7 @@ def key_of(*inputs: str) -> str:
     return digest.hexdigest()[:16]
 
 
+@functools.cache
 def source_text(*files: Path) -> str:
     """The text of recipe files as an input of a key."""
     return "\n".join(f"{file.name}\n{file.read_text()}" for file in files)

@@ -31,7 +31,7 @@ from .processes import PRIVATE_MOUNTS, carry_out, send, wait_gone
 from .progress import Progress
 from .relay import Relay
 from .state import LabRecord, LabStore, check_name, write_json
-from .topology import API_PORT, Topology, make_topology
+from .topology import API_PORT, LAST_SLOT, Topology, make_topology
 
 
 class Lab:
@@ -129,7 +129,7 @@ class Lab:
         prerequisites.check(self._progress, install=self._install)
         with self._exclusive():
             self._tear_down()
-            topology = make_topology(kind, self._store.slots.take(self.name))
+            topology = make_topology(kind, self._store.slots.take(self.name, self._slots_with_golden(kind)))
             self._store.write(LabRecord(self.name, kind, topology.slot))
             self._progress(f"lab {self.name}: {kind} on {topology.prefix}.0/24")
             bare = bare_machine(self._cache, self._progress)
@@ -257,6 +257,10 @@ class Lab:
             self._progress("the golden cluster is saved")
 
         return self._cache.entry("golden", golden_key(topology), build)
+
+    def _slots_with_golden(self, kind: str) -> list[int]:
+        """Where a cluster of this topology need not be formed first."""
+        return [slot for slot in range(LAST_SLOT + 1) if self._cache.path("golden", golden_key(make_topology(kind, slot))).exists()]
 
     @staticmethod
     def _boot_golden(node: Node, golden: Path, bare: BareMachine) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -51,15 +51,15 @@ class SlotRegistry:
         with locked(self._lock, "the slot registry", timeout=60):
             return self._read()
 
-    def take(self, name: str) -> int:
-        """The slot of a lab: the one it has, else the lowest free one."""
+    def take(self, name: str, preferred: Collection[int] = ()) -> int:
+        """The slot of a lab: the one it has, else the lowest free one, of the preferred ones if any is free."""
         with locked(self._lock, "the slot registry", timeout=60):
             slots = self._read()
             if name not in slots:
                 free = [number for number in range(LAST_SLOT + 1) if number not in slots.values()]
                 if not free:
                     raise LabError("find a free subnet", f"all {LAST_SLOT + 1} slots are taken", "take labs down that nobody needs: status shows them")
-                slots[name] = free[0]
+                slots[name] = next((number for number in free if number in preferred), free[0])
                 write_json(self._file, slots)
             return slots[name]
 

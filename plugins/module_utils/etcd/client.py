@@ -385,10 +385,14 @@ class MessageClient:
                 raise
         else:
             return WatchProbe(False, 0, "revision %d can still be read, so a watch from there goes on in silence" % revision)
+        return self._cancelled_watch(key, revision)
+
+    def _cancelled_watch(self, key: bytes, revision: int) -> WatchProbe:
         deadline = time.monotonic() + self.connection.timeout_seconds
         for answer in self._watch({"create_request": {"key": key, "start_revision": revision}}, self.connection.timeout_seconds):
             if answer["canceled"]:
-                return WatchProbe(answer["compact_revision"] > 0, answer["compact_revision"], answer["cancel_reason"] or "cancelled")
+                reason = answer["cancel_reason"] or "cancelled; compacted up to revision %d" % answer["compact_revision"]
+                return WatchProbe(answer["compact_revision"] > 0, answer["compact_revision"], reason)
             if time.monotonic() > deadline:
                 break
         return WatchProbe(False, 0, "the watch was not cancelled within %g s" % self.connection.timeout_seconds)

@@ -65,10 +65,10 @@ class EtcdctlClient(MessageClient):
     def _watch(self, request: Mapping[str, Any], timeout_seconds: float) -> Iterator[Message]:
         raise NotAvailable("etcdctl gives no access to the answers of a watch", remedy="Use transport: gateway or grpc.")
 
-    def watch_probe(self, revision: int) -> WatchProbe:
-        """See EtcdClient; etcdctl says in words that a watch was cancelled."""
+    def _cancelled_watch(self, key: bytes, revision: int) -> WatchProbe:
+        # etcdctl says in words that a watch was cancelled.
         try:
-            self._run("watch", ["watch", "--rev=%d" % revision, "lifeboat/watch-probe"])
+            self._run("watch", ["watch", "--rev=%d" % revision, _text(key)])
         except Rejected as error:
             if error.compacted:
                 return WatchProbe(True, 0, error.reason)

@@ -10,7 +10,7 @@ import json
 import os
 from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import exclusive, sync_directory, write_all
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import DiskError, display, exclusive, sync_directory, write_all
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host._entries import Fingerprint
 
 LEDGER = "ledger.jsonl"
@@ -36,8 +36,16 @@ class Ledger:
         with contextlib.suppress(FileNotFoundError), open(self._path, "rb") as file:
             data = file.read()
             self._length = data.rfind(b"\n") + 1
-            for line in data[: self._length].splitlines():
-                self._note(json.loads(line.decode("ascii")))
+            try:
+                for line in data[: self._length].splitlines():
+                    self._note(json.loads(line.decode("ascii")))
+            except (ValueError, KeyError, TypeError) as error:
+                raise DiskError(
+                    "The ledger of the restore cannot be read.",
+                    tried="read %s" % display(self._path),
+                    found="a line that is not one of ours",
+                    remedy="Begin again with another restore_id; what was moved aside so far stays in %s." % display(os.path.dirname(self._path)),
+                ) from error
 
     def _note(self, record: Dict[str, Any]) -> None:
         if record["operation"] == "write":

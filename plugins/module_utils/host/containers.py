@@ -167,10 +167,13 @@ class ContainerRuntime:
         return [] if self.absent() else parse_images(self._document(["images"]))
 
     def stop(self, container: Container, grace_seconds: int) -> None:
-        """Stop one container, then its pod's sandbox, as the kubelet would."""
+        """Stop one container: a signal, and after the grace another that nobody survives."""
         self._run(["stop", "--timeout", str(grace_seconds), container.id], grace_seconds + self.timeout_seconds)
+
+    def stop_sandbox(self, container: Container) -> None:
+        """Stop what holds the container's pod together."""
         if container.sandbox:
-            self._run(["stopp", container.sandbox], grace_seconds + self.timeout_seconds)
+            self._run(["stopp", container.sandbox])
 
 
 def split_by_life(containers: Sequence[Container]) -> Tuple[List[Container], List[Container]]:

@@ -494,7 +494,7 @@ def plan_index(request: RestoreRequest, index: Index) -> RestorePlan:
     except OSError as error:
         raise RestoreError(
             "The live files cannot be compared with the archive.",
-            tried="read %s" % display(str(error.filename)),
+            tried="read %s" % display(str(error.filename or "them")),
             found=reason(error),
             remedy="Repair the disk or the file system, then run again.",
         ) from error

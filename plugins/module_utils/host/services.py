@@ -358,13 +358,31 @@ def _park_all(node: Node, group: Sequence[Service], journal: Journal) -> None:
             node.park(service)
 
 
-def _stop_directly(node: Node, group: Sequence[Service], journal: Journal, asked_before: bool = False) -> None:
-    """Stop containers through the runtime: where no kubelet does it, or where they were asked before and did not end."""
+def _stop_directly(node: Node, group: Sequence[Service], journal: Journal, asked_before: bool = False) -> List[str]:
+    """Stop containers through the runtime: where no kubelet does it, or where they were asked before and did not end.
+
+    Returns what the runtime refused: whether anything is left is looked at afterwards in any case.
+    """
     alive = [(container, seen.service) for seen in node.observe(group).values() for container in seen.alive]
-    if alive:
-        journal.changing()
-        with ThreadPoolExecutor(max_workers=len(alive)) as pool:
-            list(pool.map(lambda item: node.runtime.stop(item[0], 0 if asked_before else item[1].grace_seconds or GRACE_SECONDS), alive))
+    if not alive:
+        return []
+    journal.changing()
+
+    def end(item: Tuple[Container, Service]) -> str:
+        container, service = item
+        try:
+            if asked_before:
+                # The kubelet is at work on the pod and removes its sandbox itself.
+                node.runtime.stop(container, 0)
+            else:
+                node.runtime.stop(container, service.grace_seconds or GRACE_SECONDS)
+                node.runtime.stop_sandbox(container)
+        except ContainerRuntimeError as error:
+            return error.found
+        return ""
+
+    with ThreadPoolExecutor(max_workers=len(alive)) as pool:
+        return [text for text in pool.map(end, alive) if text]
 
 
 def _what_runs(node: Node, group: Sequence[Service]) -> List[str]:
@@ -376,6 +394,7 @@ def _what_runs(node: Node, group: Sequence[Service]) -> List[str]:
 def _stop_group(node: Node, group: Sequence[Service], wait_seconds: float, journal: Journal) -> None:
     name = "stop " + " ".join(service.name for service in group)
     pods = [service for service in group if service.kind == STATIC_POD]
+    refused: List[str] = []
     with journal.phase(name):
         _park_all(node, group, journal)
         agent = node.agent_unit()
@@ -385,7 +404,7 @@ def _stop_group(node: Node, group: Sequence[Service], wait_seconds: float, journ
                 # Between two restarts: it must not come to life in the middle of this.
                 journal.changing()
                 node.systemd.stop([agent.name])
-            _stop_directly(node, pods, journal)
+            refused += _stop_directly(node, pods, journal)
         units = node.systemd.show([service.unit for service in group if service.kind == UNIT])
         to_stop = [unit.name for unit in units.values() if unit.exists and not unit.stopped]
         if to_stop:
@@ -394,14 +413,14 @@ def _stop_group(node: Node, group: Sequence[Service], wait_seconds: float, journ
         patience = min(max(service.grace_seconds or PATIENCE_SECONDS for service in pods), wait_seconds) if pods and agent_works else wait_seconds
         left = journal.wait(name, patience, lambda: _what_runs(node, group))
         if left and patience < wait_seconds:
-            _stop_directly(node, pods, journal, asked_before=True)
+            refused += _stop_directly(node, pods, journal, asked_before=True)
             left = journal.wait(name, wait_seconds - patience, lambda: _what_runs(node, group))
     if left:
         ports = [port for seen in node.observe(group, with_containers=False).values() for port in seen.ports]
         raise ServiceError(
             "Services of this node did not stop: %s." % ", ".join(service.name for service in group),
             tried="%s, then %d seconds of looking" % (name, wait_seconds),
-            found="; ".join(left + (node.describe_ports(ports) if ports else [])),
+            found="; ".join(left + (node.describe_ports(ports) if ports else []) + refused),
             remedy="Look why it does not end (crictl ps, ps -fp <pid>). A process of this name that is not the cluster's must be ended or moved to a "
             "network of its own by hand. Then run the same command again; what is stopped stays stopped.",
             still_running=left,

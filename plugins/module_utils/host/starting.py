@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, 
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host import replacement
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import make_directories, read_json, write_file, write_json
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import listening_ports, processes
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.readiness import ApiProof, EtcdProof
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import STATIC_POD, UNIT, Journal, Node, Observation, Service, ServiceError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.turns import Predecessors, Turn, checks_others, own_name, predecessors
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Unit
 
 if TYPE_CHECKING:
     from ansible_collections.lifeboat.cluster.plugins.module_utils.host.files import RestorePlan
@@ -304,21 +306,36 @@ class _Starter:
         self.etcd_result: Optional[Dict[str, Any]] = None
         before = node.observe(request.services)
         self.known = {container.id for seen in before.values() for container in seen.alive + seen.ended}
+        self.unit_restarts = {seen.unit.name: seen.unit.restarts for seen in before.values() if seen.unit is not None}
         self.ready_at: Dict[str, float] = {}
         self.changed: Set[str] = set()
         self.started_at: Dict[str, float] = {}
         self.kicked_at: Dict[str, float] = {}
+        self.born: Set[str] = set()
+        self.started_units: Set[str] = set()
         self.turns: List[Dict[str, Any]] = []
 
-    def _missing_service(self, service: Service, seen: Observation) -> str:
-        if seen.unit is not None and not seen.unit.runs:
-            return str(seen.unit)
+    def _not_born(self, left: Sequence[Service]) -> Set[str]:
+        """Static pods without a process. Looking at all processes costs, so a process that was seen once is taken for granted until the end."""
+        waiting = [service for service in left if service.kind == STATIC_POD and service.process and service.name not in self.born]
+        found = processes({service.process for service in waiting}, self.node.proc) if waiting else {}
+        for service in waiting:
+            if found[service.process]:
+                self.born.add(service.name)
+            else:
+                self._kick(service)
+        return {service.name for service in waiting} - self.born
+
+    def _missing_service(self, service: Service, units: Mapping[str, Unit]) -> str:
+        if service.kind == UNIT and not units[service.unit].runs:
+            return str(units[service.unit])
         if service.ready == "etcd_quorum":
             return self.etcd.missing()
         if service.ready == "api":
             return self.api.missing()
         if service.ready == "container":
-            silent = [str(port) for port in service.ports if port not in seen.ports]
+            listening = listening_ports(self.node.proc)
+            silent = [str(port) for port in service.ports if port not in listening]
             if silent:
                 return "%s does not listen on %s yet" % (service.name, ", ".join(silent))
             if service.kind == STATIC_POD and not self.node.observe([service])[service.name].alive:
@@ -327,14 +344,11 @@ class _Starter:
 
     def _missing(self, group: Sequence[Service]) -> List[str]:
         left = [service for service in group if service.name not in self.ready_at]
-        seen = self.node.observe(left, with_containers=False)
+        units = self.node.systemd.show([service.unit for service in left if service.kind == UNIT])
+        not_born = self._not_born(left)
         missing = []
         for service in left:
-            if service.kind == STATIC_POD and service.process and not seen[service.name].processes:
-                self._kick(service)
-                missing.append("no process %s yet" % service.process)
-                continue
-            what = self._missing_service(service, seen[service.name])
+            what = "no process %s yet" % service.process if service.name in not_born else self._missing_service(service, units)
             if what:
                 missing.append(what)
             else:
@@ -373,6 +387,7 @@ class _Starter:
             if names:
                 self.journal.changing()
                 self.changed.update(by_unit[name].name for name in names)
+                self.started_units.update(names)
                 act(names)
 
     def _turn(self, service: Service) -> Turn:
@@ -461,22 +476,31 @@ class _Starter:
         for name, seen in self.node.observe(self.request.services).items():
             new = [container for container in seen.alive + seen.ended if container.id not in self.known]
             running = seen.alive[0] if seen.alive else None
+            restarts = max(0, len(new) - 1)
+            steady = bool(seen.alive) or bool(seen.containers_unknown)
+            if seen.unit is not None:
+                # A unit that was started by this call counts from zero.
+                restarts = seen.unit.restarts - (0 if seen.unit.name in self.started_units else self.unit_restarts[seen.unit.name])
+                steady = seen.unit.runs
             results.append(
                 {
                     "name": name,
                     "kind": seen.service.kind,
-                    "state": "started" if name in self.ready_at and seen.runs else "stopped",
+                    "state": "started" if name in self.ready_at and steady else "stopped",
                     "changed": name in self.changed,
                     "ready_at": self.ready_at.get(name),
                     "ready_seconds": round(self.ready_at[name] - self.started_at[name], 3) if name in self.ready_at else None,
                     "container_id": running.id if running else "",
                     "attempt": running.attempt if running else None,
-                    "restarts": max(0, len(new) - 1),
-                    "crash_looping": len(new) > 1 or (seen.service.kind == STATIC_POD and not seen.alive and not seen.containers_unknown),
+                    "restarts": restarts,
+                    "crash_looping": restarts > 0 or not steady,
                     "evidence": seen.as_dict(),
                 }
             )
         return results
+
+
+# --- the whole --------------------------------------------------------------------------------------------------------------------------
 
 
 def start(node: Node, request: StartRequest, journal: Journal) -> Dict[str, Any]:

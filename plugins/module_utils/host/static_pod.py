@@ -63,5 +63,5 @@ def set_arguments(text: str, arguments: Mapping[str, str], path: str) -> str:
             missing.pop(flag, None)
             if match.group("value") != arguments[flag]:
                 lines[number] = _line(indent, flag, arguments[flag])
-    lines[ours[-1] + 1:ours[-1] + 1] = [_line(indent, flag, value) for flag, value in sorted(missing.items())]
+    lines[ours[-1] + 1 : ours[-1] + 1] = [_line(indent, flag, value) for flag, value in sorted(missing.items())]
     return "\n".join(lines) + "\n"

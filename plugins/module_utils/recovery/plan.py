@@ -129,8 +129,12 @@ def _check_members(etcd_hosts: Sequence[HostView], point: PointView) -> Dict[str
 
 
 def _check_artifacts(hosts: Sequence[HostView], components: Mapping[str, Sequence[str]], point: PointView) -> None:
-    missing = ["%s/%s" % (component, host.name) for host in hosts for component in components.get(host.name, ()) if component != "etcd"
-               and not any(name.startswith("%s/%s." % (component, host.name)) for name in point.artifacts)]
+    missing = [
+        "%s/%s" % (component, host.name)
+        for host in hosts
+        for component in components.get(host.name, ())
+        if component != "etcd" and not any(name.startswith("%s/%s." % (component, host.name)) for name in point.artifacts)
+    ]
     if missing:
         raise RecoveryRefused(
             "Recovery point %s holds nothing for: %s." % (point.point, ", ".join(missing)),
@@ -159,7 +163,7 @@ def _survivor(survivors: Sequence[HostView]) -> str:
     return max(answering, key=lambda host: host.etcd_data_newest or 0.0).name
 
 
-def _token(hosts: Sequence[HostView], point: PointView, slack: int) -> "tuple[str, int, bool]":
+def _token(hosts: Sequence[HostView], point: PointView, slack: int) -> tuple[str, int, bool]:
     for host in hosts:
         if host.planned(point.point) and host.record is not None and host.record.get("token"):
             return str(host.record["token"]), int(host.record.get("bump_revision") or 0), True
@@ -184,7 +188,6 @@ def plan_recovery(
     """
     _check_identity(hosts, point)
     etcd_hosts = [host for host in hosts if "etcd" in host.groups]
-    bare = [host for host in hosts if host.bare]
     under_way = [host for host in hosts if host.begun(point.point)]
     workers = [host for host in hosts if "workers" in host.groups and "control_plane" not in host.groups]
     members = _check_members(etcd_hosts, point)
@@ -194,15 +197,23 @@ def plan_recovery(
         lost = [host for host in hosts if host.bare or (host in under_way and (host.record or {}).get("strategy") == "rebuild_members")]
         lost += [host for host in etcd_hosts if not host.etcd_serves and host not in lost]
         if not lost:
-            return RecoveryPlan("nothing", "etcd has quorum and no machine is bare: there is nothing to recover. To go back in time use lifeboat.cluster.restore_etcd.",
-                                point.point, living_hosts=[host.name for host in hosts], initial_cluster=members)
+            return RecoveryPlan(
+                "nothing",
+                "etcd has quorum and no machine is bare: there is nothing to recover. To go back in time use lifeboat.cluster.restore_etcd.",
+                point.point,
+                living_hosts=[host.name for host in hosts],
+                initial_cluster=members,
+            )
         _check_artifacts(lost, components, point)
         lost_members = [host for host in lost if host in etcd_hosts]
         token, _bump, adopted = _token(hosts, point, slack)
         return RecoveryPlan(
             "rebuild_members" if lost_members else "rebuild_workers",
             "etcd has quorum: %s rebuilt, nothing is rolled back." % _named(lost),
-            point.point, token, 0, adopted,
+            point.point,
+            token,
+            0,
+            adopted,
             file_hosts=[host.name for host in lost],
             member_hosts=[host.name for host in lost_members],
             stop_hosts=[host.name for host in lost if not host.bare],
@@ -220,7 +231,7 @@ def plan_recovery(
                 tried="a linearizable read on every etcd host; looked for data on their disks",
                 found=_ages(survivors, point, now),
                 remedy="Run again with -e quorum_lost_source=survivor (the data on %s becomes the cluster) or -e quorum_lost_source=recovery_point "
-                       "(the point becomes the cluster; the data on the disks is moved aside)." % survivors[0].name,
+                "(the point becomes the cluster; the data on the disks is moved aside)." % survivors[0].name,
             )
     else:
         source = "recovery_point"
@@ -233,7 +244,12 @@ def plan_recovery(
     return RecoveryPlan(
         "rebuild_cluster",
         "etcd has no quorum: every member is restored from %s." % ("the data on " + survivor if survivor else "recovery point " + point.point),
-        point.point, token, bump, adopted, source, survivor,
+        point.point,
+        token,
+        bump,
+        adopted,
+        source,
+        survivor,
         file_hosts=[host.name for host in rebuilt],
         etcd_hosts=[host.name for host in etcd_hosts],
         stop_hosts=[host.name for host in control_plane if not host.bare],
@@ -256,12 +272,23 @@ def plan_roll_back(hosts: Sequence[HostView], point: PointView, *, slack: int = 
             remedy="Run lifeboat.cluster.recover_cluster instead: it brings back keys and configuration too.",
         )
     if etcd_hosts and all(host.finished(point.point) for host in etcd_hosts):
-        return RecoveryPlan("nothing", "recovery point %s already serves on every member. To put it there once more, remove the restore record (/var/lib/lifeboat/restore.json) "
-                            "on the hosts of group etcd." % point.point, point.point, living_hosts=[host.name for host in hosts], initial_cluster=members)
+        return RecoveryPlan(
+            "nothing",
+            "recovery point %s already serves on every member. To put it there once more, remove the restore record (/var/lib/lifeboat/restore.json) "
+            "on the hosts of group etcd." % point.point,
+            point.point,
+            living_hosts=[host.name for host in hosts],
+            initial_cluster=members,
+        )
     token, bump, adopted = _token(etcd_hosts, point, slack)
     control_plane = [host for host in hosts if "control_plane" in host.groups or host in etcd_hosts]
     return RecoveryPlan(
-        "roll_back", "every member goes back to recovery point %s." % point.point, point.point, token, bump, adopted,
+        "roll_back",
+        "every member goes back to recovery point %s." % point.point,
+        point.point,
+        token,
+        bump,
+        adopted,
         etcd_hosts=[host.name for host in etcd_hosts],
         stop_hosts=[host.name for host in control_plane],
         worker_hosts=[host.name for host in hosts if "workers" in host.groups and host not in control_plane],

@@ -110,12 +110,13 @@ def identity(client: ApiClient, ca_cert: str) -> Dict[str, Any]:
     }
 
 
-def read_node(item: Mapping[str, Any], now: float) -> Dict[str, Any]:
-    """One Node object, as far as a recovery is concerned."""
+def read_node(item: Mapping[str, Any], now: float, lease_age: Optional[float] = None) -> Dict[str, Any]:
+    """One Node object, as far as a recovery is concerned. Kubelets report by their lease; the condition follows only every five minutes."""
     spec, status = item.get("spec") or {}, item.get("status") or {}
     info = status.get("nodeInfo") or {}
     ready = _condition(status, "Ready")
     heartbeat = epoch(ready.get("lastHeartbeatTime"))
+    ages = [age for age in (lease_age, None if heartbeat is None else round(now - heartbeat, 1)) if age is not None]
     labels = _metadata(item).get("labels") or {}
     prefix = "node-role.kubernetes.io/"
     return {
@@ -123,7 +124,7 @@ def read_node(item: Mapping[str, Any], now: float) -> Dict[str, Any]:
         "uid": _uid(item),
         "ready": ready.get("status") == "True",
         "ready_reason": str(ready.get("reason", "")),
-        "heartbeat_age_seconds": None if heartbeat is None else round(now - heartbeat, 1),
+        "heartbeat_age_seconds": min(ages) if ages else None,
         "unschedulable": bool(spec.get("unschedulable")),
         "roles": sorted(label[len(prefix) :] for label in labels if label.startswith(prefix)),
         "taints": ["%s:%s" % (taint.get("key", ""), taint.get("effect", "")) for taint in spec.get("taints") or []],
@@ -154,11 +155,14 @@ def read_lease(item: Mapping[str, Any], now: float) -> Dict[str, Any]:
     }
 
 
-def leases(client: ApiClient, now: float) -> Dict[str, List[Dict[str, Any]]]:
+def node_leases(client: ApiClient, now: float) -> List[Dict[str, Any]]:
+    """Leases of kubelets."""
+    return [read_lease(item, now) for item in client.items("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases")]
+
+
+def leases(client: ApiClient, now: float, of_nodes: List[Dict[str, Any]]) -> Dict[str, List[Dict[str, Any]]]:
     """Leases of kubelets, of API servers, and of who leads."""
-    answer: Dict[str, List[Dict[str, Any]]] = {"nodes": [], "api_servers": [], "leaders": []}
-    for item in client.items("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"):
-        answer["nodes"].append(read_lease(item, now))
+    answer: Dict[str, List[Dict[str, Any]]] = {"nodes": of_nodes, "api_servers": [], "leaders": []}
     for item in client.items("/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"):
         answer["api_servers" if _name(item).startswith(API_SERVER_LEASE) else "leaders"].append(read_lease(item, now))
     return answer
@@ -448,12 +452,14 @@ def collect(client: ApiClient, ca_cert: str, parts: Sequence[str], expected: Exp
     cluster: Dict[str, Any] = {"server": client.server}
     if "identity" in parts:
         cluster.update(identity(client, ca_cert))
-    nodes = [read_node(item, now) for item in client.items("/api/v1/nodes")]
+    of_nodes = node_leases(client, now) if "nodes" in parts or "leases" in parts else []
+    ages = {lease["name"]: lease["renew_age_seconds"] for lease in of_nodes}
+    nodes = [read_node(item, now, ages.get(_name(item))) for item in client.items("/api/v1/nodes")]
     names = {node["name"] for node in nodes}
     if "nodes" in parts:
         cluster["nodes"] = nodes
     if "leases" in parts:
-        cluster["leases"] = leases(client, now)
+        cluster["leases"] = leases(client, now, of_nodes)
     if "pods" in parts:
         cluster["pods"] = pods(client, names)
     if "endpoints" in parts:

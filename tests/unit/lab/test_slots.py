@@ -25,6 +25,14 @@ def test_the_lowest_free_slot_is_taken(tmp_path: Path) -> None:
     assert registry.slots() == {"a": 0, "c": 2, "d": 1}
 
 
+def test_a_preferred_slot_goes_first_when_it_is_free(tmp_path: Path) -> None:
+    registry = SlotRegistry(tmp_path)
+    assert registry.take("a", [3, 5]) == 3
+    assert registry.take("b", [3, 5]) == 5
+    assert registry.take("c", [3, 5]) == 0
+    assert registry.take("a", [7]) == 3
+
+
 def test_a_lab_keeps_its_slot(tmp_path: Path) -> None:
     registry = SlotRegistry(tmp_path)
     registry.take("a")

@@ -89,10 +89,11 @@ def test_a_runtime_that_hangs_is_not_waited_for(tmp_path: Path, monkeypatch: pyt
         hanging.containers()
 
 
-def test_stop_stops_the_container_and_its_sandbox(tmp_path: Path) -> None:
+def test_a_container_and_its_sandbox_are_stopped(tmp_path: Path) -> None:
     stopping = runtime(tmp_path, f'echo "$*" | sed "s/.*--timeout [0-9]*s //" >> {tmp_path}/calls')
     (etcd, _web) = subject.parse_containers(PS)
     stopping.stop(etcd, 5)
+    stopping.stop_sandbox(etcd)
     assert (tmp_path / "calls").read_text().splitlines() == [f"stop --timeout 5 {etcd.id}", "stopp 0f1f"]
 
 

@@ -958,3 +958,7 @@ def test_ledger_lines_come_before_the_change(host: Host) -> None:
     host.write("file", "changed")
     host.apply()
     assert host.path("file").read_text() == "captured"
+    with (host.aside / "ledger.jsonl").open("a") as ledger:
+        ledger.write("garbage\n")
+    with pytest.raises(DiskError, match="The ledger of the restore cannot be read"):
+        host.plan()

@@ -36,9 +36,17 @@ def command(text: str) -> list[str]:
 
 def test_a_flag_that_is_there_is_replaced_and_a_new_one_comes_last() -> None:
     members = "cp1=https://10.0.0.1:2380,cp2=https://10.0.0.2:2380"
-    text = set_arguments(MANIFEST.replace("  - command:\n    - etcd\n", "  - command:\n    - --etcd-first=1\n"), {"--initial-cluster": members, "--initial-cluster-state": "existing"}, "etcd.yaml")
+    text = set_arguments(
+        MANIFEST.replace("  - command:\n    - etcd\n", "  - command:\n    - --etcd-first=1\n"),
+        {"--initial-cluster": members, "--initial-cluster-state": "existing"},
+        "etcd.yaml",
+    )
     assert command(text) == [
-        "--etcd-first=1", "--advertise-client-urls=https://10.0.0.1:2379", "--initial-cluster=" + members, "--name=cp1", "--initial-cluster-state=existing",
+        "--etcd-first=1",
+        "--advertise-client-urls=https://10.0.0.1:2379",
+        "--initial-cluster=" + members,
+        "--name=cp1",
+        "--initial-cluster-state=existing",
     ]
     assert yaml.safe_load(text)["spec"]["containers"][0]["livenessProbe"] == {"httpGet": {"path": "/livez"}}
 

@@ -26,8 +26,10 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan imp
 CA = "ab" * 32
 NOW = 2_000_000.0
 MEMBERS = {name: "https://10.0.0.%d:2380" % number for number, name in enumerate(("cp1", "cp2", "cp3"), 1)}
-COMPONENTS = {**{name: ("pki", "node_config", "etcd") for name in MEMBERS}, "w1": ("node_config",)}
-ARTIFACTS = tuple("%s/%s.tar.zst.age" % (component, host) for host, components in COMPONENTS.items() for component in components if component != "etcd") + ("etcd/cp1.db.zst.age",)
+COMPONENTS = {**dict.fromkeys(MEMBERS, ("pki", "node_config", "etcd")), "w1": ("node_config",)}
+ARTIFACTS = tuple("%s/%s.tar.zst.age" % (component, host) for host, components in COMPONENTS.items() for component in components if component != "etcd") + (
+    "etcd/cp1.db.zst.age",
+)
 POINT = PointView("20261120T120000Z-aaaaaa", NOW - 600, CA, 5_000, 5_100, MEMBERS, ARTIFACTS)
 
 
@@ -176,7 +178,13 @@ def test_views_are_read_out_of_module_results() -> None:
     node = {"bare": False, "hostname": "cp1", "identity": {"ca_sha256": CA}, "etcd": {"member": True, "newest_mtime": 12.5}, "record": None}
     view = host_view("cp1", ["etcd"], node, {"answers": True, "linearizable": True})
     assert (view.etcd_data, view.etcd_serves, view.etcd_data_newest, view.ca_sha256) == (True, True, 12.5, CA)
-    manifest = {"id": POINT.point, "cluster_identity": {"ca_sha256": CA}, "etcd": {"revision": 7, "hosts": MEMBERS}, "highest_revision": 9, "artifacts": [{"name": "pki/cp1.tar.zst.age"}]}
+    manifest = {
+        "id": POINT.point,
+        "cluster_identity": {"ca_sha256": CA},
+        "etcd": {"revision": 7, "hosts": MEMBERS},
+        "highest_revision": 9,
+        "artifacts": [{"name": "pki/cp1.tar.zst.age"}],
+    }
     point = point_view(manifest, 8, NOW)
     assert (point.high_water_revision, point.etcd_members, point.artifacts) == (9, MEMBERS, ("pki/cp1.tar.zst.age",))
 

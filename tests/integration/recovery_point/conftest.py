@@ -1,0 +1,30 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixtures for recovery points that real playbooks make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.recovery_point.playing import Stage
+from tests.unit.plugins.module_utils.recovery_point.making import Keys, make_keys
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Marks of this directory."""
+    config.addinivalue_line("markers", "big: moves gigabytes")
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    """The keys of the cluster's owner."""
+    return make_keys(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture
+def stage(tmp_path: Path, keys: Keys) -> Stage:
+    """A location, a run directory, and three hosts."""
+    return Stage(tmp_path, keys)

@@ -1,0 +1,332 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""artifact_fetch and artifact_push in real playbooks: nothing plain stays, nothing secret is shown, and every failure is one of words."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.integration.recovery_point.playing import NOBODY, Stage, sha256
+from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, assert_no_secrets, make_keys, make_pki_files, make_tar
+
+ETCD = make_tar({"notes": os.urandom(3000)})
+
+
+def test_there_and_back(stage: Stage) -> None:
+    pki = make_tar(make_pki_files())
+    sources = [stage.put("cp1", "etcd.tar", ETCD), stage.put("w1", "pki.tar", pki)]
+    destination = stage.directory / "destination"
+    destination.mkdir(mode=0o700)
+    done = stage.play(
+        ("localhost", [stage.opening()]),
+        ("cp1", [stage.fetching(sources[0], "etcd"), stage.noting()]),
+        ("w1", [stage.fetching(sources[1], "pki", inspect=True, sha256=sha256(pki), size_bytes=len(pki)), stage.noting()]),
+        ("localhost", [stage.sealing(), stage.looking(), stage.telling("info", "info")]),
+        ("cp1", [stage.pushing("pki/w1.tar.zst.age", destination), stage.telling("first", "pushed")]),
+        ("cp1", [stage.pushing("pki/w1.tar.zst.age", destination), stage.telling("second", "pushed")]),
+        arguments=("--diff", "-vvvv"),
+    )
+    assert done.returncode == 0, done.stdout
+    assert_no_secrets(done.stdout)
+    info = stage.told("info")
+    assert info["passed"] is True
+    artifacts = {artifact["name"]: artifact for artifact in info["manifest"]["artifacts"]}
+    assert artifacts["etcd/cp1.tar.zst.age"]["plain_sha256"] == sha256(ETCD)
+    assert artifacts["pki/w1.tar.zst.age"]["host"] == "w1"
+    assert artifacts["pki/w1.tar.zst.age"]["contents"]["encryption"][0]["resources"][0]["providers"][0]["keys"] == ["key-2026"]
+    first, second = stage.told("first"), stage.told("second")
+    assert (first["changed"], second["changed"]) == (True, False)
+    assert (first["sha256"], first["size_bytes"], first["path"]) == (sha256(pki), len(pki), str(destination / "w1.tar"))
+    pushed = destination / "w1.tar"
+    assert pushed.read_bytes() == pki
+    assert stat.S_IMODE(pushed.stat().st_mode) == 0o600
+    assert os.listdir(destination) == ["w1.tar"]
+    assert [source.exists() for source in sources] == [False, False]
+    assert stage.plain_files() == []
+    for path in [*stage.files(), *(path for path in stage.runs.rglob("*") if path.is_file())]:
+        assert_no_secrets(path.read_bytes().decode("latin-1"))
+
+
+def test_as_another_user_and_whatever_become_says(stage: Stage) -> None:
+    source = stage.put("other", "etcd.tar", ETCD)
+    pki = stage.put("cp1", "pki.tar", make_tar(make_pki_files()))
+    destination = stage.hosts["other"]
+    become = {"become": True, "become_method": "ansible.builtin.sudo", "become_flags": "--no-such-option"}
+    done = stage.play(
+        ("localhost", [stage.opening()]),
+        ("cp1", [stage.fetching(pki, "pki"), stage.noting()]),
+        ("other", [{**stage.fetching(source, "etcd", sha256=sha256(ETCD), size_bytes=len(ETCD)), **become}, stage.noting()]),
+        ("localhost", [stage.sealing()]),
+        ("other", [stage.pushing("pki/cp1.tar.zst.age", destination), stage.telling("pushed", "pushed")]),
+    )
+    assert done.returncode == 0, done.stdout
+    assert not source.exists()
+    pushed = destination / "cp1.tar"
+    assert (pushed.stat().st_uid, stat.S_IMODE(pushed.stat().st_mode)) == (NOBODY, 0o600)
+    assert stage.plain_files() == []
+
+
+def test_a_file_that_the_login_user_cannot_read_is_explained(stage: Stage) -> None:
+    source = stage.put("other", "etcd.tar", ETCD)
+    os.chown(source, 0, 0)
+    done = stage.play(("localhost", [stage.opening()]), ("other", [stage.fetching(source, "etcd", sha256=sha256(ETCD), size_bytes=len(ETCD))]))
+    assert done.returncode != 0
+    assert "could not be fetched from other" in done.stdout
+    assert "must belong to the login user" in done.stdout
+    assert stage.plain_files() == []
+
+
+def test_check_mode_writes_and_removes_nothing(stage: Stage) -> None:
+    source = stage.put("cp1", "etcd.tar", ETCD)
+    done = stage.play(
+        ("localhost", [stage.opening(), stage.telling("opened", "opened")]),
+        ("cp1", [stage.fetching(source, "etcd"), stage.telling("fetched", "fetched")]),
+        ("localhost", [stage.sealing(artifacts=[])]),
+        arguments=("--check", "--diff"),
+    )
+    assert done.returncode == 0, done.stdout
+    assert stage.files() == []
+    assert source.exists()
+    fetched = stage.told("fetched")
+    assert (fetched["changed"], fetched["artifact"], fetched["name"]) == (True, None, "etcd/cp1.tar.zst.age")
+
+
+def test_check_mode_of_a_push_asks_the_host_only(stage: Stage) -> None:
+    destination = stage.directory / "destination"
+    destination.mkdir(mode=0o700)
+    point = stage.point().id
+    done = stage.play(
+        ("cp1", [stage.pushing("etcd/cp1.tar.zst.age", destination, point=point), stage.telling("pushed", "pushed")]),
+        arguments=("--check",),
+    )
+    assert done.returncode == 0, done.stdout
+    assert stage.told("pushed")["changed"] is True
+    assert os.listdir(destination) == []
+
+
+def test_a_second_fetch_in_the_same_run_is_no_change(stage: Stage) -> None:
+    source = stage.put("cp1", "etcd.tar", ETCD)
+    fetch = stage.fetching(source, "etcd", remove_source=False)
+    done = stage.play(("localhost", [stage.opening()]), ("cp1", [fetch, stage.telling("first", "fetched"), fetch, stage.telling("second", "fetched")]))
+    assert done.returncode == 0, done.stdout
+    first, second = stage.told("first"), stage.told("second")
+    assert (first["changed"], second["changed"]) == (True, False)
+    assert first["artifact"] == second["artifact"]
+
+
+def test_another_content_under_the_same_name_is_refused(stage: Stage) -> None:
+    one, other = stage.put("cp1", "one.tar", ETCD), stage.put("w1", "other.tar", make_tar({"a": b"b"}))
+    done = stage.play(
+        ("localhost", [stage.opening()]), ("cp1", [stage.fetching(one, "etcd", name="same")]), ("w1", [stage.fetching(other, "etcd", name="same")])
+    )
+    assert done.returncode != 0
+    assert "etcd/same.tar.zst.age exists already" in done.stdout
+    assert other.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "words"),
+    [
+        (ETCD, {"sha256": "0" * 64, "size_bytes": len(ETCD)}, "is not what lies there"),
+        (ETCD, {"sha256": sha256(ETCD), "size_bytes": len(ETCD) + 1}, "came incompletely"),
+        (ETCD[:1000], {}, "not a whole tar archive"),
+        (ETCD, {"source": "/nonexistent/file"}, "no such file"),
+        (ETCD, {"recipients": ["AGE-SECRET-KEY-1PLANTED"]}, "A recipient is a private key"),
+        (ETCD, {"point": "20261120T133500Z-1a2b3c"}, "was not opened here"),
+        (ETCD, {"location": {"path": "/nonexistent"}}, "is not there"),
+        (ETCD, {"component": "../etcd"}, "cannot be the name of a component"),
+    ],
+)
+def test_what_cannot_be_stored_is_refused_in_words(stage: Stage, content: bytes, more: dict[str, object], words: str) -> None:
+    source = stage.put("cp1", "etcd.tar", content)
+    done = stage.play(("localhost", [stage.opening()]), ("cp1", [stage.fetching(source, **{"component": "etcd", **more})]), arguments=("-vvv",))
+    assert done.returncode != 0
+    assert words in done.stdout
+    assert "What to do" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert source.exists()
+    assert stage.plain_files() == []
+    assert [path.name for path in stage.files()] == ["open.json"]
+
+
+def test_without_a_run_it_says_what_is_missing(stage: Stage) -> None:
+    source = stage.put("cp1", "etcd.tar", ETCD)
+    point = stage.open().id
+    done = stage.play(("cp1", [stage.fetching(source, "etcd", point=point)]), arguments=("--limit", "cp1"))
+    assert done.returncode != 0
+    assert "No run has begun" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ("key", "No identity matches"),
+        ("artifact", "is damaged and cannot be opened"),
+        ("manifest", "does not agree with its signature"),
+        ("signature", "is not signed"),
+        ("destination", "is not a directory that the login user can use"),
+        ("name", "has no artifact"),
+    ],
+)
+def test_what_cannot_be_pushed_is_refused_in_words(stage: Stage, damage: str, words: str) -> None:
+    destination = stage.directory / "destination"
+    destination.mkdir(mode=0o700)
+    point = stage.point().id
+    more: dict[str, object] = {"point": point}
+    files = {"artifact": "**/etcd/*", "manifest": "**/manifests/*.json", "signature": "**/manifests/*.sig"}
+    artifact = "etcd/cp1.tar.zst.age"
+    if damage == "key":
+        more["identity_files"] = [str(make_keys(stage.directory / "stranger").identity_file)]
+    elif damage == "destination":
+        destination = stage.directory / "nowhere"
+    elif damage == "name":
+        artifact = "etcd/cp9.tar.zst.age"
+    else:
+        (path,) = stage.root.glob(files[damage])
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.unlink()
+        if damage != "signature":
+            path.write_bytes(content)
+    done = stage.play(("cp1", [stage.pushing(artifact, destination, **more)]), arguments=("-vvv",))
+    assert done.returncode != 0
+    assert words in done.stdout
+    assert_no_secrets(done.stdout)
+    assert not destination.exists() or os.listdir(destination) == []
+    assert stage.plain_files() == []
+
+
+def test_several_hosts_share_one_plain_copy(stage: Stage) -> None:
+    point = stage.point().id
+    destinations = {host: path / "destination" for host, path in stage.hosts.items() if host != "other"}
+    for path in destinations.values():
+        path.mkdir(mode=0o700)
+    push = stage.pushing("etcd/cp1.tar.zst.age", Path(str(stage.directory) + "/{{ inventory_hostname }}/destination"), point=point)
+    done = stage.play(("cp1,w1", [push]), arguments=("--forks", "2"))
+    assert done.returncode == 0, done.stdout
+    assert [os.listdir(path) for path in destinations.values()] == [["cp1.tar"], ["cp1.tar"]]
+    assert stage.plain_files() == []
+
+
+def test_too_little_space_on_the_controller(stage: Stage) -> None:
+    source = stage.put("cp1", "etcd.tar", ETCD)
+    stage.runs.mkdir(mode=0o700)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,mode=0700", "lifeboat-test", stage.runs], check=True)
+    try:
+        done = stage.play(("localhost", [stage.opening()]), ("cp1", [stage.fetching(source, "etcd")]))
+        assert done.returncode != 0
+        assert "too little space on the controller" in done.stdout
+        assert stage.plain_files() == []
+    finally:
+        subprocess.run(["umount", "--lazy", stage.runs], check=True)
+
+
+def test_a_full_location(stage: Stage) -> None:
+    source = stage.put("cp1", "etcd.tar", make_tar({"noise": os.urandom(5 << 20)}))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m,mode=0700", "lifeboat-test", stage.root], check=True)
+    try:
+        done = stage.play(("localhost", [stage.opening()]), ("cp1", [stage.fetching(source, "etcd")]))
+        assert done.returncode != 0
+        assert "No space is left in the backup location" in done.stdout
+        assert stage.plain_files() == []
+        assert source.exists()
+        assert [path.name for path in stage.files()] == ["open.json"]
+    finally:
+        subprocess.run(["umount", "--lazy", stage.root], check=True)
+
+
+def test_a_playbook_killed_in_the_middle_of_an_artifact_and_the_rerun(stage: Stage) -> None:
+    source = stage.put("cp1", "etcd.tar", ETCD)
+    noise = stage.hosts["cp1"] / "noise"
+    subprocess.run(["sh", "-c", 'head -c 300000000 /dev/urandom > "$1"', "sh", noise], check=True)
+    pki = stage.put("w1", "pki.tar", make_tar(make_pki_files()))
+    plays = [
+        ("localhost", [stage.opening()]),
+        (
+            "cp1",
+            [
+                stage.fetching(source, "etcd", remove_source=False),
+                stage.noting(),
+                stage.fetching(noise, "volumes", format="file", remove_source=False),
+                stage.noting(),
+            ],
+        ),
+        ("w1", [stage.fetching(pki, "pki", remove_source=False), stage.noting()]),
+        ("localhost", [stage.sealing(), stage.looking()]),
+    ]
+    process = subprocess.Popen(
+        stage.command(plays), cwd=stage.directory, env=stage.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not list(stage.root.rglob("*noise*.partial")) and not list(stage.root.rglob(".cp1.zst.age.*.partial")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert len(stage.plain_files()) == 1
+    (first,) = stage.points()
+    assert not (stage.root / CLUSTER / "manifests").exists()
+    done = stage.play(*plays)
+    assert done.returncode == 0, done.stdout
+    assert stage.plain_files() == []
+    states = {point.id: point.state for point in stage.catalog().points}
+    assert states.pop(first) == "open"
+    assert list(states.values()) == ["complete"]
+
+
+@pytest.mark.big
+def test_two_gigabytes_in_little_memory(stage: Stage) -> None:
+    source = stage.hosts["cp1"] / "volume.img"
+    with source.open("wb") as stream:
+        stream.truncate(2 << 30)
+    pki = stage.put("w1", "pki.tar", make_tar(make_pki_files()))
+    plays = [
+        ("localhost", [stage.opening()]),
+        ("cp1", [stage.fetching(source, "etcd", format="file"), stage.noting()]),
+        ("w1", [stage.fetching(pki, "pki"), stage.noting()]),
+        ("localhost", [stage.sealing(), stage.telling("sealed", "sealed.manifest.artifacts")]),
+    ]
+    process = subprocess.Popen(
+        stage.command(plays), cwd=stage.directory, env=stage.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    peak = 0
+    while process.poll() is None:
+        peak = max([peak, *map(resident_bytes, descendants(process.pid))])
+        time.sleep(0.05)
+    assert process.stdout is not None
+    output = process.stdout.read().decode()
+    process.stdout.close()
+    assert process.returncode == 0, output
+    assert stage.told("sealed")[0]["plain_size_bytes"] == 2 << 30
+    assert stage.told("sealed")[0]["name"] == "etcd/cp1.img.zst.age"
+    assert 0 < peak < 200 << 20, f"{peak >> 20} MiB resident"
+    assert not source.exists()
+    assert stage.plain_files() == []
+
+
+def descendants(pid: int) -> list[int]:
+    """A process and all below it."""
+    found = [pid]
+    for parent in found:
+        try:
+            found += [int(child) for task in Path(f"/proc/{parent}/task").iterdir() for child in (task / "children").read_text().split()]
+        except OSError:
+            continue
+    return found
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident memory of a process; 0 when it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
+        return 0
