@@ -156,6 +156,7 @@ class ActionModule(ActionBase):
             "controller": process.controller,
             "boot_id": process.boot_id,
             "pid": process.pid,
+            "dead_run_ids": earlier.dead,
         }
         return {
             "changed": False,

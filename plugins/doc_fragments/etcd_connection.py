@@ -36,7 +36,8 @@ options:
   transport:
     description:
       - V(grpc) goes through the Python package etcd3, which must be importable on the host.
-      - V(gateway) uses the JSON gateway of etcd and needs nothing on the host but Python.
+      - V(gateway) uses the JSON gateway of etcd and needs nothing on the host but Python. Snapshots, which would be costly as JSON,
+        are read as frames of HTTP/2 where the server offers it.
       - V(etcdctl) runs C(etcdctl) from the C(PATH) for each question; it cannot stream a snapshot.
       - V(auto) is V(grpc) where it can be imported, else V(gateway).
       - A transport that cannot answer a question fails, or says that nothing was proven. It is never read as a good answer.

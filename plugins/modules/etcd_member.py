@@ -92,14 +92,26 @@ EXAMPLES = r"""
 
 RETURN = r"""
 plan:
-  description: What had to be done; RV(plan.action) is V(nothing), V(remove), V(add_learner), V(add_voter) or V(promote).
+  description: What had to be done.
   returned: success
   type: dict
-  sample:
-    action: add_learner
-    member_id: ""
-    name: node3
-    peer_url: https://192.0.2.13:2380
+  contains:
+    action:
+      description: One of V(nothing), V(remove), V(add_learner), V(add_voter) and V(promote).
+      type: str
+      sample: add_learner
+    member_id:
+      description: Id of the member, empty for one that is yet to be added.
+      type: str
+      sample: ""
+    name:
+      description: Its name.
+      type: str
+      sample: node3
+    peer_url:
+      description: Its peer URL.
+      type: str
+      sample: https://192.0.2.13:2380
 projection:
   description: The quorum before and after, in the worst case.
   returned: success

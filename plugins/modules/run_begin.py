@@ -107,6 +107,10 @@ run:
     pid:
       description: Process id of ansible-playbook.
       type: int
+    dead_run_ids:
+      description: As RV(dead_run_ids).
+      type: list
+      elements: str
 dead_run_ids:
   description: Runs of this cluster under O(directory) that never ended and whose process is gone. They may have left plain artifacts on hosts.
   returned: success

@@ -61,6 +61,7 @@ class Disaster:
     struck_at: float = 0.0
     declared_at: float = 0.0
     over_at: float = 0.0
+    judged_at: float = 0.0
     recovery: Finished | None = None
     refusal: Finished | None = None
     ready: ReadyClock | None = None
@@ -216,6 +217,7 @@ class Drill:
         recovery = disaster.recovery
         assert recovery is not None
         self._say("verification from the outside")
+        disaster.judged_at = time.time()
         self._record("drill.recovery", "The recovery ended with success", recovery.status == 0, "status 0", f"status {recovery.status}", f"See {recovery.log}.")
         if disaster.refusal is not None:
             text = disaster.refusal.message()
@@ -298,7 +300,7 @@ class Drill:
             "recovery_seconds": round(recovery.seconds, 1),
             "drill_seconds": round(time.time() - began_at, 1),
         }
-        evidence.add(directory, self._checks, measures, disaster.over_at)
+        evidence.add(directory, self._checks, measures, disaster.judged_at)
         report = evidence.write_report(directory, OUTPUT)
         passed = report["verdict"] == "passed" and all(check["passed"] is not False or check["severity"] != "error" for check in report["checks"])
         self._summarise(report, recovery, ready_at, passed)

@@ -102,16 +102,25 @@ def _build_recipe(recipe: Recipe, output: Path, wanted: set[str], progress: Prog
         for staging in staging_modules(Path(information["GoMod"]).read_text()):
             run(["go", "mod", "edit", f"-replace={staging}={staging}@v0.{version.split('.', 1)[1]}"], directory=work, environment=environment)
     run([*CONTAINED, "go", "mod", "tidy", "-e"], directory=work, environment=environment, timeout=3600)
-    for command, package in recipe.commands:
-        if command in wanted:
-            run(
-                [*CONTAINED, "go", "build", "-trimpath", "-ldflags", recipe.ldflags, "-o", output / command, package],
-                directory=work,
-                environment=environment,
-                timeout=3600,
-            )
-            progress(f"built {command}")
+    packages = {command: package for command, package in recipe.commands if command in wanted}
+    built = work / "built"
+    built.mkdir()
+    # All at once: go then links several of them side by side.
+    run(
+        [*CONTAINED, "go", "build", "-trimpath", "-ldflags", recipe.ldflags, "-o", f"{built}/", *packages.values()],
+        directory=work,
+        environment=environment,
+        timeout=7200,
+    )
+    for command, package in packages.items():
+        (built / program_name(package)).rename(output / command)
     shutil.rmtree(work)
+
+
+def program_name(package: str) -> str:
+    """What go calls the program of a package: its last element that is not a major version."""
+    elements = package.split("/")
+    return elements[-2] if re.fullmatch(r"v[0-9]+", elements[-1]) else elements[-1]
 
 
 def _build_programs(output: Path) -> None:

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
@@ -64,6 +65,8 @@ class Cache:
             shutil.rmtree(partial)
         partial.mkdir(parents=True)
         build(partial)
+        # On disk before it has its name: after a crash of the machine an entry is still complete or absent.
+        subprocess.run(["sync", "--file-system", str(partial)], check=True)
         partial.rename(final)
 
     def remove_unused(self, kinds: Collection[str], keep: Iterable[Path]) -> list[Path]:

@@ -64,7 +64,7 @@ def run(
     except subprocess.TimeoutExpired as error:
         raise LabError(shown, f"no end after {timeout} s", advice, where) from error
     if check and result.returncode:
-        raise LabError(shown, f"exit status {result.returncode}\n{tail(result.stderr + result.stdout)}", advice, where)
+        raise LabError(shown, f"exit status {result.returncode}\n{tail(result.stdout + result.stderr)}", advice, where)
     return result
 
 

@@ -50,10 +50,13 @@ def _kubeadm(node: Node, verb: str, configuration: str, *options: str) -> None:
     file = "/var/tmp/kubeadm.yaml"
     node.write(file, configuration, 0o600)
     try:
-        node.run(["kubeadm", verb, f"--config={file}", "--v=2", *options], timeout=600)
+        node.run(["kubeadm", verb, f"--config={file}", "--v=2", *options], timeout=1800)
     except LabError as error:
         raise LabError(
-            error.tried, f"{error.found}\n--- kubelet\n{node.journal('kubelet')}", "the lab is left as it is: look with the ssh verb", error.where
+            error.tried,
+            f"{error.found}\n--- kubelet\n{node.journal('kubelet')}",
+            f"the lab is left as it is: look with python3 -m tests.lab ssh {node.lab} {node.name}",
+            error.where,
         ) from error
     node.run(["rm", "-f", file])
 

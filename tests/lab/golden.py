@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import errno
+from datetime import UTC, datetime
 from pathlib import Path
 
 from .cache import key_of, source_text
@@ -21,8 +22,13 @@ _FORGOTTEN = ("var/log/journal", "var/log/pods", "var/log/containers", "var/tmp"
 
 
 def golden_key(topology: Topology) -> str:
-    """What a golden cluster depends on; certificates and etcd members hold addresses, so the slot is a part of it."""
-    return key_of(source_text(*(SOURCE / name for name in _RECIPE)), bare_key(), topology.kind, str(topology.slot))
+    """What a golden cluster depends on; certificates and etcd members hold addresses, so the slot is a part of it.
+
+    Certificates are good for a year, so a cluster is used in the half-year in which it was formed.
+    """
+    today = datetime.now(UTC)
+    half_year = f"{today.year}-{(today.month - 1) // 6}"
+    return key_of(source_text(*(SOURCE / name for name in _RECIPE)), bare_key(), topology.kind, str(topology.slot), half_year)
 
 
 def save_disk(disk: Disk, target: Path) -> None:

@@ -33,6 +33,17 @@ def _documents(*documents: dict[str, object]) -> str:
     return "\n---\n".join(json.dumps(document, indent=2) for document in documents) + "\n"
 
 
+# kubeadm's own limits are for machines that have nothing else to do.
+_TIMEOUTS = {
+    "controlPlaneComponentHealthCheck": "10m0s",
+    "kubeletHealthCheck": "10m0s",
+    "kubernetesAPICall": "5m0s",
+    "etcdAPICall": "10m0s",
+    "tlsBootstrap": "10m0s",
+    "discovery": "10m0s",
+}
+
+
 def _registration(topology: Topology, node: NodePlan) -> dict[str, object]:
     registration: dict[str, object] = {
         "name": node.name,
@@ -40,7 +51,7 @@ def _registration(topology: Topology, node: NodePlan) -> dict[str, object]:
         # Nothing can be pulled here, and trying takes minutes.
         "imagePullPolicy": "Never",
         "kubeletExtraArgs": [{"name": "node-ip", "value": node.address}],
-        # Looks for kernel modules and sysctls, which a container has not got; without the system verification nothing is left to find.
+        # These look for kernel modules, swap and bridge filters of the machine below, which are not the node's to change.
         "ignorePreflightErrors": ["SystemVerification", "Swap", "FileContent--proc-sys-net-bridge-bridge-nf-call-iptables"],
     }
     if not topology.workers:
@@ -62,6 +73,7 @@ def init_configuration(topology: Topology, secrets: Secrets) -> str:
             "nodeRegistration": _registration(topology, first),
             # No kube-proxy and no CoreDNS: disaster recovery of a control plane needs neither, and both cost time at every start.
             "skipPhases": ["addon"],
+            "timeouts": _TIMEOUTS,
         },
         {
             "apiVersion": "kubeadm.k8s.io/v1beta4",
@@ -110,6 +122,7 @@ def join_configuration(topology: Topology, node: NodePlan, secrets: Secrets, cer
             "bootstrapToken": {"token": secrets.token, "apiServerEndpoint": f"{API_NAME}:{API_PORT}", "caCertHashes": [f"sha256:{certificate_authority_hash}"]}
         },
         "nodeRegistration": _registration(topology, node),
+        "timeouts": _TIMEOUTS,
     }
     if node.control_plane:
         document["controlPlane"] = {"localAPIEndpoint": {"advertiseAddress": node.address, "bindPort": API_PORT}, "certificateKey": secrets.certificate_key}

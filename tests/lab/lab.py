@@ -138,7 +138,8 @@ class Lab:
             golden = self._golden(topology, bare)
             self._store.write(LabRecord(self.name, kind, topology.slot, {"golden": str(golden), **bare.to_record()}))
             self._start_golden(topology, golden, bare)
-            self._write_output(topology)
+            _write_private(self.kubeconfig, self._cluster(topology).admin_kubeconfig())
+            write_json(self.output / "lab.json", self.status())
             self._progress(f"lab {self.name} is up: inventory {self.inventory}")
 
     def down(self) -> None:
@@ -244,6 +245,7 @@ class Lab:
         network = self._network(topology)
         network.create()
         Balancer(self.directory, network).start()
+        self._write_output(topology)
 
     def _golden(self, topology: Topology, bare: BareMachine) -> Path:
         def build(directory: Path) -> None:
@@ -288,17 +290,16 @@ class Lab:
         cluster.wait_complete(begin)
 
     def _write_output(self, topology: Topology) -> None:
+        """What users read; before the cluster is there, so that a lab that fails half way can be looked at."""
         output = self.output
         (output / "inventory").mkdir(parents=True, exist_ok=True)
         keys = self.directory / "keys"
         sockets = self._socket_directory()
         _write_private(output / "id_ed25519", (keys / "user").read_text())
-        _write_private(self.kubeconfig, self._cluster(topology).admin_kubeconfig())
         host_keys = {node.name: (keys / f"host-{node.name}.pub").read_text() for node in topology.nodes}
         (output / "known_hosts").write_text(inventory.known_hosts(topology, host_keys))
         self.ssh_config.write_text(inventory.ssh_configuration(topology, output, sockets))
         self.inventory.write_text(inventory.render(topology, self.name, inventory.variables(topology, self.name, output, sockets)))
-        write_json(output / "lab.json", self.status())
 
     def _socket_directory(self) -> Path:
         """Where ssh keeps its control sockets; short, because a socket's path must be."""

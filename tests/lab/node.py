@@ -14,7 +14,7 @@ from pathlib import Path
 
 from . import machinefiles
 from .cgroups import Cgroups
-from .commands import tail, tail_of
+from .commands import run, tail, tail_of
 from .disk import Disk
 from .errors import LabError
 from .machines import BareMachine
@@ -89,14 +89,17 @@ class Node:
             path.mkdir(parents=True, exist_ok=True)
         self.console.unlink(missing_ok=True)
         binds = [f"--bind={self.disk.containerd}:/var/lib/containerd", "--bind=/dev/kmsg"]
-        overlay = f"lowerdir={':'.join(str(layer) for layer in self.disk.layers)},upperdir={self.disk.upper},workdir={self.disk.work}"
+        # Nothing of a node need survive a crash of this machine, and a power cut of the lab is no crash of the kernel: no time is spent on
+        # writing through to the real disk. The kernel marks a volatile overlay so that it is not used again; here it may be.
+        run(["rm", "-rf", self.disk.work / "work" / "incompat"])
+        overlay = f"volatile,lowerdir={':'.join(str(layer) for layer in self.disk.layers)},upperdir={self.disk.upper},workdir={self.disk.work}"
         steps = [
             *self._cgroups.mount_steps(),
             *self._cgroups.join_steps(self.lab, self.name),
             ("run", "mount", "-t", "overlay", "-o", overlay, f"lab-{self.name}", str(self._root)),
         ]
         if self.disk.etcd_image.exists():
-            steps.append(("run", "mount", "-o", "loop,discard", str(self.disk.etcd_image), str(self._etcd)))
+            steps.append(("run", "mount", "-o", "loop,discard,barrier=0", str(self.disk.etcd_image), str(self._etcd)))
             binds.append(f"--bind={self._etcd}:/var/lib/etcd")
         program = [
             *("systemd-nspawn", "--quiet", f"--directory={self._root}", f"--machine={self.lab}-{self.name}", f"--hostname={self.name}", "--boot"),
@@ -196,7 +199,7 @@ class Node:
         except subprocess.TimeoutExpired as error:
             raise LabError(" ".join(command), f"no end after {timeout} s", where=f"node {self.name} of lab {self.lab}") from error
         if check and result.returncode:
-            found = f"exit status {result.returncode}\n{tail(result.stderr + result.stdout)}"
+            found = f"exit status {result.returncode}\n{tail(result.stdout + result.stderr)}"
             raise LabError(" ".join(command), found, where=f"node {self.name} of lab {self.lab}")
         return result
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import messages
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError, NotAvailable, Rejected
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.wire import Buffer, Message
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.wire import Buffer, Message, fields
 
 TRAILER_BYTES = 32
 WHOLE_STORE = b"\0"
@@ -404,6 +404,18 @@ def _member(entry: Mapping[str, Any]) -> Member:
 
 def _members(answer: Mapping[str, Any]) -> Tuple[Member, ...]:
     return tuple(_member(entry) for entry in answer["members"])
+
+
+def snapshot_blob(answer: Buffer) -> Tuple[int, Buffer]:
+    """How many bytes are left, and the bytes that one message of a snapshot brings. Raises Malformed."""
+    remaining = 0
+    blob: Buffer = b""
+    for number, raw in fields(memoryview(answer)):
+        if isinstance(raw, int):
+            remaining = raw if number == 2 else remaining
+        elif number == 3:
+            blob = raw
+    return remaining, blob
 
 
 def hex_id(number: int) -> str:

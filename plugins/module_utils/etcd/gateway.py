@@ -13,8 +13,9 @@ import ssl
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import messages
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, MessageClient, SnapshotStream
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, MessageClient, SnapshotStream, snapshot_blob
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError, NotAvailable, Rejected, Unreachable
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.frames import open_stream
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.wire import Buffer, Malformed, Message
 
 # 3.4 and newer, then 3.3.
@@ -67,15 +68,34 @@ class GatewayClient(MessageClient):
             close()
 
     def snapshot(self) -> SnapshotStream:
-        """See EtcdClient. Memory: one block and one line, whatever the size of the store."""
-        response, close = self._post(messages.SNAPSHOT, {})
+        """See EtcdClient. As frames where the server lets us, else as JSON. Memory: some blobs, whatever the size of the store."""
+        connection = self.connection
+        context = _tls_context(connection) if connection.tls else None
+        if context is not None:
+            context.set_alpn_protocols(["h2"])
+        stream = open_stream(connection.host, connection.port, context, messages.SNAPSHOT.grpc_path, connection.timeout_seconds)
+        if stream is not None:
+            answers, close = stream
+            blobs = self._blobs_of_frames(answers)
+        else:
+            response, close = self._post(messages.SNAPSHOT, {})
+            blobs = self._blobs_of_json(response)
         try:
-            return SnapshotStream(self._blobs(response), close, self.connection.endpoint)
+            return SnapshotStream(blobs, close, connection.endpoint)
         except BaseException:
             close()
             raise
 
-    def _blobs(self, response: http.client.HTTPResponse) -> Iterator[Tuple[int, Buffer]]:
+    def _blobs_of_frames(self, answers: Iterator[bytes]) -> Iterator[Tuple[int, Buffer]]:
+        try:
+            for answer in answers:
+                yield snapshot_blob(answer)
+        except OSError as error:
+            raise self._unreachable(messages.SNAPSHOT, error) from None
+        except Malformed as error:
+            raise self._no_etcd(messages.SNAPSHOT, str(error)) from None
+
+    def _blobs_of_json(self, response: http.client.HTTPResponse) -> Iterator[Tuple[int, Buffer]]:
         for line in self._lines(messages.SNAPSHOT, response.read):
             # The value of "blob" is base64, so the next quotation mark ends it; all else in the line is short.
             start = line.find(b'"blob"')

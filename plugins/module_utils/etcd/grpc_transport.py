@@ -17,9 +17,9 @@ import warnings
 from typing import Any, Callable, Iterator, Mapping, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import messages
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, MessageClient, SnapshotStream
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, MessageClient, SnapshotStream, snapshot_blob
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError, NotAvailable, Rejected, Unreachable
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.wire import Buffer, Malformed, Message, fields
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.wire import Buffer, Malformed, Message
 
 _SWITCH = "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"
 _OPTIONS = (
@@ -136,14 +136,7 @@ class GrpcClient(MessageClient):
         try:
             for answer in call:
                 guard.heard()
-                remaining = 0
-                blob: Buffer = b""
-                for number, raw in fields(memoryview(answer)):
-                    if isinstance(raw, int):
-                        remaining = raw if number == 2 else remaining
-                    elif number == 3:
-                        blob = raw
-                yield remaining, blob
+                yield snapshot_blob(answer)
         except self._grpc.RpcError as error:
             if guard.fired:
                 raise self._silent(messages.SNAPSHOT) from None

@@ -263,23 +263,26 @@ class Store:
         prefixes: Dict[bytes, int] = {}
         by_kind: Dict[str, int] = {}
         known: Dict[bytes, str] = {}
+        resources: Dict[bytes, str] = {}
         for key, (start, end) in rows.items():
             prefix = key_prefix(key)
             prefixes[prefix] = prefixes.get(prefix, 0) + 1
             if not kinds:
                 continue
+            resource = resources.get(prefix)
+            if resource is None:
+                resource = resources[prefix] = resource_of(prefix)
             start, end, lease = self._value_place(start, end)
             result.leased_keys_total += lease
             head = data[start:min(end, start + _HEAD_BYTES)]
             if head.startswith(_ENCRYPTION_MAGIC):
                 kind = ENCRYPTED
                 encryption = encryption_key(head)
-                resources = result.encryption.setdefault(encryption, {})
-                resource = resource_of(prefix)
-                resources[resource] = resources.get(resource, 0) + 1
+                counts = result.encryption.setdefault(encryption, {})
+                counts[resource] = counts.get(resource, 0) + 1
             else:
                 kind = self._kind(head, start, end, known)
-                if resource_of(prefix) == "secrets":
+                if resource == "secrets":
                     result.unencrypted_secrets += 1
             by_kind[kind] = by_kind.get(kind, 0) + 1
         result.keys_by_prefix = {prefix.decode("utf-8", "backslashreplace") or NO_PREFIX: count for prefix, count in prefixes.items()}

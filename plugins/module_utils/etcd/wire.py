@@ -81,6 +81,13 @@ class Field:
     schema: Optional[Schema] = None
     names: Tuple[str, ...] = ()
 
+    @property
+    def inner(self) -> Schema:
+        """The schema of a field that is a message itself."""
+        if self.schema is None:
+            raise Malformed("%s is not a message" % self.name)
+        return self.schema
+
     def default(self) -> Any:
         """What a missing field means."""
         if self.repeated:
@@ -163,8 +170,7 @@ def _encode_one(field: Field, value: Any) -> bytes:
     if field.kind == "enum":
         return varint(field.number << 3) + varint(field.names.index(value))
     if field.kind == "message":
-        assert field.schema is not None
-        content = field.schema.encode(value)
+        content = field.inner.encode(value)
     else:
         content = value.encode() if field.kind == "string" else bytes(value)
     return varint(field.number << 3 | 2) + varint(len(content)) + content
@@ -182,15 +188,13 @@ def _decode_one(field: Field, raw: Union[int, Buffer]) -> Any:
     if isinstance(raw, int):
         raise Malformed("%s is a number" % field.name)
     if field.kind == "message":
-        assert field.schema is not None
-        return field.schema.decode(raw)
+        return field.inner.decode(raw)
     return bytes(raw) if field.kind == "bytes" else bytes(raw).decode("utf-8", "replace")
 
 
 def _to_json_one(field: Field, value: Any) -> Any:
     if field.kind == "message":
-        assert field.schema is not None
-        return field.schema.to_json(value)
+        return field.inner.to_json(value)
     if field.kind == "bytes":
         return base64.b64encode(value).decode()
     return str(value) if field.kind in ("int", "uint") else value
@@ -199,8 +203,7 @@ def _to_json_one(field: Field, value: Any) -> Any:
 def _from_json_one(field: Field, value: Any) -> Any:
     try:
         if field.kind == "message":
-            assert field.schema is not None
-            return field.schema.from_json(value)
+            return field.inner.from_json(value)
         if field.kind in ("int", "uint"):
             return int(value)
         if field.kind == "enum":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 from typing import Any, Dict, Iterable, List, Optional, Pattern, Set, Tuple
 from urllib.parse import quote, quote_plus
@@ -107,10 +108,8 @@ class Redactor:
     def value(self, value: Any, depth: int = 0) -> Any:
         """A JSON value without secrets and of a size that fits into a report; other types become text."""
         if value is None or isinstance(value, (bool, int, float)):
-            # Plain types only: what comes out of Ansible may be a tagged subclass. NaN and infinity are not JSON.
-            if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-                return str(value)
-            return value
+            # NaN and infinity are not JSON.
+            return str(value) if isinstance(value, float) and not math.isfinite(value) else value
         if isinstance(value, dict):
             if depth >= _DEEPEST:
                 return "{%d entries}" % len(value)

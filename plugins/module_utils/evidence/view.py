@@ -117,7 +117,9 @@ def _figures(report: Json) -> List[Json]:
 def _timeline(report: Json, running: bool) -> Json:
     """Bars in percent of the time from the beginning (or the declaration shortly before it) to the end."""
     start = to_moment(report["run"]["started_at"]) or 0.0
-    end = max([to_moment(report["run"]["last_seen_at"]) or start] + [to_moment(bar[1]) or start for stage in report["stages"] for bar in stage["intervals"]])
+    end = max(
+        [to_moment(report["run"]["last_seen_at"]) or start] + [to_moment(last) or start for stage in report["stages"] for _first, last in stage["intervals"]]
+    )
     declared = to_moment(report["times"]["declared_at"])
     ready = to_moment(report["times"]["service_ready_at"])
     origin = start
@@ -216,12 +218,14 @@ def _rows(checks: List[Json], hosts: List[str]) -> List[Json]:
         row["found"].setdefault((check["outcome"], text), []).append(host)
     for row in rows.values():
         row["word"] = WORDS[row["outcome"]]
+        met = sorted(host for (outcome, _text), names in row["found"].items() if outcome == "passed" for host in names)
+        row["met_on"] = ", ".join(met) if len(met) <= _MOST_HOSTS else "%d other hosts" % len(met)
         row["found"] = [
             {
                 "outcome": outcome,
                 "word": WORDS[outcome],
                 "text": text,
-                "hosts": _host_list(names, hosts),
+                "hosts": _host_list(sorted(names), hosts),
                 "is_long": "\n" in text or len(text) > 160,
                 "is_short": len(text) <= 34,
             }

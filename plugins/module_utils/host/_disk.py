@@ -51,13 +51,13 @@ def make_directories(path: str, mode: int = 0o700) -> List[str]:
     missing: List[str] = []
     current = path
     while not os.path.isdir(current):
-        if os.path.lexists(current):
+        # Another process may have made it between the two looks.
+        if os.path.lexists(current) and not os.path.isdir(current):
             raise DiskError(
                 "%s is not a directory." % display(current), tried="create %s" % display(path), remedy="Move that file away, or choose another directory."
             )
-        missing.append(current)
+        missing.insert(0, current)
         current = os.path.dirname(current)
-    missing.reverse()
     for directory in missing:
         try:
             os.mkdir(directory, mode)
@@ -76,9 +76,9 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 
 def write_file(path: str, data: bytes, mode: int = 0o600) -> None:
-    """Write a file so that it is either the old one or the whole new one, whatever happens."""
+    """Write a file so that it is either the old one or the whole new one, whatever happens. The caller is the only one who writes it."""
     directory, name = os.path.split(path)
-    temporary = os.path.join(directory, ".%s.%d.part" % (name, os.getpid()))
+    temporary = os.path.join(directory, ".%s.part" % name)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(temporary)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)

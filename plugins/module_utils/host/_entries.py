@@ -81,9 +81,13 @@ def entry_from_json(value: Any) -> Entry:
     kinds = {"path": str, "type": str, "mode": str, "uid": int, "gid": int, "owner": str, "group": str, "size": int, "mtime_ns": int, "sha256": str}
     kinds.update(link_target=str, xattrs=dict)
     names = {item.name for item in fields(Entry)}
-    if not isinstance(value, dict) or set(value) != names or any(type(value[name]) is not kind for name, kind in kinds.items()):
+    if not isinstance(value, dict) or set(value) != names or not all(_is(value[name], kind) for name, kind in kinds.items()):
         raise EntryError("The index of the archive has an entry that is not understood.", remedy="Use an archive that host_archive of this collection wrote.")
     return Entry(**value)
+
+
+def _is(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def describe(mode: str, owner: str, group: str, kind: str, sha256: str, link_target: str, path: str) -> str:

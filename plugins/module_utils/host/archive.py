@@ -325,51 +325,34 @@ def _members(writer: _Writer, found: Survey) -> Tuple[List[Entry], List[Dict[str
 def _part(request: CaptureRequest) -> Iterator[Tuple[int, int, str]]:
     """The unfinished archive beside its final name: directory, open file and name. Removed when the block fails."""
     parent, name = os.path.split(request.path)
-    try:
-        directory = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise ArchiveError(
-            "The archive cannot be written to %s." % display(parent), tried="open that directory", found=reason(error), remedy="Create it first, mode 0700."
-        ) from error
     part = name + ".part"
-    try:
-        for attempt in (1, 2):
-            try:
-                descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
-                break
-            except FileExistsError:
-                _sweep(directory, part, request.path, attempt)
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            directory = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, directory)
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with contextlib.suppress(FileNotFoundError):
+                # Left by a run that was killed: whoever is alive holds the lock.
+                os.unlink(part, dir_fd=directory)
+            descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
+            stack.callback(os.close, descriptor)
+        except BlockingIOError as error:
+            raise ArchiveError(
+                "Another capture is writing to %s." % display(parent), tried="lock that directory", remedy="Wait for it to end, then run again."
+            ) from error
+        except OSError as error:
+            raise ArchiveError(
+                "The archive cannot be written to %s." % display(parent),
+                tried="create %s there" % display(part),
+                found=reason(error),
+                remedy="Create the directory first, mode 0700, and remove what is in the way.",
+            ) from error
+        try:
             yield directory, descriptor, part
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(part, dir_fd=directory)
             raise
-        finally:
-            os.close(descriptor)
-    finally:
-        os.close(directory)
-
-
-def _sweep(directory: int, part: str, path: str, attempt: int) -> None:
-    """Remove the unfinished archive of a run that was killed; one that is being written is an error."""
-    busy = ArchiveError(
-        "%s.part is in the way." % display(path),
-        tried="create it",
-        found="a file that another capture is writing, or that is no plain file",
-        remedy="Wait for the other run to end, or remove the file.",
-    )
-    if attempt > 1 or not stat.S_ISREG(os.lstat(part, dir_fd=directory).st_mode):
-        raise busy
-    descriptor = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.unlink(part, dir_fd=directory)
-    except BlockingIOError as error:
-        raise busy from error
-    finally:
-        os.close(descriptor)
 
 
 def _owner(name: str) -> Tuple[int, int]:

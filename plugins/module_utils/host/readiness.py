@@ -95,7 +95,8 @@ class EtcdProof:
             try:
                 members = GatewayClient(connection).members()
                 for member in members:
-                    if not member.started:
+                    # A restored member has its name from the restore, but publishes its client URLs only when it runs.
+                    if not member.started or not member.client_urls:
                         reasons.append("a member has not started yet (%s)" % ", ".join(member.peer_urls))
                     elif member.name not in hashes:
                         client = GatewayClient(connection.at(member.client_urls[0]))

@@ -12,12 +12,19 @@ import os
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import exclusive, make_directories, sync_directories, sync_directory, write_file
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import (
+    DiskError,
+    exclusive,
+    make_directories,
+    sync_directories,
+    sync_directory,
+    write_file,
+)
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import Container, ContainerRuntime, ContainerRuntimeError, split_by_life
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import Process, listening_ports, port_owners, processes
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Systemd, Unit
@@ -28,6 +35,7 @@ READINESS = ("etcd_quorum", "api", "container", "none")
 RUN_DIRECTORY = "/run/lifeboat"
 POLL_SECONDS = 0.06
 BEAT_SECONDS = 1.0
+LOCK_PATIENCE_SECONDS = 30.0
 # The kubelet gives a static pod 30 seconds to end. Where it has not ended after this long, the kubelet does not do its work.
 PATIENCE_SECONDS = 40.0
 GRACE_SECONDS = 30
@@ -188,7 +196,7 @@ class Journal:
         if not self._path or (not now and time.monotonic() - self._last_beat < BEAT_SECONDS):
             return
         self._last_beat = time.monotonic()
-        line = {"at": time.time(), "state": self.state, "phase": phase, "waiting_for": list(waiting_for)}
+        line = {"at": time.time(), "pid": os.getpid(), "state": self.state, "phase": phase, "waiting_for": list(waiting_for)}
         make_directories(os.path.dirname(self._path))
         write_file(self._path, (json.dumps(line) + "\n").encode(), 0o644)
 
@@ -214,10 +222,19 @@ class Journal:
 
 
 @contextmanager
-def only_one(directory: str = RUN_DIRECTORY) -> Iterator[None]:
-    """Keep a second call on this host (a rerun while the killed run's module still works) from working at the same time."""
+def only_one(directory: str = RUN_DIRECTORY, wait_seconds: float = LOCK_PATIENCE_SECONDS) -> Iterator[None]:
+    """Keep a second call on this host (a rerun, while the module of a controller that was killed still works) from working at the same time."""
     make_directories(directory)
-    with exclusive(os.path.join(directory, "services.lock"), "The services of this node", wait=False):
+    end = time.monotonic() + wait_seconds
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(exclusive(os.path.join(directory, "services.lock"), "The control of this node's services", wait=False))
+                break
+            except DiskError:
+                if time.monotonic() >= end:
+                    raise
+            time.sleep(POLL_SECONDS)
         yield
 
 

@@ -37,7 +37,7 @@ def play(directory: Path, tasks: dict[str, dict[str, Any]], defaults: dict[str, 
     steps.append({"name": "Results", "ansible.builtin.copy": {"content": collected, "dest": str(results), "mode": "0600"}})
     book = directory / "play.json"
     book.write_text(json.dumps([{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": steps}]))
-    variables = dict(os.environ, ANSIBLE_COLLECTIONS_PATH=str(environment.collection_tree()), ANSIBLE_LOCALHOST_WARNING="false", ANSIBLE_NOCOLOR="1")
+    variables = dict(os.environ, ANSIBLE_COLLECTIONS_PATH=str(environment.collection_tree()), ANSIBLE_LOCALHOST_WARNING="false", ANSIBLE_PIPELINING="true")
     command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-e", f"ansible_python_interpreter={sys.executable}", str(book)]
     run = subprocess.run(command, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     assert run.returncode == 0, run.stdout

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import snapshot
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import gateway, snapshot
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError, SnapshotError, Unreachable
 from tests import environment
@@ -26,7 +26,7 @@ from tests.integration.etcd.servers import Cluster, Relay, Server
 # Runs in a process of its own, so that memory and limits are its own.
 WORKER = """
 import json, resource, sys
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import snapshot
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import gateway, snapshot
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError
 task = json.loads(sys.argv[1])
@@ -89,6 +89,15 @@ def test_the_stream_is_the_file(single: Server, transport: str) -> None:
         content = b"".join(bytes(block) for block in source)
         assert source.size_bytes == announced == len(content)
         assert source.sha256 == hashlib.sha256(content).hexdigest()
+        assert hashlib.sha256(content[:-32]).digest() == content[-32:]
+
+
+def test_the_stream_as_json(single: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the gateway gives where frames do not come through."""
+    monkeypatch.setattr(gateway, "open_stream", lambda *_arguments: None)
+    with single.client("gateway") as client, snapshot.stream(client) as source:
+        content = b"".join(bytes(block) for block in source)
+        assert source.total_bytes == len(content)
         assert hashlib.sha256(content[:-32]).digest() == content[-32:]
 
 

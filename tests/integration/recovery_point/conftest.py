@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.recovery_point.playing import Stage
-from tests.unit.plugins.module_utils.recovery_point.making import Keys, make_keys
+from tests.integration.recovery_point.servers import Snapshot, take_snapshot
+from tests.unit.plugins.module_utils.recovery_point.making import Keys, Maker, make_keys
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -24,7 +27,21 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
     return make_keys(tmp_path_factory.mktemp("keys"))
 
 
+@pytest.fixture(scope="session")
+def snapshot(tmp_path_factory: pytest.TempPathFactory, binaries: Path) -> Snapshot:
+    """A snapshot of a real etcd."""
+    return take_snapshot(tmp_path_factory.mktemp("etcd"), binaries)
+
+
 @pytest.fixture
-def stage(tmp_path: Path, keys: Keys) -> Stage:
+def maker(tmp_path: Path, keys: Keys) -> Maker:
+    """Makes points."""
+    return Maker(tmp_path, keys)
+
+
+@pytest.fixture
+def stage(tmp_path: Path, keys: Keys) -> Iterator[Stage]:
     """A location, a run directory, and three hosts."""
-    return Stage(tmp_path, keys)
+    # The temporary directories of pytest are closed to other users.
+    with tempfile.TemporaryDirectory(prefix="lifeboat-test-", dir="/var/tmp") as other:
+        yield Stage(tmp_path, Path(other), keys)

@@ -26,13 +26,14 @@ Task = dict[str, Any]
 class Stage(Maker):
     """A location with hosts: cp1 and w1 are this machine, other is this machine as nobody."""
 
-    def __init__(self, directory: Path, keys: Keys) -> None:
+    def __init__(self, directory: Path, other: Path, keys: Keys) -> None:
         super().__init__(directory, keys)
         self.directory = directory
         self.runs = directory / "runs"
-        self.hosts = {name: directory / name for name in ("cp1", "w1", "other")}
+        self.hosts = {"cp1": directory / "cp1", "w1": directory / "w1", "other": other}
         for path in self.hosts.values():
-            path.mkdir(mode=0o700)
+            path.mkdir(mode=0o700, exist_ok=True)
+        os.chown(other, NOBODY, NOBODY)
         inventory: dict[str, Any] = {
             "all": {
                 "vars": {"lifeboat_cluster_name": CLUSTER, "lifeboat_runs_directory": str(self.runs)},
@@ -53,14 +54,8 @@ class Stage(Maker):
         path.write_bytes(content)
         path.chmod(0o600)
         if host == "other":
-            self.give_to_nobody(path)
+            os.chown(path, NOBODY, NOBODY)
         return path
-
-    def give_to_nobody(self, path: Path) -> None:
-        """Let nobody reach the file, and nothing else."""
-        for parent in path.relative_to(self.directory).parents:
-            os.chown(self.directory / parent, NOBODY, NOBODY) if str(parent) != "." else None
-        os.chown(path, NOBODY, NOBODY)
 
     # -- tasks -------------------------------------------------------------------------------------------------------------------------
 

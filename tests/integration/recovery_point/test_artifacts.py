@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.recovery_point.playing import NOBODY, Stage, sha256
-from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, assert_no_secrets, make_keys, make_pki_files, make_tar
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
+from tests.integration.recovery_point.playing import NOBODY, Stage, Task, sha256
+from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, assert_no_secrets, flip, make_keys, make_pki_files, make_tar
 
 ETCD = make_tar({"notes": os.urandom(3000)})
 
@@ -132,27 +133,39 @@ def test_another_content_under_the_same_name_is_refused(stage: Stage) -> None:
     assert other.exists()
 
 
-@pytest.mark.parametrize(
-    ("content", "more", "words"),
-    [
-        (ETCD, {"sha256": "0" * 64, "size_bytes": len(ETCD)}, "is not what lies there"),
-        (ETCD, {"sha256": sha256(ETCD), "size_bytes": len(ETCD) + 1}, "came incompletely"),
-        (ETCD[:1000], {}, "not a whole tar archive"),
-        (ETCD, {"source": "/nonexistent/file"}, "no such file"),
-        (ETCD, {"recipients": ["AGE-SECRET-KEY-1PLANTED"]}, "A recipient is a private key"),
-        (ETCD, {"point": "20261120T133500Z-1a2b3c"}, "was not opened here"),
-        (ETCD, {"location": {"path": "/nonexistent"}}, "is not there"),
-        (ETCD, {"component": "../etcd"}, "cannot be the name of a component"),
-    ],
-)
-def test_what_cannot_be_stored_is_refused_in_words(stage: Stage, content: bytes, more: dict[str, object], words: str) -> None:
-    source = stage.put("cp1", "etcd.tar", content)
-    done = stage.play(("localhost", [stage.opening()]), ("cp1", [stage.fetching(source, **{"component": "etcd", **more})]), arguments=("-vvv",))
-    assert done.returncode != 0
-    assert words in done.stdout
-    assert "What to do" in done.stdout
+def attempts(tasks: list[Task]) -> tuple[list[Task], str]:
+    """Tasks of which each may fail, and the expression of all their results."""
+    tried = [{**task, "register": f"attempt_{number}", "ignore_errors": True} for number, task in enumerate(tasks)]
+    return tried, "[%s]" % ", ".join(task["register"] for task in tried)
+
+
+REFUSED_FETCHES = [
+    (ETCD, {"sha256": "0" * 64, "size_bytes": len(ETCD)}, "is not what lies there"),
+    (ETCD, {"sha256": sha256(ETCD), "size_bytes": len(ETCD) + 1}, "came incompletely"),
+    (ETCD[:1000], {}, "not a whole tar archive"),
+    (None, {}, "no such file"),
+    (ETCD, {"recipients": ["AGE-SECRET-KEY-1PLANTED"]}, "A recipient is a private key"),
+    (ETCD, {"point": "20261120T133500Z-1a2b3c"}, "was not opened here"),
+    (ETCD, {"location": {"path": "/nonexistent"}}, "is not there"),
+    (ETCD, {"component": "../etcd"}, "cannot be the name of a component"),
+]
+
+
+def test_what_cannot_be_stored_is_refused_in_words(stage: Stage) -> None:
+    fetches = []
+    for number, (content, more, _words) in enumerate(REFUSED_FETCHES):
+        source = stage.hosts["cp1"] / f"{number}.tar" if content is None else stage.put("cp1", f"{number}.tar", content)
+        fetches.append(stage.fetching(source, **{"component": "etcd", **more}))
+    tried, results = attempts(fetches)
+    done = stage.play(("localhost", [stage.opening()]), ("cp1", [*tried, stage.telling("attempts", results)]), arguments=("-vvv",))
+    assert done.returncode == 0, done.stdout
+    for (_content, _more, words), attempt in zip(REFUSED_FETCHES, stage.told("attempts")):
+        assert attempt["failed"] is True, words
+        assert words in attempt["msg"]
+        assert "What to do" in attempt["msg"]
+        assert attempt["error"]["kind"]
     assert "Traceback" not in done.stdout
-    assert source.exists()
+    assert len(os.listdir(stage.hosts["cp1"])) == len(REFUSED_FETCHES) - 1
     assert stage.plain_files() == []
     assert [path.name for path in stage.files()] == ["open.json"]
 
@@ -165,42 +178,51 @@ def test_without_a_run_it_says_what_is_missing(stage: Stage) -> None:
     assert "No run has begun" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("damage", "words"),
-    [
-        ("key", "No identity matches"),
-        ("artifact", "is damaged and cannot be opened"),
-        ("manifest", "does not agree with its signature"),
-        ("signature", "is not signed"),
-        ("destination", "is not a directory that the login user can use"),
-        ("name", "has no artifact"),
-    ],
-)
-def test_what_cannot_be_pushed_is_refused_in_words(stage: Stage, damage: str, words: str) -> None:
+REFUSED_PUSHES = {
+    "key": "No identity matches",
+    "artifact": "is damaged and cannot be opened",
+    "manifest": "does not agree with its signature",
+    "signature": "is not signed",
+    "destination": "is not a directory that the login user can use",
+    "name": "has no artifact",
+}
+
+
+def damaged_push(stage: Stage, damage: str, destination: Path) -> Task:
+    """A push that has to fail."""
+    artifact = "etcd/cp1.tar.zst.age"
+    point = stage.point().id
+    if damage == "key":
+        return stage.pushing(artifact, destination, point=point, identity_files=[str(make_keys(stage.directory / "stranger").identity_file)])
+    if damage == "destination":
+        return stage.pushing(artifact, stage.directory / "nowhere", point=point)
+    if damage == "name":
+        return stage.pushing("etcd/cp9.tar.zst.age", destination, point=point)
+    key = {
+        "artifact": names.artifact_key(CLUSTER, point, artifact),
+        "manifest": names.manifest_key(CLUSTER, point),
+        "signature": names.signature_key(CLUSTER, point),
+    }
+    if damage == "signature":
+        stage.path(key[damage]).unlink()
+    else:
+        flip(stage.path(key[damage]), 500)
+    return stage.pushing(artifact, destination, point=point)
+
+
+def test_what_cannot_be_pushed_is_refused_in_words(stage: Stage) -> None:
     destination = stage.directory / "destination"
     destination.mkdir(mode=0o700)
-    point = stage.point().id
-    more: dict[str, object] = {"point": point}
-    files = {"artifact": "**/etcd/*", "manifest": "**/manifests/*.json", "signature": "**/manifests/*.sig"}
-    artifact = "etcd/cp1.tar.zst.age"
-    if damage == "key":
-        more["identity_files"] = [str(make_keys(stage.directory / "stranger").identity_file)]
-    elif damage == "destination":
-        destination = stage.directory / "nowhere"
-    elif damage == "name":
-        artifact = "etcd/cp9.tar.zst.age"
-    else:
-        (path,) = stage.root.glob(files[damage])
-        content = bytearray(path.read_bytes())
-        content[len(content) // 2] ^= 1
-        path.unlink()
-        if damage != "signature":
-            path.write_bytes(content)
-    done = stage.play(("cp1", [stage.pushing(artifact, destination, **more)]), arguments=("-vvv",))
-    assert done.returncode != 0
-    assert words in done.stdout
+    tried, results = attempts([damaged_push(stage, damage, destination) for damage in REFUSED_PUSHES])
+    done = stage.play(("cp1", [*tried, stage.telling("attempts", results)]), arguments=("-vvv",))
+    assert done.returncode == 0, done.stdout
+    for words, attempt in zip(REFUSED_PUSHES.values(), stage.told("attempts")):
+        assert attempt["failed"] is True, words
+        assert words in attempt["msg"]
+        assert "What to do" in attempt["msg"]
     assert_no_secrets(done.stdout)
-    assert not destination.exists() or os.listdir(destination) == []
+    assert "Traceback" not in done.stdout
+    assert os.listdir(destination) == []
     assert stage.plain_files() == []
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shlex
@@ -12,7 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
-import textwrap
+import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -360,16 +361,25 @@ class World:
             time.sleep(0.02)
 
 
-def make_certificates(directory: Path) -> None:
-    """A CA, a server certificate for ``kubernetes`` and a client certificate, with openssl."""
+@functools.lru_cache(maxsize=2)
+def _certificates(number: int) -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
 
-    def openssl(text: str) -> None:
-        subprocess.run(["openssl", *shlex.split(text)], cwd=directory, check=True, capture_output=True)
+        def openssl(text: str) -> None:
+            subprocess.run(["openssl", *shlex.split(text)], cwd=directory, check=True, capture_output=True)
 
-    (directory / "san").write_text(textwrap.dedent("subjectAltName=DNS:kubernetes\n"))
-    openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ca")
-    for name, extra in (("server", "-extfile san"), ("client", "")):
-        openssl(f"req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout {name}.key -out {name}.csr -subj /CN={name}")
-        openssl(f"x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.crt -days 2 {extra}")
-        (directory / f"{name}.pem").write_bytes((directory / f"{name}.crt").read_bytes() + (directory / f"{name}.key").read_bytes())
-        os.chmod(directory / f"{name}.pem", 0o600)
+        (directory / "san").write_text("subjectAltName=DNS:kubernetes\n")
+        openssl(f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ca{number}")
+        for role, extra in (("server", "-extfile san"), ("client", "")):
+            openssl(f"req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout {role}.key -out {role}.csr -subj /CN={role}")
+            openssl(f"x509 -req -in {role}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {role}.crt -days 2 {extra}")
+            (directory / f"{role}.pem").write_bytes((directory / f"{role}.crt").read_bytes() + (directory / f"{role}.key").read_bytes())
+        return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def make_certificates(directory: Path, number: int = 0) -> None:
+    """A CA, a server certificate for ``kubernetes`` and a client certificate, with openssl; for each number others."""
+    for name, data in _certificates(number).items():
+        (directory / name).write_bytes(data)
+        os.chmod(directory / name, 0o600)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import io
 import json
@@ -378,17 +379,20 @@ def test_leftovers_of_a_kill_are_replaced_and_a_running_capture_is_not(source: P
     victim = out.with_name("victim")
     victim.write_text("precious")
     part.symlink_to(victim)
-    with pytest.raises(ArchiveError, match="in the way"):
-        archive.capture(request(out, source))
+    archive.capture(request(out, source))
     assert victim.read_text() == "precious"
-    part.unlink()
-    import fcntl
-
-    with part.open("w") as running:
-        fcntl.flock(running, fcntl.LOCK_EX)
-        with pytest.raises(ArchiveError, match="another capture is writing"):
+    assert not out.is_symlink()
+    out.unlink()
+    directory = os.open(out.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        with pytest.raises(ArchiveError, match="Another capture is writing"):
             archive.capture(request(out, source))
-        assert part.exists()
+    finally:
+        os.close(directory)
+    part.mkdir()
+    with pytest.raises(ArchiveError, match="Is a directory"):
+        archive.capture(request(out, source))
 
 
 def test_a_directory_that_is_not_there(source: Path, out: Path) -> None:

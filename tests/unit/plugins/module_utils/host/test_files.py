@@ -623,6 +623,35 @@ def test_attributes_that_a_file_system_does_not_take_are_reported_once(host: Hos
     assert not host.plan().changed
 
 
+def test_attributes_that_the_place_for_old_files_does_not_take_are_reported(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.write("file", "captured")
+    host.capture()
+    host.write("file", "live")
+    os.setxattr(host.path("file"), "trusted.note", b"1")
+    setting = os.setxattr
+
+    def refuse(path: str, *arguments: Any, **options: Any) -> None:
+        if path.startswith(str(host.aside)):
+            raise OSError(errno.ENOTSUP, "Operation not supported")
+        setting(path, *arguments, **options)
+
+    with mounted(host.base / "other", "1m"):
+        host.aside = host.base / "other" / "aside"
+        monkeypatch.setattr(os, "setxattr", refuse)
+        assert host.apply().lost_attributes == {str(host.put_aside("file")): ["trusted.note"]}
+        assert host.put_aside("file").read_text() == "live"
+
+
+def test_links_in_a_circle_above_a_path_are_an_error(host: Host) -> None:
+    host.write("a/file", "x")
+    host.capture("a/file")
+    shutil.rmtree(host.path("a"))
+    host.path("a").symlink_to("b")
+    host.path("b").symlink_to("a")
+    with pytest.raises(RestoreError, match="leads in a circle"):
+        host.plan()
+
+
 def test_a_default_acl_leaves_no_trace_on_restored_files(host: Host) -> None:
     import struct
 

@@ -481,6 +481,13 @@ def test_nothing_of_a_key_is_ever_in_a_finding(ca: Pair, admin: Pair, tmp_path: 
         assert secret not in text
 
 
+def test_hosts_without_files_in_memory(ca: Pair, admin: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("os.memfd_create")
+    before = set(Path("/dev/shm").iterdir())
+    assert examine(Check("x", "kubeconfig", kubeconfig=str(kubeadm(tmp_path / "admin.conf", ca, admin)))).ok
+    assert [path for path in set(Path("/dev/shm").iterdir()) - before if path.is_file() and path.stat().st_uid == 0 and b"PRIVATE" in path.read_bytes()] == []
+
+
 def test_a_check_that_is_not_one() -> None:
     with pytest.raises(tls.TlsCheckError, match="of no known type"):
         examine(Check("x", "magic"))

@@ -1,0 +1,190 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""docs/break-glass.md, word for word: its commands, in an empty environment, end in a running etcd with the right content."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Manifest
+from tests.integration.recovery_point.servers import KEY, PATIENCE_SECONDS, VALUE, Snapshot, etcd, free_ports
+from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Maker, flip, make_keys, make_pki_files, make_tar
+
+STOCK = [
+    "age",
+    "base64",
+    "cat",
+    "cut",
+    "date",
+    "dirname",
+    "find",
+    "grep",
+    "head",
+    "jq",
+    "mkdir",
+    "rm",
+    "sh",
+    "sha256sum",
+    "sort",
+    "ssh-keygen",
+    "tail",
+    "tar",
+    "zstd",
+]
+
+
+def blocks(repository: Path) -> list[str]:
+    """The commands of the document."""
+    return re.findall(r"^```sh\n(.*?)^```$", (repository / "docs" / "break-glass.md").read_text(), re.DOTALL | re.MULTILINE)
+
+
+class Glass:
+    """A machine without Lifeboat: a location, two keys, the document, stock programs."""
+
+    def __init__(self, directory: Path, maker: Maker, binaries: Path, repository: Path) -> None:
+        self.maker = maker
+        self.blocks = blocks(repository)
+        self.work = directory / "work"
+        self.root = directory / "root"
+        self.home = directory / "home"
+        for path in (self.root, self.home, directory / "bin"):
+            path.mkdir()
+        for program in STOCK:
+            found = shutil.which(program)
+            assert found, f"{program} is not installed"
+            (directory / "bin" / program).symlink_to(found)
+        (directory / "bin" / "etcdutl").symlink_to(binaries / "etcdutl")
+        self.settings = {
+            "PATH": str(directory / "bin"),
+            "HOME": str(self.home),
+            "LOCATION": str(maker.root),
+            "CLUSTER": CLUSTER,
+            "IDENTITY": str(maker.keys.identity_file),
+            "SIGNERS": str(maker.keys.allowed_signers),
+            "WORK": str(self.work),
+            "ROOT": str(self.root),
+        }
+
+    def run(self, count: int | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run the first blocks (or all), in an environment that holds nothing but the settings."""
+        script = "".join(self.blocks[:count])
+        return subprocess.run(
+            ["/bin/sh"],
+            input=script,
+            env={**self.settings, **settings},
+            cwd=self.home,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+
+
+@pytest.fixture
+def glass(tmp_path: Path, maker: Maker, binaries: Path, repository: Path) -> Glass:
+    """A machine without Lifeboat."""
+    return Glass(tmp_path, maker, binaries, repository)
+
+
+def make_point(maker: Maker, snapshot: Snapshot, **more: object) -> tuple[Manifest, dict[str, bytes]]:
+    """A point with the snapshot and the files of a control plane node."""
+    opening = maker.open()
+    files = make_pki_files()
+    artifacts = [
+        maker.add(opening.id, "etcd", "snapshot", snapshot.content, extension="db"),
+        maker.add(opening.id, "pki", "cp1", make_tar(files), inspect=True),
+        maker.add(opening.id, "tools", "notes", b"for people", extension="txt"),
+    ]
+    ca = next(entry["fingerprint_sha256"] for entry in artifacts[1].contents["certificates"])
+    manifest = maker.seal(opening.id, artifacts, etcd=snapshot.record, cluster_identity={"kube_system_uid": None, "ca_sha256": ca}, **more)
+    return manifest, files
+
+
+def test_the_document_ends_in_a_running_etcd(glass: Glass, maker: Maker, snapshot: Snapshot, binaries: Path) -> None:
+    make_point(maker, snapshot, taken_at="2026-11-19T00:00:00Z", highest_revision=700)
+    manifest, files = make_point(maker, snapshot, taken_at="2026-11-20T00:00:00Z")
+    results.append(maker.location, results.new_result(CLUSTER, manifest.id, "restore", "restored", True, "r", 3_000_000_000))
+    peer, client = free_ports()
+    done = glass.run(PEER=f"http://127.0.0.1:{peer}")
+    assert done.returncode == 0, done.stdout
+    assert f"chosen: {manifest.id}" in done.stdout
+    assert 'Good "lifeboat-recovery-point" signature for ops@shop' in done.stdout
+    assert "the CA is that of shop" in done.stdout
+    assert not (glass.work / "plain").exists()
+    for path, content in files.items():
+        assert (glass.root / path).read_bytes() == content
+        assert (glass.root / path).stat().st_mode & 0o777 == 0o600
+    with etcd(binaries, glass.root / "var/lib/etcd", "cp1", peer, client) as server:
+        answer = json.loads(server.ctl("get", KEY, "--write-out", "json"))
+        assert server.ctl("get", KEY, "--print-value-only").strip() == VALUE
+        assert answer["header"]["revision"] >= 4_000_000_000
+        watch = subprocess.run(
+            [binaries / "etcdctl", "--endpoints", f"http://127.0.0.1:{client}", "watch", KEY, "--rev", str(snapshot.record["revision"])],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+        assert "required revision has been compacted" in watch.stdout + watch.stderr
+
+
+def test_an_older_point_is_opened_when_it_is_named(glass: Glass, maker: Maker, snapshot: Snapshot) -> None:
+    older, _files = make_point(maker, snapshot, taken_at="2026-11-19T00:00:00Z")
+    make_point(maker, snapshot, taken_at="2026-11-20T00:00:00Z")
+    done = glass.run(count=5, POINT=older.id)
+    assert done.returncode == 0, done.stdout
+    assert f"chosen: {older.id}" in done.stdout
+    assert (glass.work / "plain/etcd/snapshot.db").read_bytes() == snapshot.content
+    assert (glass.work / "plain/tools/notes.txt").read_bytes() == b"for people"
+    assert (glass.work / "plain/pki/cp1.tar.list").read_text().count("\n") == 8
+
+
+def damage(maker: Maker, manifest: Manifest, what: str) -> dict[str, str]:
+    """Do harm; returns other settings."""
+    if what == "artifact":
+        flip(maker.path(names.artifact_key(CLUSTER, manifest.id, "pki/cp1.tar.zst.age")), 1000)
+    elif what == "manifest":
+        path = maker.path(names.manifest_key(CLUSTER, manifest.id))
+        path.write_bytes(path.read_bytes().replace(b"kubeadm", b"kubeaDm"))
+    elif what == "opening":
+        flip(maker.path(names.open_key(CLUSTER, manifest.id)), 30)
+    elif what == "identity":
+        return {"IDENTITY": str(make_keys(maker.root.parent / "stranger").identity_file)}
+    elif what == "signers":
+        return {"SIGNERS": str(make_keys(maker.root.parent / "stranger").allowed_signers)}
+    elif what == "cluster":
+        maker.path(CLUSTER).rename(maker.path("office"))
+        return {"CLUSTER": "office"}
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("what", "count", "words"),
+    [
+        ("signers", 3, "No principal matched"),
+        ("manifest", 3, "Could not verify signature"),
+        ("cluster", 3, ""),
+        ("artifact", 4, "pki/cp1.tar.zst.age: FAILED"),
+        ("opening", 4, "../open.json: FAILED"),
+        ("identity", 5, "no identity matched"),
+    ],
+)
+def test_harm_stops_the_document_at_the_right_place(glass: Glass, maker: Maker, snapshot: Snapshot, what: str, count: int, words: str) -> None:
+    manifest, _files = make_point(maker, snapshot)
+    settings = damage(maker, manifest, what)
+    before = glass.run(count=count - 1, **settings)
+    assert before.returncode == 0, before.stdout
+    done = glass.run(**settings)
+    assert done.returncode != 0
+    assert words in done.stdout
+    assert not (glass.root / "var/lib/etcd").exists()
+    assert not (glass.root / "etc").exists()

@@ -1,0 +1,226 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One look at a node: this machine's own facts, made-up directories, and probes that fail alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import inspect as subject
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.digests import certificate_file_sha256, first_certificate_sha256
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.inspect import PROBES, Look, Question, look
+
+FIB_TRIE = """Main:
+  +-- 0.0.0.0/0 3 0 5
+     |-- 0.0.0.0
+        /0 universe UNICAST
+     +-- 127.0.0.0/8 2 0 2
+           |-- 127.0.0.1
+              /32 host LOCAL
+     |-- 192.0.2.0
+        /24 link UNICAST
+        |-- 192.0.2.11
+           /32 host LOCAL
+        |-- 192.0.2.255
+           /32 link BROADCAST
+Local:
+        |-- 192.0.2.11
+           /32 host LOCAL
+"""
+IF_INET6 = """00000000000000000000000000000001 01 80 10 80       lo
+20010db8000000000000000000000011 02 40 00 00     eth0
+fe8000000000000000163efffe000001 02 40 20 80     eth0
+"""
+
+
+def platform(root: Path) -> dict[str, Any]:
+    return {
+        "etcd": {"data_dir": str(root / "etcd"), "ca_cert": str(root / "pki/etcd/ca.crt")},
+        "api": {"ca_cert": str(root / "pki/ca.crt")},
+        "manifests_dir": str(root / "manifests"),
+        "manifests_parking": str(root / "parking"),
+        "runtime": {"crictl": "no-such-crictl", "endpoint": f"unix://{root}/none.sock"},
+        "services": {"etcd": {"kind": "static_pod", "manifest": "etcd.yaml", "container": "etcd", "process": "lbt-no-such", "ports": [2379]}},
+        "bare_markers": [str(root / "pki/ca.crt")],
+    }
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, value in (("RECORD", "restore.json"), ("LOCK", "lock.json"), ("ASIDE", "aside"), ("STAGING", "staging-*")):
+        monkeypatch.setattr(subject, name, str(tmp_path / value))
+    # This machine need not be booted with systemd.
+    monkeypatch.setattr(subject.Systemd, "show", lambda _self, names: {name: subject_unit(name) for name in names})
+    return tmp_path
+
+
+def subject_unit(name: str) -> Any:
+    from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Unit
+
+    return Unit(name)
+
+
+def test_a_bare_host_answers_every_probe(bare: Path) -> None:
+    node = look(Question(platform(bare), paths=[str(bare / "not" / "there")], names=["localhost"]))
+    assert node["probe_errors"] == {}
+    assert set(PROBES) < set(node)
+    assert node["bare"] is True
+    assert node["bare_evidence"] == []
+    assert node["hostname"] == socket.gethostname()
+    assert abs(node["now_epoch"] - time.time()) < 60
+    assert node["etcd"]["exists"] is False
+    assert node["identity"] == {"ca_sha256": None, "etcd_ca_sha256": None, "front_proxy_ca_sha256": None, "sa_pub_sha256": None}
+    assert node["containers"] == []
+    assert node["record"] is None
+    assert node["name_resolution"]["localhost"] in ("127.0.0.1", "::1")
+    (space,) = node["space"]
+    assert space["exists"] is False
+    assert 0 < space["free_bytes"] <= space["total_bytes"]
+    assert (bare / "not").exists() is False
+    json.dumps(node)
+
+
+def test_a_probe_that_fails_fails_alone(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_self: Look) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Look, "etcd", broken)
+    (bare / "restore.json").write_text("{ half a rec")
+    node = look(Question(platform(bare)))
+    assert node["etcd"] is None
+    assert node["record"] is None
+    assert set(node["probe_errors"]) == {"etcd", "record"}
+    assert "Input/output error" in node["probe_errors"]["etcd"]
+    assert node["bare"] is True
+
+
+def test_a_data_directory_is_described(bare: Path) -> None:
+    member = bare / "etcd" / "member"
+    (member / "wal").mkdir(parents=True)
+    (member / "snap").mkdir()
+    (member / "wal" / "0-0.wal").write_bytes(b"x" * 100)
+    (member / "snap" / "db").write_bytes(b"x" * 50)
+    os.utime(member / "snap" / "db", (2_000_000_000, 2_000_000_000))
+    for name in (".lifeboat-restore-t1", "member.t0", "unrelated"):
+        (bare / "etcd" / name).mkdir()
+    (bare / "etcd.old").mkdir()
+    (bare / "aside" / "r1").mkdir(parents=True)
+    etcd = look(Question(platform(bare)))["etcd"]
+    assert (etcd["member"], etcd["size_bytes"], etcd["newest_mtime"], etcd["wal_files"]) == (True, 150, 2_000_000_000, 1)
+    assert etcd["restore_markers"] == [str(bare / "etcd" / ".lifeboat-restore-t1")]
+    assert set(etcd["asides"]) == {str(bare / "aside" / "r1"), str(bare / "etcd" / "member.t0"), str(bare / "etcd.old")}
+    assert etcd["owner"] == "root:root" if os.getuid() == 0 else etcd["owner"]
+
+
+def test_markers_and_identity(bare: Path) -> None:
+    (bare / "pki" / "etcd").mkdir(parents=True)
+    body = b"not a real certificate, but DER enough"
+    import base64
+
+    pem = "text before\n-----BEGIN CERTIFICATE-----\n" + base64.b64encode(body).decode() + "\n-----END CERTIFICATE-----\n"
+    (bare / "pki" / "ca.crt").write_text(pem)
+    (bare / "pki" / "etcd" / "ca.crt").write_text("no certificate")
+    (bare / "pki" / "sa.pub").write_text("public")
+    node = look(Question(platform(bare)))
+    assert node["bare"] is False
+    assert node["bare_evidence"] == [str(bare / "pki/ca.crt")]
+    assert node["identity"]["ca_sha256"] == hashlib.sha256(body).hexdigest() == first_certificate_sha256(pem)
+    assert node["identity"]["etcd_ca_sha256"] is None
+    assert node["identity"]["sa_pub_sha256"] == hashlib.sha256(b"public").hexdigest()
+    assert certificate_file_sha256(str(bare / "none")) is None
+
+
+def test_manifests_and_their_images(bare: Path) -> None:
+    (bare / "manifests").mkdir()
+    (bare / "parking").mkdir()
+    (bare / "manifests" / "a.yaml").write_text(
+        'spec:\n  containers:\n  - image: registry.k8s.io/a:1\n    imagePullPolicy: Never\n  - name: x\n    image: "b@sha256:1"\n'
+    )
+    (bare / "parking" / "c.yaml").write_text("    image: 'c:1' # why\n#   image: no:1\n")
+    (bare / "parking" / "c.yaml.superseded-1").write_text("image: old:1\n")
+    manifests = look(Question(platform(bare)))["manifests"]
+    assert manifests == {
+        "live": [str(bare / "manifests/a.yaml")],
+        "parked": [str(bare / "parking/c.yaml")],
+        "images": ["b@sha256:1", "c:1", "registry.k8s.io/a:1"],
+    }
+
+
+def test_record_lock_and_stale_staging(bare: Path) -> None:
+    (bare / "restore.json").write_text('{"point": "p1"}')
+    (bare / "lock.json").write_text('{"owner": {"run_id": "r1"}}')
+    (bare / "staging-abc").mkdir()
+    (bare / "staging-abc" / "etcd.db").write_bytes(b"x" * 10)
+    node = look(Question(platform(bare)))
+    assert node["record"] == {"point": "p1"}
+    assert node["lock"] == {"owner": {"run_id": "r1"}}
+    (stale,) = node["stale_staging"]
+    assert (stale["path"], stale["size_bytes"]) == (str(bare / "staging-abc"), 10)
+    assert stale["age_seconds"] < 600
+
+
+def test_own_addresses() -> None:
+    assert subject.local_addresses(FIB_TRIE, IF_INET6) == ["192.0.2.11", "2001:db8::11"]
+
+
+def test_a_name_server_that_is_silent_is_not_waited_for(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subject, "LOOKUP_SECONDS", 0.2)
+    monkeypatch.setattr(subject.socket, "getaddrinfo", lambda *_a, **_n: time.sleep(5))
+    monkeypatch.setattr(subject.socket, "getfqdn", lambda *_a: time.sleep(5))
+    begin = time.monotonic()
+    node = look(Question(platform(bare), names=["a", "b", "c"]))
+    assert time.monotonic() - begin < 4
+    assert node["name_resolution"] == {"a": None, "b": None, "c": None}
+    assert node["resolv"]["answers"] is False
+    assert node["resolv"]["seconds"] >= 0.2
+    assert node["fqdn"] is None
+
+
+def test_versions_of_programs(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = bare / "bin"
+    programs.mkdir()
+    for name, text in (
+        ("kubelet", "Kubernetes v1.34.4"),
+        ("runc", "runc version 1.1.5+ds1\ncommit: x"),
+        ("restic", "restic 0.14.0 compiled with go"),
+        ("etcdutl", "nothing"),
+    ):
+        (programs / name).write_text(f"#!/bin/sh\necho '{text}'\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setattr(subject, "find_program", lambda name: str(programs / name) if (programs / name).exists() else "")
+    versions = look(Question(platform(bare), programs=["restic"]))["versions"]
+    assert {name: version for name, version in versions.items() if version} == {"kubelet": "1.34.4", "runc": "1.1.5+ds1", "restic": "0.14.0"}
+    assert versions["etcdutl"] is None
+    assert versions["crictl"] is None
+
+
+def test_asking_a_program_for_its_version_does_not_make_a_host_look_used(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kubelet that says its version is a process of that name for a moment."""
+    program = bare / "lbt-versioned"
+    program.write_text("#!/bin/sh\nsleep 0.3\necho v1.2.3\n")
+    program.chmod(0o755)
+    facts = platform(bare)
+    facts["services"]["etcd"]["process"] = program.name
+    monkeypatch.setattr(subject, "find_program", lambda name: str(program) if name == "kubelet" else "")
+    node = look(Question(facts))
+    assert node["versions"]["kubelet"] == "1.2.3"
+    assert node["bare"] is True
+    assert node["processes"] == {program.name: []}
+
+
+def test_the_clock_is_asked() -> None:
+    assert subject.clock_synchronised() in (True, False)
+
+
+def test_the_login_user_is_not_root_because_of_sudo(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUDO_USER", "ops")
+    assert look(Question(platform(bare)))["login_user"] == "ops"

@@ -1,0 +1,137 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The small client of an API server, over real TLS."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.resources import api as subject
+from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.api import ApiClient, ApiError
+from tests.unit.plugins.module_utils.host.node_world import make_certificates
+from tests.unit.plugins.module_utils.resources.api_server import ApiServer
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ApiServer]:
+    made = ApiServer(tmp_path)
+    yield made
+    made.close()
+
+
+def test_one_connection_serves_all_requests(server: ApiServer) -> None:
+    server.objects["/version"] = {"gitVersion": "v1.34.4"}
+    with server.client() as client:
+        assert [client.get("/version")["gitVersion"] for _number in range(5)] == ["v1.34.4"] * 5
+    assert server.connections == 1
+
+
+def test_a_connection_that_was_closed_meanwhile_is_made_again(server: ApiServer) -> None:
+    server.objects["/version"] = {"gitVersion": "v1.34.4"}
+    server.drop_after_answer = True
+    with server.client() as client:
+        for _number in range(3):
+            client.get("/version")
+    assert server.connections == 3
+
+
+def test_lists_come_in_pages(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subject, "PAGE_SIZE", 10)
+    for number in range(25):
+        server.put("/api/v1/pods", f"p{number}")
+    with server.client() as client:
+        assert [item["metadata"]["name"] for item in client.items("/api/v1/pods")] == [f"p{number}" for number in range(25)]
+        assert len([request for request in server.requests if request[1] == "/api/v1/pods"]) == 3
+        assert client.count("/api/v1/pods") == 25
+    assert server.requests[-1][2]["limit"] == "1"
+    assert "as=PartialObjectMetadataList" in server.accepts[-1]
+
+
+def test_an_object_that_is_not_there(server: ApiServer) -> None:
+    with server.client() as client:
+        assert client.find("/api/v1/namespaces/x/configmaps/y") is None
+        with pytest.raises(ApiError) as caught:
+            client.get("/api/v1/namespaces/x/configmaps/y")
+    assert caught.value.status == 404
+    assert caught.value.as_result()["error"]["status"] == 404
+
+
+def test_a_refusal_tells_the_servers_words(server: ApiServer) -> None:
+    server.refuse["/api/v1/secrets"] = (403, "Forbidden")
+    with server.client() as client, pytest.raises(ApiError, match=r"status 403 Forbidden /api/v1/secrets is not for you") as caught:
+        client.get("/api/v1/secrets")
+    assert "can-i" in caught.value.remedy
+    server.refuse["/api/v1/secrets"] = (500, "InternalError")
+    with server.client() as client, pytest.raises(ApiError, match="InternalError"):
+        client.find("/api/v1/secrets")
+
+
+def test_deletion_is_of_this_very_object(server: ApiServer) -> None:
+    server.put("/api/v1/nodes", "old")
+    with server.client() as client:
+        with pytest.raises(ApiError) as caught:
+            client.delete("/api/v1/nodes/old", "another-uid")
+        assert caught.value.status == 409
+        assert client.delete("/api/v1/nodes/old", "uid-old", 0) is True
+        assert client.delete("/api/v1/nodes/old", "uid-old") is False
+    assert server.bodies[1]["gracePeriodSeconds"] == 0
+    assert server.bodies[1]["preconditions"] == {"uid": "uid-old"}
+
+
+def test_readiness_names_what_fails(server: ApiServer) -> None:
+    server.ready = False
+    with server.client() as client:
+        assert client.ready() == (False, "status 500, failing: etcd informer-sync")
+        with pytest.raises(ApiError, match="failing: etcd informer-sync"):
+            client.wait_ready(0.2)
+        server.ready = True
+        assert client.wait_ready(5) < 1
+
+
+def test_a_server_that_is_not_there() -> None:
+    context = subject.ssl.create_default_context()
+    with ApiClient("https://127.0.0.1:1", "", "", "", context=context) as client:
+        assert "ConnectionRefusedError" in client.ready()[1]
+        with pytest.raises(ApiError, match="did not answer"):
+            client.get("/version")
+
+
+def test_a_server_of_another_authority_is_refused(server: ApiServer, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    make_certificates(other, number=1)
+    pem = str(server.directory / "client.pem")
+    with ApiClient(server.url, str(other / "ca.pem"), pem, pem) as client:
+        ready, why = client.ready()
+    assert not ready
+    assert "CERTIFICATE_VERIFY_FAILED" in why
+
+
+def test_a_server_of_another_name_is_refused(server: ApiServer) -> None:
+    with server.client(server_name="somebody.example") as client:
+        assert "somebody.example" in client.ready()[1]
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [("127.0.0.1", "kubernetes"), ("::1", "kubernetes"), ("localhost", "kubernetes"), ("192.0.2.1", "192.0.2.1"), ("api.example", "api.example")],
+)
+def test_loopback_addresses_are_in_no_certificate(host: str, name: str) -> None:
+    assert subject._certified_name(host) == name
+
+
+def test_files_are_looked_at_before_connecting(server: ApiServer, tmp_path: Path) -> None:
+    pem = str(server.directory / "client.pem")
+    with pytest.raises(ApiError, match="CA certificate is missing") as caught:
+        ApiClient(server.url, str(tmp_path / "none"), pem, pem)
+    assert str(tmp_path / "none") in caught.value.tried
+    shutil.copy(server.directory / "server.key", tmp_path / "wrong.key")
+    with pytest.raises(ApiError, match="client certificate can't be used"):
+        ApiClient(server.url, str(server.directory / "ca.pem"), str(server.directory / "client.crt"), str(tmp_path / "wrong.key"))
+    with pytest.raises(ApiError, match="no https address"):
+        ApiClient("http://127.0.0.1", pem, pem, pem)
