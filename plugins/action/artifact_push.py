@@ -31,7 +31,7 @@ class ActionModule(ActionBase):
             argument_spec=dict(
                 LOCATION_ARGUMENTS,
                 **catalog.TRUST_ARGUMENTS,
-                **dict(sealing.OPENING_ARGUMENTS, identity_files={"type": "list", "elements": "path", "required": True}),
+                **sealing.OPENING_ARGUMENTS,
                 artifact={"type": "str", "required": True},
                 point={"type": "str", "required": True, "aliases": ["recovery_point_id"]},
                 destination={"type": "str", "required": True},

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, NoReturn
+from typing import Any, Callable, Dict, NoReturn, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -37,9 +37,16 @@ def run(argument_spec: Dict[str, Any], body: Callable[[Call], Dict[str, Any]], *
     fields under ``error``. Other exceptions are defects and keep their traceback.
     """
     module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True, **options)
+    failure: Optional[Dict[str, Any]] = None
+    result: Dict[str, Any] = {}
     try:
         result = body(Call(module))
     except LifeboatError as error:
-        module.fail_json(**error.as_result())
+        failure = error.as_result()
+    # Outside of the handler: ansible-core would add a traceback to what is no defect.
+    if failure is not None:
+        module.fail_json(**failure)
+        raise AssertionError("fail_json does not return")
     result.setdefault("changed", False)
     module.exit_json(**result)
+    raise AssertionError("exit_json does not return")

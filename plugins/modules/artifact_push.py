@@ -30,8 +30,6 @@ options:
   file_name:
     description: Name of the file in O(destination). Without it, the artifact's without C(.zst.age), as in C(cp1.tar).
     type: str
-  identity_files:
-    required: true
 attributes:
   action:
     description: Runs on the controller, with a connection to the host.

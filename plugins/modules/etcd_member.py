@@ -25,7 +25,8 @@ options:
       - V(absent) removes the member.
       - V(learner) registers it as a learner. Start it then.
       - V(voter) waits until the learner has caught up and promotes it.
-      - etcd 3.3 knows no learners; there, V(voter) adds the member at once.
+      - etcd 3.3 knows no learners; there, V(voter) adds the member at once. A cluster of one cannot be extended in this way, since
+        a second member that does not come up would take the quorum away.
     type: str
     choices:
       - absent

@@ -182,8 +182,7 @@ def one_point(params: Dict[str, Any], location: Location, found: catalog.Catalog
             raise
         checks.append(verification.usable(params["id"], error))
         return {"id": params["id"], "manifest": None, "checks": checks, "passed": False, "artifacts": []}
-    assert point.signed is not None
-    manifest = point.signed.manifest
+    manifest = point.manifest
     checks.append(verification.usable(point.id, None, point.signed))
     outcome: Dict[str, Any] = {"id": point.id, "manifest": manifest.to_record(), "age_seconds": catalog.age_seconds(manifest, found.now), "artifacts": []}
     if params["level"] != "none":

@@ -31,6 +31,14 @@ def pins(name: str) -> dict[str, str]:
     return {canonicalize_name(package): version for package, version in found}
 
 
+def required_by(name: str) -> list[str]:
+    """What an installed package requires; nothing when it is not installed (which another gate reports)."""
+    try:
+        return metadata.requires(name) or []
+    except metadata.PackageNotFoundError:
+        return []
+
+
 def closure(start: list[Requirement]) -> Iterator[Requirement]:
     """Requirements and what the installed packages require in turn."""
     seen: set[tuple[str, frozenset[str]]] = set()
@@ -44,7 +52,7 @@ def closure(start: list[Requirement]) -> Iterator[Requirement]:
         key = (canonicalize_name(requirement.name), extras)
         if key not in seen:
             seen.add(key)
-            waiting += [(Requirement(text), extras) for text in metadata.requires(requirement.name) or []]
+            waiting += [(Requirement(text), extras) for text in required_by(requirement.name)]
 
 
 def compare(lock: str, start: list[Requirement]) -> Iterator[str]:

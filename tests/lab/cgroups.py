@@ -14,6 +14,9 @@ Step = tuple[str, ...]
 
 MOUNT = "/sys/fs/cgroup"
 PARENT = "lifeboat-lab"
+# A group of cgroup v1 weighs as much as a single process beside it (1024), whatever runs inside. All labs together get the weight of 64:
+# otherwise etcd and API servers starve, and time out, beside a compiler.
+CPU_SHARES = str(64 * 1024)
 
 
 def version_one_hierarchies(proc_cgroups: str, own_cgroups: str) -> list[str]:
@@ -64,16 +67,19 @@ class Cgroups:
         steps: list[Step] = []
         for root in self._roots():
             path = root
+            controllers = root.rpartition("/")[2].split(",")
             for part in (PARENT, lab, node):
                 if self.unified:
-                    controllers = Path(MOUNT, "cgroup.controllers").read_text().split()
-                    steps.append(("write", f"{path}/cgroup.subtree_control", " ".join(f"+{controller}" for controller in controllers)))
+                    enable = " ".join(f"+{controller}" for controller in Path(MOUNT, "cgroup.controllers").read_text().split())
+                    steps.append(("write", f"{path}/cgroup.subtree_control", enable))
                 path = f"{path}/{part}"
                 steps.append(("directory", path))
-                if "cpuset" in root.rpartition("/")[2].split(","):
+                if "cpuset" in controllers:
                     # A new cpuset is empty, and nothing can run in an empty one.
                     steps += [("copy", f"{path}/../cpuset.{kind}", f"{path}/cpuset.{kind}") for kind in ("cpus", "mems")]
                     steps.append(("write", f"{path}/cgroup.clone_children", "1"))
+            if "cpu" in controllers:
+                steps.append(("write", f"{root}/{PARENT}/cpu.shares", CPU_SHARES))
             steps.append(("attach", path))
         return steps
 

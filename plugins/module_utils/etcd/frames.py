@@ -13,6 +13,8 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
+from functools import partial
+from itertools import chain
 from typing import Callable, Iterator, Optional, Tuple
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -40,6 +42,8 @@ def open_stream(
     ``context`` must offer h2 only; without one the connection is plain.
     """
     link: Optional[socket.socket] = None
+    first: Optional[bytes] = None
+    messages: Messages = iter(())
     try:
         link = socket.create_connection((host, port), timeout=timeout_seconds)
         if context is not None:
@@ -47,21 +51,25 @@ def open_stream(
             if link.selected_alpn_protocol() != "h2":
                 link.close()
                 return None
-        link.sendall(_opening(path, "%s:%d" % (host, port), context is not None))
+        link.sendall(_opening(path, "%s:%d" % ("[%s]" % host if ":" in host else host, port), context is not None))
         messages = _messages(link)
         first = next(messages, None)
     except OSError:
-        first = None
+        pass
     if link is None or first is None:
         if link is not None:
             link.close()
         return None
+    # The connection lives until the last reader of it is gone, so it is ended and not only closed.
+    return chain((first,), messages), partial(_end, link)
 
-    def all_messages(begin: bytes) -> Messages:
-        yield begin
-        yield from messages
 
-    return all_messages(first), link.close
+def _end(link: socket.socket) -> None:
+    try:
+        link.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+    link.close()
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:

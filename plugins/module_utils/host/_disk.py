@@ -15,6 +15,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Tuple
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 
 CHUNK = 1 << 20
+_MAXIMUM_LINKS = 40
 
 
 class DiskError(LifeboatError):
@@ -144,6 +145,33 @@ def existing_ancestor(path: str) -> str:
     while not os.path.exists(path):
         path = os.path.dirname(path)
     return path
+
+
+def resolve(root: str, path: str) -> str:
+    """Where a path really lies; links are followed inside ``root``, as they would be on the host that it holds."""
+    base = root.rstrip("/")
+    pending = list(reversed(path.split("/")))
+    current: List[str] = []
+    followed = 0
+    while pending:
+        part = pending.pop()
+        if part in ("", "."):
+            continue
+        if part == "..":
+            del current[-1:]
+            continue
+        candidate = "/".join([base, *current, part])
+        if not os.path.islink(candidate):
+            current.append(part)
+            continue
+        followed += 1
+        if followed > _MAXIMUM_LINKS:
+            raise DiskError("%s leads in a circle." % display(path), tried="follow its links", remedy="Repair the links on the host.")
+        target = os.readlink(candidate)
+        if target.startswith("/"):
+            current = []
+        pending.extend(reversed(target.split("/")))
+    return "/".join([base, *current]) or "/"
 
 
 def room(path: str) -> Tuple[int, int]:

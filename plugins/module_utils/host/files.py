@@ -22,6 +22,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import
     existing_ancestor,
     make_directories,
     reason,
+    resolve,
     room,
     sync_directories,
     write_all,
@@ -123,7 +124,6 @@ CREATE = "create"
 REPLACE = "replace"
 ATTRIBUTES = "attributes"
 _BATCH = 64
-_MAXIMUM_LINKS = 40
 
 
 class RestoreError(LifeboatError):
@@ -273,36 +273,9 @@ def _shown(paths: List[str]) -> List[str]:
     return [display(path) for path in paths]
 
 
-def _real_directory(root: str, directory: str) -> str:
-    """Where a directory really lies; links are followed inside ``root``, as they would be on the host itself."""
-    base = root.rstrip("/")
-    pending = list(reversed(directory.split("/")))
-    current: List[str] = []
-    followed = 0
-    while pending:
-        part = pending.pop()
-        if part in ("", "."):
-            continue
-        if part == "..":
-            del current[-1:]
-            continue
-        candidate = "/".join([base, *current, part])
-        if not os.path.islink(candidate):
-            current.append(part)
-            continue
-        followed += 1
-        if followed > _MAXIMUM_LINKS:
-            raise RestoreError("%s leads in a circle." % display(directory), tried="follow its links", remedy="Repair the links on the host.")
-        target = os.readlink(candidate)
-        if target.startswith("/"):
-            current = []
-        pending.extend(reversed(target.split("/")))
-    return "/".join([base, *current]) or "/"
-
-
 def _place(root: str, path: str) -> str:
     """Where a path really lies; the last component is not followed."""
-    return os.path.join(_real_directory(root, os.path.dirname(path)), os.path.basename(path))
+    return os.path.join(resolve(root, os.path.dirname(path)), os.path.basename(path))
 
 
 def _within(path: str, directory: str) -> bool:
@@ -579,7 +552,7 @@ class _Applier:
         if above == "/":
             return
         self._make_parents(above)
-        place = _real_directory(self._request.root, above)
+        place = resolve(self._request.root, above)
         if os.path.isdir(place):
             return
         parent = os.path.dirname(place)

@@ -18,6 +18,7 @@ from typing import Any, Callable, Dict, Iterator, List, NoReturn, Optional, Sequ
 from urllib.parse import urlsplit
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import DiskError, resolve
 from ansible_collections.lifeboat.cluster.plugins.module_utils.pki import _kubeconfig, _pem
 
 KEY_PAIR, CHAIN, AUTHORITY, KUBECONFIG, SAME_KEY = "key_pair", "chain", "authority", "kubeconfig", "same_key"
@@ -344,7 +345,10 @@ def _credential(check: Check, credential: _kubeconfig.Credential, what: str) -> 
     path = credential.path
     if not path.startswith("/"):
         return _read(os.path.join(os.path.dirname(check.kubeconfig), path), what)
-    return _read(os.path.normpath(check.root + "/" + path), what)
+    try:
+        return _read(resolve(check.root, path), what)
+    except DiskError:
+        _fail("%s is a link that leads in a circle: %s" % (what, path))
 
 
 def _kubeconfig_check(check: Check, finding: Finding) -> None:

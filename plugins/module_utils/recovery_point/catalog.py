@@ -245,6 +245,18 @@ def unlisted_objects(manifest: Manifest, sizes: Mapping[str, int]) -> List[str]:
 # -- all points of a cluster -------------------------------------------------------------------------------------------------------
 
 
+class Chosen(NamedTuple):
+    """A point that may be used."""
+
+    id: str
+    signed: SignedManifest
+
+    @property
+    def manifest(self) -> Manifest:
+        """Its manifest."""
+        return self.signed.manifest
+
+
 class Catalog:
     """All points of one cluster: one listing of each of points, manifests and results, and one read of each small record."""
 
@@ -297,7 +309,7 @@ class Catalog:
             remedy="is the location the right one, and mounted? Does the cluster name agree? The table of points has the reasons",
         )
 
-    def select(self, wanted: str, components: Sequence[str] = ()) -> Point:
+    def select(self, wanted: str, components: Sequence[str] = ()) -> Chosen:
         """A point by id or ``latest``, complete and believable; else the error says why it is not."""
         point = self.latest(components) if wanted == "latest" else self.get(wanted)
         if point.error is not None:
@@ -310,7 +322,7 @@ class Catalog:
             )
         if not point.signed.believable:
             raise unchecked("Recovery point %s" % point.id)
-        return point
+        return Chosen(point.id, point.signed)
 
     def high_water_revision(self) -> int:
         """The highest revision that any manifest or restore result names; a restore must go above it.

@@ -15,7 +15,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, BinaryIO, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Union
+from typing import Any, BinaryIO, Callable, ContextManager, Dict, Iterable, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Union
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     ArtifactDamagedError,
@@ -345,17 +345,15 @@ def unseal_from(
         return unseal(source, sink, identities, what=what, expected=expected, recipients=recipients)
 
 
-@contextmanager
 def opened(
     location: Location, key: str, identities: Sequence[Any], *, what: str, expected: Optional[Digests] = None, recipients: Sequence[str] = ()
-) -> Iterator[BinaryIO]:
+) -> ContextManager[BinaryIO]:
     """The plain bytes of an object as a stream to read. Read it to its end: leaving the block after that proves the hashes, or raises."""
 
     def fill(target: BinaryIO) -> None:
         unseal_from(location, key, target, identities, what=what, expected=expected, recipients=recipients)
 
-    with _piped(fill) as plain:
-        yield plain
+    return _piped(fill)
 
 
 def hash_object(location: Location, key: str) -> Digests:

@@ -45,8 +45,15 @@ class Play:
         book = self.directory / "play.json"
         book.write_text(json.dumps([{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": steps}]))
         variables = dict(os.environ, ANSIBLE_COLLECTIONS_PATH=str(environment.collection_tree()), ANSIBLE_LOCALHOST_WARNING="false", ANSIBLE_NOCOLOR="1")
-        python = os.environ.get("LIFEBOAT_TEST_PYTHON", sys.executable)
-        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-vvv", "-i", "localhost,", "-e", f"ansible_python_interpreter={python}", str(book)]
+        command = [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            "-vvv",
+            "-i",
+            "localhost,",
+            "-e",
+            f"ansible_python_interpreter={sys.executable}",
+            str(book),
+        ]
         run = subprocess.run(
             command, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=300
         )

@@ -648,7 +648,7 @@ def test_links_in_a_circle_above_a_path_are_an_error(host: Host) -> None:
     shutil.rmtree(host.path("a"))
     host.path("a").symlink_to("b")
     host.path("b").symlink_to("a")
-    with pytest.raises(RestoreError, match="leads in a circle"):
+    with pytest.raises(DiskError, match="leads in a circle"):
         host.plan()
 
 

@@ -374,6 +374,12 @@ def test_kubeconfig_that_names_files(ca: Pair, admin: Pair, tmp_path: Path) -> N
     path.write_text(CAASP % {"ca": "/ca.crt", "certificate": "/admin.crt", "key": "/admin.key"})
     assert examine(Check("x", "kubeconfig", kubeconfig=str(path))).reason == "the client certificate is missing: /admin.crt"
     assert examine(Check("x", "kubeconfig", kubeconfig=str(path), root=str(tmp_path))).ok
+    (tmp_path / "admin.crt").rename(tmp_path / "dated.crt")
+    (tmp_path / "admin.crt").symlink_to("/dated.crt")
+    assert examine(Check("x", "kubeconfig", kubeconfig=str(path), root=str(tmp_path))).ok
+    (tmp_path / "dated.crt").unlink()
+    (tmp_path / "dated.crt").symlink_to("/admin.crt")
+    assert "leads in a circle" in examine(Check("x", "kubeconfig", kubeconfig=str(path), root=str(tmp_path))).reason
 
 
 @pytest.mark.parametrize(

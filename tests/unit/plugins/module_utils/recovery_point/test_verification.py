@@ -63,7 +63,7 @@ def test_every_flipped_byte_of_every_file_is_found(maker: Maker) -> None:
     manifest = full_point(maker)
     for path in maker.files():
         size = path.stat().st_size
-        for position in {0, size // 3, size // 2, size - 2, size - 1}:
+        for position in (0, size // 3, size // 2, size - 2, size - 1):
             flip(path, position)
             expect_damage(maker, manifest, path)
             flip(path, position)
