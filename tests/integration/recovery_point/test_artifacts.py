@@ -268,7 +268,7 @@ def test_a_full_location(stage: Stage) -> None:
 def test_a_playbook_killed_in_the_middle_of_an_artifact_and_the_rerun(stage: Stage) -> None:
     source = stage.put("cp1", "etcd.tar", ETCD)
     noise = stage.hosts["cp1"] / "noise"
-    subprocess.run(["sh", "-c", 'head -c 300000000 /dev/urandom > "$1"', "sh", noise], check=True)
+    subprocess.run(["sh", "-c", 'head -c 120000000 /dev/urandom > "$1"', "sh", noise], check=True)
     pki = stage.put("w1", "pki.tar", make_tar(make_pki_files()))
     plays = [
         ("localhost", [stage.opening()]),
