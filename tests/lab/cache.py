@@ -74,13 +74,13 @@ class Cache:
 
         Other programs keep other things in the same directory.
         """
-        kept = {path.name for path in keep}
+        kept = set(keep)
         removed: list[Path] = []
         if not self.root.is_dir():
             return removed
         for path in sorted(self.root.iterdir()):
             name = path.name.removeprefix(_PARTIAL)
-            if path.name in kept or name.rpartition("-")[0] not in kinds:
+            if path in kept or name.rpartition("-")[0] not in kinds:
                 continue
             with locked(self.root / "locks" / f"{name}.lock", f"the cache entry {name}", timeout=7200):
                 # Renamed first: an entry that is half removed must not look like a finished one.

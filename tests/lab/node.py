@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -77,6 +78,9 @@ class Node:
         disk.write("etc/ssh/ssh_host_ed25519_key", host_key.read_text(), 0o600)
         disk.write("etc/ssh/ssh_host_ed25519_key.pub", host_key.with_suffix(".pub").read_text(), 0o644)
         disk.write(f"home/{machinefiles.USER}/.ssh/authorized_keys", (self._keys / "user.pub").read_text(), 0o600, machinefiles.USER_ID)
+        directory = disk.upper / "home" / machinefiles.USER / ".ssh"
+        directory.chmod(0o700)
+        os.chown(directory, machinefiles.USER_ID, machinefiles.USER_ID)
         if fresh_identity:
             disk.write("etc/machine-id", f"{uuid.uuid4().hex}\n", 0o444)
 

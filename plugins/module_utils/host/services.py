@@ -32,6 +32,10 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import
 STATIC_POD = "static_pod"
 UNIT = "unit"
 READINESS = ("etcd_quorum", "api", "container", "none")
+# By a word in its endpoint, the unit of a container runtime; and the files that it reads only when it starts (or only when they are written
+# in place, which a restore never does).
+RUNTIME_UNITS = (("containerd", "containerd.service"), ("crio", "crio.service"), ("dockershim", "docker.service"), ("cri-dockerd", "cri-docker.service"))
+RUNTIME_CONFIG = ("/etc/containerd/*", "/etc/crio/*", "/etc/cni/net.d/*")
 RUN_DIRECTORY = "/run/lifeboat"
 POLL_SECONDS = 0.06
 BEAT_SECONDS = 1.0
@@ -272,6 +276,9 @@ class Node:
         self.runtime = runtime or ContainerRuntime.of_platform(platform)
         self.systemd = systemd or Systemd()
         self.proc = proc
+        facts = platform.get("runtime") or {}
+        self.runtime_unit = str(facts.get("unit") or next((unit for word, unit in RUNTIME_UNITS if word in str(facts.get("endpoint") or "")), ""))
+        self.runtime_config = [str(pattern) for pattern in facts.get("config") or RUNTIME_CONFIG]
         self._agent = str(platform.get("manifests_agent") or "kubelet")
 
     def live_path(self, service: Service) -> str:

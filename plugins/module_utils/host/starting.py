@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, 
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host import replacement
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import make_directories, read_json, write_file, write_json
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import ContainerRuntimeError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import listening_ports, processes
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.readiness import ApiProof, EtcdProof
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import STATIC_POD, UNIT, Journal, Node, Observation, Service, ServiceError
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 ASIDE = "/var/lib/lifeboat/aside"
 PLACED = "/var/lib/lifeboat/placed.json"
 KICK_SECONDS = 3.0
+# Who reads what only at boot.
+READ_AT_BOOT = (
+    ("/etc/modules-load.d/", "systemd-modules-load.service"),
+    ("/etc/sysctl.d/", "systemd-sysctl.service"),
+    ("/etc/sysctl.conf", "systemd-sysctl.service"),
+)
 UNIT_DIRECTORIES = ("/etc/systemd/", "/usr/lib/systemd/", "/lib/systemd/", "/usr/local/lib/systemd/", "/run/systemd/")
 
 
@@ -165,7 +172,7 @@ def _note_placed(node: Node, plans: Sequence[RestorePlan], path: str) -> None:
         write_json(path, dict(placed, **new))
 
 
-def _plan_files(node: Node, items: Sequence[Mapping[str, Any]], placed_path: str) -> List[RestorePlan]:
+def _plan_files(node: Node, items: Sequence[Mapping[str, Any]], placed_path: str, rehearse: bool) -> List[RestorePlan]:
     """Plans for captured files. Manifests go to the parking: the kubelet must not see them all at once."""
     if not items:
         return []
@@ -176,6 +183,9 @@ def _plan_files(node: Node, items: Sequence[Mapping[str, Any]], placed_path: str
     live_of_parked = {node.parked_path(service): node.live_path(service) for service in node.services.values() if service.kind == STATIC_POD}
     plans = []
     for item in items:
+        if rehearse and not files.is_complete(str(item["staging"])):
+            # What unpacks the archive was rehearsed too.
+            continue
         request = files.RestoreRequest(
             staging=str(item["staging"]),
             restore_id=str(item["restore_id"]),
@@ -202,7 +212,7 @@ def _plan_files(node: Node, items: Sequence[Mapping[str, Any]], placed_path: str
 
 def plan_start(node: Node, request: StartRequest, rehearse: bool = False) -> StartPlan:
     """What starting would do. Changes nothing."""
-    file_plans = _plan_files(node, request.files, request.placed)
+    file_plans = _plan_files(node, request.files, request.placed, rehearse)
     hosts = _read_text(request.hosts_file)
     hosts_after = hosts
     conflicts: List[str] = []
@@ -338,8 +348,10 @@ class _Starter:
             silent = [str(port) for port in service.ports if port not in listening]
             if silent:
                 return "%s does not listen on %s yet" % (service.name, ", ".join(silent))
-            if service.kind == STATIC_POD and not self.node.observe([service])[service.name].alive:
-                return "no running container %s yet" % service.container
+            if service.kind == STATIC_POD:
+                seen = self.node.observe([service])[service.name]
+                if not seen.alive and not seen.containers_unknown:
+                    return "no running container %s yet" % service.container
         return ""
 
     def _missing(self, group: Sequence[Service]) -> List[str]:
@@ -462,7 +474,45 @@ class _Starter:
                 self.changed.update(service.name for service in self.request.services if service.unit in disabled)
                 self.node.systemd.enable(disabled)
 
-    def reload_units(self) -> None:
+    def settle_files(self) -> None:
+        """Let those read restored files again who read them only when they start: systemd, the kernel's settings, the container runtime."""
+        self._reload_units()
+        changed = self.plan.file_paths
+        helpers = sorted({unit for prefix, unit in READ_AT_BOOT if any(path.startswith(prefix) for path in changed)})
+        helpers = [unit.name for unit in self.node.systemd.show(helpers).values() if unit.exists]
+        if helpers:
+            self.node.systemd.restart(helpers)
+        runtime = self.node.systemd.show([self.node.runtime_unit])[self.node.runtime_unit] if self.node.runtime_unit else None
+        if runtime is None or not runtime.exists or not self.request.groups:
+            return
+        stale = any(fnmatch.fnmatch(path, pattern) for path in changed for pattern in self.node.runtime_config)
+        if runtime.runs and not stale:
+            return
+        name = "start %s" % runtime.name if not runtime.runs else "restart %s" % runtime.name
+        with self.journal.phase(name):
+            self.journal.changing()
+            (self.node.systemd.restart if runtime.runs else self.node.systemd.start)([runtime.name])
+            left = self.journal.wait(name, self.request.wait_seconds, self._runtime_missing)
+        if left:
+            raise ServiceError(
+                "The container runtime did not come up.",
+                tried="%s, then %d seconds of looking" % (name, self.request.wait_seconds),
+                found="; ".join(left),
+                remedy="Look at journalctl -u %s on this host; its configuration may just have been restored. Then run the same command again." % runtime.name,
+            )
+
+    def _runtime_missing(self) -> List[str]:
+        unit = self.node.systemd.show([self.node.runtime_unit])[self.node.runtime_unit]
+        if not unit.runs:
+            return [str(unit)]
+        try:
+            self.node.runtime.containers()
+        except ContainerRuntimeError as error:
+            return [error.found]
+        absent = self.node.runtime.absent()
+        return [absent] if absent else []
+
+    def _reload_units(self) -> None:
         """Let systemd read unit files that were restored."""
         units = self.node.systemd.show([service.unit for service in self.request.services if service.kind == UNIT])
         if any(path.startswith(UNIT_DIRECTORIES) for path in self.plan.file_paths) or any(unit.needs_reload for unit in units.values()):
@@ -510,7 +560,7 @@ def start(node: Node, request: StartRequest, journal: Journal) -> Dict[str, Any]
     applied = _put_in_place(node, request, plan, journal)
     _check_manifests(node, request, plan)
     starter = _Starter(node, request, plan, journal)
-    starter.reload_units()
+    starter.settle_files()
     _hold_back(node, request, journal)
     for group in request.groups:
         starter.group(group)

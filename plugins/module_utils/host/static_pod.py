@@ -45,9 +45,7 @@ def set_arguments(text: str, arguments: Mapping[str, str], path: str) -> str:
             tried="looked for 'command:' followed by lines '- --flag=value'",
             remedy="Set these arguments by hand: %s" % " ".join("%s=%s" % item for item in sorted(arguments.items())),
         )
-    first = _ARGUMENT.match(lines[found[0]])
-    assert first is not None
-    indent = first.group("indent")
+    indent = lines[found[0]][: len(lines[found[0]]) - len(lines[found[0]].lstrip())]
     # Only the list that begins here: a second container's arguments are not ours.
     ours: List[int] = []
     for number in range(found[0], len(lines)):

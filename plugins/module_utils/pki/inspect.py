@@ -19,6 +19,8 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Set, Tuple
 # Larger files hold neither keys nor configuration of a control plane.
 LARGEST_FILE_BYTES = 1 << 20
 _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----\s.*?-----END \1-----", re.DOTALL)
+# Parsing YAML costs time, so only what can be of these kinds is parsed.
+_KINDS = re.compile(rb"""(^|[\s{,])["']?kind["']?\s*:\s*["']?(EncryptionConfiguration|EncryptionConfig|Config|Pod)\b""")
 _SERVICE_ACCOUNT_FILES = ("sa.key", "sa.pub", "service-account.key", "service-account.pub", "service-account-key.pem")
 _SERVICE_ACCOUNT_OPTIONS = ("service-account-key-file", "service-account-signing-key-file", "service-account-private-key-file")
 _BEARERS = ("token", "token-data", "password", "auth-provider", "exec")
@@ -193,7 +195,8 @@ class Inspector:
         import yaml
 
         try:
-            documents = [document for document in yaml.safe_load_all(content.decode("utf-8")) if isinstance(document, dict)]
+            loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+            documents = [document for document in yaml.load_all(content.decode("utf-8"), loader) if isinstance(document, dict)]
         except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
             self._refuse(path, "it looks like configuration, but is not YAML")
             return
@@ -316,7 +319,7 @@ def _time_of(certificate: Any, attribute: str) -> str:
 
 
 def _looks_like_configuration(content: bytes) -> bool:
-    return len(content) <= LARGEST_FILE_BYTES and b"kind" in content and b"apiVersion" in content and b"\0" not in content
+    return len(content) <= LARGEST_FILE_BYTES and b"apiVersion" in content and b"\0" not in content and bool(_KINDS.search(content))
 
 
 def _encryption_resources(document: Mapping[str, Any]) -> List[Dict[str, Any]]:

@@ -99,8 +99,27 @@ def sealed_ids(location: Location, cluster: str) -> List[str]:
 
 
 def draft(location: Location, cluster: str, point_id: str, evidence: Mapping[str, Any]) -> Manifest:
-    """The manifest that sealing would write, out of what the backup brought together."""
+    """The manifest that sealing would write, out of what the backup brought together. Whatever a reader would refuse is refused now."""
     opening = catalog.read_opening(location, cluster, point_id)
+    if not evidence.get("artifacts"):
+        raise PointIncompleteError(
+            "Recovery point %s is not sealed: it holds nothing at all" % point_id,
+            found="no artifacts",
+            remedy="see in the run's report why every artifact failed, correct it and start the backup again",
+        )
+    try:
+        return _draft(location, opening, evidence)
+    except ManifestError as error:
+        raise ManifestError(
+            error.message,
+            tried="to make the manifest of recovery point %s" % point_id,
+            remedy="what the backup handed over for sealing is wrong: correct the task that made it; the point is left unsealed",
+            **error.details,
+        ) from error
+
+
+def _draft(location: Location, opening: Opening, evidence: Mapping[str, Any]) -> Manifest:
+    cluster, point_id = opening.cluster_name, opening.id
     data = location.read(names.open_key(cluster, point_id), LARGEST_BYTES)
     what = "The list of artifacts"
     artifacts = [Artifact.from_record(record, "artifacts[%d]" % number, what) for number, record in enumerate(evidence.get("artifacts") or [])]
@@ -134,7 +153,6 @@ def draft(location: Location, cluster: str, point_id: str, evidence: Mapping[str
         names=dict(evidence.get("names") or {}),
         open_sha256=hashlib.sha256(data).hexdigest(),
     )
-    # Whatever a reader would refuse is refused now.
     return Manifest.from_record(json.loads(manifest.to_bytes()))
 
 

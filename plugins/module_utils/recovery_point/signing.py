@@ -11,7 +11,7 @@ import re
 import subprocess
 import tempfile
 from contextlib import contextmanager
-from typing import Iterator, NamedTuple, Optional, Sequence
+from typing import Iterator, List, NamedTuple, Optional, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     DependencyMissingError,
@@ -59,19 +59,18 @@ def sign(data: bytes, key_file: str, namespace: str) -> bytes:
 
 def verify(data: bytes, signature: bytes, namespace: str, allowed_signers: str, what: str, principal: Optional[str] = None) -> Signer:
     """Prove that an allowed signer signed these bytes for this purpose. Edited bytes and a stranger's key are different errors."""
-    key = check_integrity(data, signature, namespace, what)
+    _check_armour(signature, what)
     if not os.path.isfile(allowed_signers):
         raise SignatureError("The allowed signers file is not there", tried=allowed_signers, remedy="correct lifeboat_allowed_signers")
+    complaint = ""
     with _signature_file(signature) as path:
-        found = _ssh_keygen(["-Y", "find-principals", "-f", allowed_signers, "-s", path], b"")
-        principals = found.output.decode("utf-8", "replace").splitlines() if found.succeeded else []
-        candidates = [principal] if principal else principals
-        complaint = found.complaint
-        for candidate in candidates:
+        for candidate in [principal] if principal else _principals(path, allowed_signers):
             outcome = _ssh_keygen(["-Y", "verify", "-f", allowed_signers, "-I", candidate, "-n", namespace, "-s", path], data)
             if outcome.succeeded:
-                return Signer(candidate, key)
+                return Signer(candidate, _key_in(outcome.output))
             complaint = outcome.complaint
+    # Only now it matters whether the bytes are wrong, or the signer.
+    key = check_integrity(data, signature, namespace, what)
     raise SignedByStrangerError(
         "%s is signed by a stranger" % what,
         tried="to find the key%s among the allowed signers in %s" % (" of %s" % principal if principal else "", allowed_signers),
@@ -80,14 +79,14 @@ def verify(data: bytes, signature: bytes, namespace: str, allowed_signers: str, 
     )
 
 
+def _principals(signature_path: str, allowed_signers: str) -> List[str]:
+    found = _ssh_keygen(["-Y", "find-principals", "-f", allowed_signers, "-s", signature_path], b"")
+    return found.output.decode("utf-8", "replace").splitlines() if found.succeeded else []
+
+
 def check_integrity(data: bytes, signature: bytes, namespace: str, what: str) -> str:
     """Prove that the signature belongs to these bytes, whoever made it; returns the key's fingerprint."""
-    if not _is_armoured(signature):
-        raise SignedBytesEditedError(
-            "The signature of %s is not one as ssh-keygen writes it" % _lower_first(what),
-            found="%d bytes that are no whole SSH signature" % len(signature),
-            remedy="it was edited or damaged: use another recovery point, or another copy of it",
-        )
+    _check_armour(signature, what)
     with _signature_file(signature) as path:
         outcome = _ssh_keygen(["-Y", "check-novalidate", "-n", namespace, "-s", path], data)
     if not outcome.succeeded:
@@ -97,9 +96,22 @@ def check_integrity(data: bytes, signature: bytes, namespace: str, what: str) ->
             found=outcome.complaint,
             remedy="one of the two was edited or damaged: use another recovery point, or another copy of it",
         )
-    # 'Good "namespace" signature with ED25519 key SHA256:...'
-    words = outcome.output.decode("utf-8", "replace").split()
+    return _key_in(outcome.output)
+
+
+def _key_in(output: bytes) -> str:
+    # 'Good "namespace" signature for ops@shop with ED25519 key SHA256:...'
+    words = output.decode("utf-8", "replace").split()
     return next((word for word in words if word.startswith("SHA256:")), "an unknown key")
+
+
+def _check_armour(signature: bytes, what: str) -> None:
+    if not _is_armoured(signature):
+        raise SignedBytesEditedError(
+            "The signature of %s is not one as ssh-keygen writes it" % _lower_first(what),
+            found="%d bytes that are no whole SSH signature" % len(signature),
+            remedy="it was edited or damaged: use another recovery point, or another copy of it",
+        )
 
 
 def _is_armoured(signature: bytes) -> bool:

@@ -16,6 +16,8 @@ from tests.lab import Lab
 
 CONTROL_PLANES = ("cp1", "cp2", "cp3")
 FACTS = kubeadm_facts()
+# An API server with open watches does not end by itself within the kubelet's thirty seconds.
+FACTS["services"]["kube-apiserver"].setdefault("grace_seconds", 5)
 SERVICES = ("kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd", "kubelet")
 PORTS = {2379, 2380, 6443, 10250, 10257, 10259}
 

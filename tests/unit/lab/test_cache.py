@@ -88,6 +88,7 @@ def test_removing_what_nobody_needs(tmp_path: Path) -> None:
         cache.entry("thing", key, lambda directory: (directory / "file").touch())
     for foreign in (".partial-thing-gone", "venv-0123", ".partial-other-0123"):
         (tmp_path / foreign).mkdir()
-    removed = cache.remove_unused(["thing"], [cache.path("thing", "new")])
+    elsewhere = Path("/elsewhere/thing-old")
+    removed = cache.remove_unused(["thing"], [cache.path("thing", "new"), elsewhere])
     assert sorted(path.name for path in removed) == [".partial-thing-gone", "thing-old"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [".partial-other-0123", "locks", "thing-new", "venv-0123"]

@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host import services
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import files, services, starting
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import DiskError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.archive import CaptureRequest, WantedPath, capture
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.readiness import MembersDifferError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import ServiceError, only_one, plan_stop, read_groups, read_services, stop
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.starting import StartRequest, plan_start, start
@@ -469,3 +470,101 @@ def test_a_rerun_after_a_kill_at_any_moment_finishes(world: World, monkeypatch: 
         assert (data / "aside" / "db").read_text() == "old"
         step += 1
     assert step >= 6
+
+
+# Restored files
+
+
+def captured(world: World, restore_id: str = "r1") -> dict[str, Any]:
+    """The live manifests and a unit's configuration in an unpacked archive, as a recovery brings them; then the manifests are gone."""
+    world.write_manifests()
+    config = world.directory / "conf" / "kubelet.conf"
+    config.parent.mkdir(exist_ok=True)
+    config.write_text("restored\n")
+    paths = [WantedPath(str(world.manifests)), WantedPath(str(config))]
+    tar, staging = str(world.directory / "node.tar"), str(world.directory / "staging")
+    record = capture(CaptureRequest(paths, tar))
+    files.unpack(tar, staging, str(record.sha256))
+    shutil.rmtree(world.manifests)
+    config.unlink()
+    return {"staging": staging, "restore_id": restore_id, "aside": str(world.directory / "var" / "aside")}
+
+
+def test_restored_manifests_are_started_in_order(world: World) -> None:
+    item = captured(world)
+    plan = plan_start(world.node(), request(world, files=[item]))
+    assert plan.changed
+    assert str(world.parking / f"{ETCD}.yaml") in plan.file_paths, "not where the kubelet would see it"
+    with pytest.raises(ServiceError, match="manifest"):
+        started(world)
+    result = started(world, files=[item])
+    assert [phase["name"] for phase in result["phases"]][:2] == ["files", f"start kubelet {ETCD}"]
+    assert all(item["state"] == "started" for item in result["services"])
+    assert len(list(world.manifests.glob("*.yaml"))) == 3
+    assert str(world.directory / "conf" / "kubelet.conf") in result["files"][0]["created"]
+    again = started(world, files=[item])
+    assert not again["changed"]
+    stopped(world)
+    assert started(world, files=[item])["changed"]
+
+
+def test_a_restored_manifest_that_was_adapted_and_started_is_left_alone(world: World) -> None:
+    """A member that comes back into a living cluster: its files are placed, its manifest is adapted, it starts, then the rest starts."""
+    item = captured(world)
+    placed = start(world.node(), request(world, groups=[], files=[item]), world.journal("started"))
+    assert placed["changed"]
+    assert placed["services"] == []
+    assert world.unit()["active"] == "inactive"
+    manifest = world.parking / f"{ETCD}.yaml"
+    manifest.write_text(manifest.read_text() + "# --initial-cluster-state=existing\n")
+    started(world, groups=world.groups("start")[:1])
+    result = started(world, files=[item])
+    assert all(item["state"] == "started" for item in result["services"])
+    assert (world.manifests / f"{ETCD}.yaml").read_text().endswith("# --initial-cluster-state=existing\n")
+
+
+def test_files_of_running_services_are_not_replaced(world: World) -> None:
+    item = captured(world)
+    started(world, files=[item])
+    (world.directory / "conf" / "kubelet.conf").write_text("changed by a person\n")
+    with pytest.raises(ServiceError, match="Data of running services is not replaced"):
+        started(world, files=[item])
+    stopped(world)
+    started(world, files=[item])
+    assert (world.directory / "conf" / "kubelet.conf").read_text() == "restored\n"
+
+
+def test_a_rehearsal_needs_no_staged_files(world: World) -> None:
+    world.write_manifests(world.parking)
+    item = {"staging": str(world.directory / "not-yet"), "restore_id": "r1"}
+    data = [{"staged": str(world.directory / "none"), "target": str(world.directory / "etcd"), "aside": str(world.directory / "aside")}]
+    plan = plan_start(world.node(), request(world, files=[item], replace=data), rehearse=True)
+    assert plan.as_dict()["replace"][0]["action"] == "put staged data in place, once there is some"
+
+
+def test_a_runtime_whose_configuration_was_restored_is_restarted(world: World) -> None:
+    item = captured(world)
+    shutil.copytree(world.directory / "units" / "kubelet.service", world.directory / "units" / "lbt-runtime.service")
+    facts = dict(world.platform, runtime=dict(world.platform["runtime"], unit="lbt-runtime.service", config=[f"{world.directory}/conf/*"]))
+    node = services.Node(facts, world.node().runtime, world.node().systemd)
+    result = start(node, request(world, files=[item]), world.journal("started"))
+    assert [phase["name"] for phase in result["phases"]][:3] == ["files", "start lbt-runtime.service", f"start kubelet {ETCD}"]
+    stopped(world)
+    (world.directory / "conf" / "kubelet.conf").unlink()
+    result = start(node, request(world, files=[item]), world.journal("started"))
+    assert [phase["name"] for phase in result["phases"]][1] == "restart lbt-runtime.service"
+    stopped(world)
+    result = start(node, request(world, files=[item]), world.journal("started"))
+    assert "lbt-runtime" not in str(result["phases"])
+
+
+def test_units_whose_configuration_was_restored_are_read_again(world: World) -> None:
+    item = captured(world)
+    node = world.node()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(starting, "UNIT_DIRECTORIES", (str(world.directory / "conf"),))
+        patch.setattr(starting, "READ_AT_BOOT", ((str(world.directory / "conf"), "kubelet.service"), ("/elsewhere/", "lbt-none.service")))
+        result = start(node, request(world, files=[item]), world.journal("started"))
+    assert "reload units" in [phase["name"] for phase in result["phases"]]
+    assert "daemon-reload" in world.log("systemctl")
+    assert any(call.startswith("restart --no-block kubelet.service") for call in world.log("systemctl"))

@@ -134,7 +134,7 @@ def test_files_that_cannot_be_read_are_listed_without_their_content() -> None:
     strange = {
         "half.crt": make_certificate("x")[0][:200],
         "garbage.crt": b"-----BEGIN CERTIFICATE-----\nplanted\n-----END CERTIFICATE-----\n",
-        "bad.yaml": b"apiVersion: v1\nkind: [planted: {",
+        "bad.yaml": b"apiVersion: v1\nkind: Config\nplanted: [{",
         "odd.yaml": b"apiVersion: v1\nkind: EncryptionConfiguration\nresources: [planted]\n",
         "odd-pod.yaml": b"apiVersion: v1\nkind: Pod\nspec: planted\n",
         "notes.txt": b"nothing to see",
@@ -145,6 +145,15 @@ def test_files_that_cannot_be_read_are_listed_without_their_content() -> None:
     assert [entry["path"] for entry in report["unreadable"]] == ["bad.yaml", "garbage.crt", "half.crt", "odd-pod.yaml", "odd.yaml"]
     assert report["keys"] == [{"path": "locked.key", "type": "private", "public_key_sha256": None}]
     assert "planted" not in json.dumps(report)
+
+
+def test_json_and_quotes_are_read_as_well(files: dict[str, bytes]) -> None:
+    yaml_text = files["etc/kubernetes/manifests/etcd.yaml"]
+    pod = json.dumps({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "a", "image": "b", "command": ["etcd", "--name=x"]}]}})
+    quoted = yaml_text.replace(b"kind: Pod", b"kind: 'Pod'")
+    for content in (pod.encode(), pod.replace(" ", "").encode(), quoted):
+        assert len(inspect_files([("a", content)])["static_pods"]) == 1
+    assert inspect_files([("a", yaml_text.replace(b"kind: Pod", b"kind: PodTemplate"))])["static_pods"] == []
 
 
 def test_lists_of_objects_are_looked_into() -> None:

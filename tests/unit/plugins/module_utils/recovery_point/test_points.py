@@ -116,6 +116,11 @@ def test_a_point_that_was_never_opened_cannot_be_sealed(maker: Maker) -> None:
         points.draft(maker.location, CLUSTER, "20261120T133500Z-1a2b3c", maker.evidence([]))
 
 
+def test_a_point_without_anything_is_refused(maker: Maker) -> None:
+    with pytest.raises(PointIncompleteError, match="holds nothing at all"):
+        points.draft(maker.location, CLUSTER, maker.open().id, maker.evidence([]))
+
+
 def test_records_that_are_not_artifacts_are_refused_by_field(maker: Maker) -> None:
     opening = maker.open()
     evidence = maker.evidence(artifacts_of(maker, opening.id))
