@@ -250,6 +250,8 @@ def main() -> int:
     chosen = [suite for suite in SUITES if not arguments.suite or suite.name in arguments.suite]
     factor = float(os.environ.get("LIFEBOAT_BUDGET_FACTOR") or 2)
 
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _frame: sys.exit(128 + received))  # the running suite is ended on the way out
     shutil.rmtree(RESULTS, ignore_errors=True)
     RESULTS.mkdir(parents=True)
     given = os.environ.get("LIFEBOAT_BINARIES")

@@ -71,7 +71,7 @@ def refuse_foreign_inventory(inventory: Path) -> str:
     """Make sure that the lab wrote this inventory: every machine in it says so. Returns the lab's name."""
     command = [str(Path(sys.executable).with_name("ansible-inventory")), "--inventory", str(inventory), "--list"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False, env=settings(), stdin=subprocess.DEVNULL)
-    if answer.returncode:
+    if answer.returncode or not inventory.exists():
         raise DrillFailure(f"{inventory} is no inventory that Ansible can read:\n{answer.stderr.strip()}")
     hosts: Mapping[str, Mapping[str, Any]] = json.loads(answer.stdout)["_meta"]["hostvars"]
     foreign = sorted(name for name, variables in hosts.items() if variables.get("lifeboat_lab") is not True)

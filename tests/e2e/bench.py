@@ -31,6 +31,7 @@ OUTPUT = environment.BUILD / "e2e"
 LAB = "e2e"
 CONFIG_MAPS = f"/api/v1/namespaces/{RUNNING}/configmaps"
 READY_SECONDS = 180.0
+BUSY_SECONDS = 60.0
 
 
 @dataclasses.dataclass
@@ -108,10 +109,20 @@ class Bench:
 
     def living(self) -> None:
         """Make sure that the cluster is whole and answers; what a failed test left is thrown away."""
-        if self.dirty or not all(Api(self.lab.kubeconfig, server=server, connections=1).answers() for server in api_servers(self.lab).values()):
+        if self.dirty or not self._answers():
             self.lab.reset()
             self.close_connections()
             self.dirty = False
+
+    def _answers(self) -> bool:
+        """Whether every API server is ready; a busy one gets some time."""
+        apis = [Api(self.lab.kubeconfig, server=server, connections=1) for server in api_servers(self.lab).values()]
+        deadline = time.monotonic() + BUSY_SECONDS
+        while not all(api.answers() for api in apis):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(1)
+        return True
 
     def memory(self, picture: Picture | None = None) -> Memory:
         """What the cluster is to be judged by: the baseline, with the pods that run just now."""

@@ -113,9 +113,20 @@ def _clean(_options: argparse.Namespace) -> None:
         print(path)
 
 
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments; argparse by itself takes no nodes after an option (`reset NAME --bare NODE`)."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and ("nodes" not in options or any(word.startswith("-") for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        options.nodes = [*options.nodes, *rest]
+    return options
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, do, and say what went wrong in words."""
-    options = _parser().parse_args(arguments)
+    options = parse(arguments)
     try:
         options.action(options)
     except LabError as error:

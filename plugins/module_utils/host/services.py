@@ -37,7 +37,7 @@ READINESS = ("etcd_quorum", "api", "container", "none")
 RUNTIME_UNITS = (("containerd", "containerd.service"), ("crio", "crio.service"), ("dockershim", "docker.service"), ("cri-dockerd", "cri-docker.service"))
 RUNTIME_CONFIG = ("/etc/containerd/*", "/etc/crio/*", "/etc/cni/net.d/*")
 RUN_DIRECTORY = "/run/lifeboat"
-POLL_SECONDS = 0.06
+POLL_SECONDS = 0.1
 BEAT_SECONDS = 1.0
 LOCK_PATIENCE_SECONDS = 30.0
 # The kubelet gives a static pod 30 seconds to end. Where it has not ended after this long, the kubelet does not do its work.
