@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import subprocess
@@ -28,7 +29,8 @@ from tests.workload.creation import wait_for
 from tests.workload.objects import RUNNING
 
 OUTPUT = environment.BUILD / "e2e"
-LAB = "e2e"
+# One machine may test several checkouts at once, and a lab belongs to one of them.
+LAB = "e2e-" + hashlib.sha256(str(environment.ROOT).encode()).hexdigest()[:6]
 CONFIG_MAPS = f"/api/v1/namespaces/{RUNNING}/configmaps"
 READY_SECONDS = 180.0
 BUSY_SECONDS = 60.0

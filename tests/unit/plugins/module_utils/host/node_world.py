@@ -24,8 +24,8 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers i
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import Journal, Node, Service, read_groups
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Systemd
 
-# Not "etcd": other tests of this machine run real ones.
-ETCD, API, SCHEDULER, KUBELET = "lbt-etcd", "lbt-api", "lbt-sched", "lbt-kubelet"
+# Not "etcd": other tests of this machine run real ones, and workers of one test run these. The kernel keeps fifteen bytes of a name.
+ETCD, API, SCHEDULER, KUBELET = (f"lbt-{name}-{os.getpid()}"[:14] for name in ("e", "a", "s", "k"))
 
 # Forks daemons that have nothing left to import; a fresh interpreter for each would cost more than everything else.
 _ZYGOTE = """
@@ -67,7 +67,7 @@ def daemon(world, role, port):
     class Server(ThreadingHTTPServer):
         daemon_threads = True
     server = Server(("127.0.0.1", port), Handler)
-    if role == "lbt-api":
+    if role.startswith("lbt-a-"):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(world + "/pki/server.pem")
         server.socket = context.wrap_socket(server.socket, server_side=True)
