@@ -19,7 +19,7 @@ extends_documentation_fragment:
   - lifeboat.cluster.attributes
 options:
   platform:
-    description: The platform's facts, as the role P(lifeboat.cluster.platform#role) publishes them.
+    description: The platform's facts, as the role C(lifeboat.cluster.platform) publishes them.
     type: dict
     required: true
   paths:

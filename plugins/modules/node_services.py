@@ -28,7 +28,7 @@ options:
     choices: [started, stopped]
     required: true
   platform:
-    description: The platform's facts, as the role P(lifeboat.cluster.platform#role) publishes them.
+    description: The platform's facts, as the role C(lifeboat.cluster.platform) publishes them.
     type: dict
     required: true
   services:

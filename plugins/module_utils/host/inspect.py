@@ -390,12 +390,15 @@ def images_in_manifest(text: str) -> List[str]:
 
 
 def program_version(name: str) -> Optional[str]:
-    """The version that a program of this host tells, or None without the program."""
+    """The version that a program of this host tells; None without the program, or when it does not say."""
     program = find_program(name)
     if not program:
         return None
     command = [program] + list(_VERSION_ARGUMENTS.get(name, ("--version",)))
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PROGRAM_SECONDS, check=False)
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PROGRAM_SECONDS, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return None
     found = _VERSION.search(done.stdout.decode("utf-8", "replace"))
     return found.group(1) if found else None
 

@@ -196,6 +196,11 @@ def test_versions_of_programs(bare: Path, monkeypatch: pytest.MonkeyPatch) -> No
     ):
         (programs / name).write_text(f"#!/bin/sh\necho '{text}'\n")
         (programs / name).chmod(0o755)
+    (programs / "kubectl").write_text("#!/bin/sh\nexec sleep 60\n")
+    (programs / "kubectl").chmod(0o755)
+    (programs / "crictl").write_text("no program")
+    (programs / "crictl").chmod(0o755)
+    monkeypatch.setattr(subject, "PROGRAM_SECONDS", 0.5)
     monkeypatch.setattr(subject, "find_program", lambda name: str(programs / name) if (programs / name).exists() else "")
     versions = look(Question(platform(bare), programs=["restic"]))["versions"]
     assert {name: version for name, version in versions.items() if version} == {"kubelet": "1.34.4", "runc": "1.1.5+ds1", "restic": "0.14.0"}

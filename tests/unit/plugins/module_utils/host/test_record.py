@@ -171,7 +171,7 @@ def test_a_lock_of_another_run_is_refused_with_owner_and_age(store: Store) -> No
     ):
         with pytest.raises(LockHeldError) as caught:
             store.acquire(request)
-        assert "run run-1 of erika on controller bastion (process 4711), for recover; taken 0 seconds ago" in str(caught.value)
+        assert "run run-1 of erika on controller bastion (process 4711), for recover; taken " in str(caught.value)
         assert "take_over=run-1" in str(caught.value)
         assert caught.value.details["lock"]["owner"] == owner()
     assert store.lock()["owner"]["run_id"] == "run-1"
