@@ -133,6 +133,9 @@ def unpack(archive: str, staging: str, sha256: str = "") -> Staged:
         if is_complete(staging):
             staged = open_staging(staging)
             _require_same(staged, digest)
+            # Killed between its last two steps, an earlier run left its other marker.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(staging, _STARTED))
             return staged
         _clear(staging)
         try:
