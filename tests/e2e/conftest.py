@@ -75,7 +75,7 @@ def bench(output: Path, planted: dict[str, str]) -> Iterator[Bench]:
     location = shared / "location"
     location.mkdir(mode=0o700)
     backup = succeeded(bench.playbooks(shared, location, bench.writing()).run("backup_cluster", verbosity=3))
-    manifest_file = next((location / LAB / "manifests").glob("*.json"))
+    manifest_file = sorted((location / LAB / "manifests").glob("*.json"))[0]
     manifest = json.loads(manifest_file.read_text())
     picture = capture(lab.kubeconfig, int(manifest["etcd"]["revision"]))
     memory.picture = picture

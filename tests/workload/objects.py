@@ -48,7 +48,7 @@ class Recipe:
 
 
 def _words(source: random.Random, count: int) -> str:
-    return " ".join("".join(source.choices("abcdefghijklmnopqrstuvwxyz", k=source.randint(3, 10))) for _ in range(count))
+    return " ".join("".join(source.choices("abcdefghijklmnopqrstuvwxyz", k=source.randint(3, 10))) for _number in range(count))
 
 
 def _encoded(plain: bytes) -> str:

@@ -46,7 +46,7 @@ def _flip(path: Path, offset: int) -> None:
 def test_one_flipped_byte_anywhere_is_found(good: Path, copy: Path) -> None:
     size = good.stat().st_size
     chance = random.Random(4711)
-    offsets = {0, 16, 80, 4096, 4112, 8192, size - 33, *range(size - 32, size), *(chance.randrange(size) for _ in range(150))}
+    offsets = {0, 16, 80, 4096, 4112, 8192, size - 33, *range(size - 32, size), *(chance.randrange(size) for _number in range(150))}
     for offset in sorted(offsets):
         _flip(copy, offset)
         with pytest.raises(SnapshotInvalid) as caught:
@@ -126,7 +126,7 @@ def test_a_damaged_database_never_hangs_or_trips_the_reader(good: Path, copy: Pa
     for round_number in range(60):
         # Heads of pages and the first elements are where numbers lead elsewhere.
         page = chance.randrange(size // page_size) * page_size
-        offsets = [page + chance.randrange(64) if round_number % 3 else chance.randrange(size) for _ in range(3)]
+        offsets = [page + chance.randrange(64) if round_number % 3 else chance.randrange(size) for _number in range(3)]
         for offset in offsets:
             _flip(copy, offset)
         try:

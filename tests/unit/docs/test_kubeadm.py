@@ -16,7 +16,7 @@ Row = Tuple[str, str, str]
 
 def rows(text: str) -> Set[Row]:
     """Rows of tables whose first cell is an absolute path."""
-    return {(path, why, required) for path, why, required in re.findall(r"^\| `(/[^`]+)` \| (.*?) \| (yes|if there) \|$", text, flags=re.MULTILINE)}
+    return set(re.findall(r"^\| `(/[^`]+)` \| (.*?) \| (yes|if there) \|$", text, flags=re.MULTILINE))
 
 
 def data_rows(entries: list[Dict[str, object]]) -> Set[Row]:

@@ -75,7 +75,7 @@ def test_two_builders_make_it_once(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.touch()
     body = f"    with open({str(log)!r}, 'a') as log: log.write('built\\n')\n    time.sleep(0.5)"
-    builders = [_builder(tmp_path / "cache", body) for _ in range(3)]
+    builders = [_builder(tmp_path / "cache", body) for _number in range(3)]
     for builder in builders:
         builder.communicate()
         assert builder.returncode == 0

@@ -178,8 +178,8 @@ def test_timeline(tmp_path: Path) -> None:
     """Bars lie inside of the axis, which begins at the declaration, and the moment of service is marked."""
     report, _path = made(tmp_path, "passed")
     timeline = view.view_of(report)["timeline"]
-    bars = [bar for row in timeline["rows"] for bar in row["bars"]]
-    assert all(bar["left"] >= 0 and bar["left"] + bar["width"] <= 100.5 for bar in bars)
+    bars = [part for row in timeline["rows"] for part in row["bars"]]
+    assert all(part["left"] >= 0 and part["left"] + part["width"] <= 100.5 for part in bars)
     assert timeline["run_left"] == pytest.approx(100 * 212 / (212 + report["run"]["seconds"]), rel=0.01)
     assert [mark["text"] for mark in timeline["marks"]] == ["service ready"]
     gate = next(row for row in timeline["rows"] if row["name"] == "gate")

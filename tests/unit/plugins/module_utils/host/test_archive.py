@@ -551,7 +551,7 @@ def contents_of(data: bytes) -> Dict[str, Any]:
     def visit(entry: _entries.Entry, xattrs: Dict[str, bytes], contents: Any) -> None:
         collected = io.BytesIO()
         if contents is not None:
-            contents(lambda piece: collected.write(piece))
+            contents(collected.write)
         seen.append((entry, xattrs, collected.getvalue()))
 
     found = _container.read_archive(io.BytesIO(data), "x.tar", visit)

@@ -522,8 +522,8 @@ def test_owners_go_by_name_where_the_name_exists(host: Host, monkeypatch: pytest
     os.chown(host.path("two"), 54321, 54322)
     host.capture()
     (host.path("one")).unlink()
-    monkeypatch.setattr(_entries, "owner_id", lambda name: {"daemon": 901, "root": 0}.get(name))
-    monkeypatch.setattr(_entries, "group_id", lambda name: {"root": 0}.get(name))
+    monkeypatch.setattr(_entries, "owner_id", {"daemon": 901, "root": 0}.get)
+    monkeypatch.setattr(_entries, "group_id", {"root": 0}.get)
     found = host.plan()
     assert found.owners_by_number == {
         "group 1": "group daemon does not exist here",

@@ -97,7 +97,8 @@ def test_a_healthy_cluster_has_nothing_stale(server: ApiServer) -> None:
     found = look(server)
     assert found["kube_system_uid"] == "cluster-1"
     assert found["version"] == "v1.34.4"
-    assert found["ca_sha256"] == found["root_ca_configmap_sha256"] is not None
+    assert found["ca_sha256"] is not None
+    assert found["ca_sha256"] == found["root_ca_configmap_sha256"]
     (cp1, _w1) = found["nodes"]
     assert cp1["ready"] is True
     assert cp1["roles"] == ["control-plane"]
