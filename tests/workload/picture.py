@@ -4,7 +4,7 @@
 """A picture of everything that a cluster holds, at one revision if wanted, and the difference of two pictures.
 
 An object is compared as a whole, with uid, resourceVersion, status and managedFields, unless the cluster itself is expected to write to
-it after a recovery. What is expected, and why, is the three tables below; nothing else is left out.
+it after a recovery. What is expected, and why, is said below; nothing else is left out.
 """
 
 from __future__ import annotations
@@ -67,6 +67,10 @@ DERIVED = {
 }
 
 
+# A kubelet makes these of the manifests in its directory, and makes them anew when it sees one without a manifest: it starts with etcd's only.
+MIRROR = "kubernetes.io/config.mirror"
+
+
 class Entry(TypedDict):
     """One object of a picture."""
 
@@ -113,6 +117,8 @@ def _digest(value: object) -> str:
 
 
 def _rule(group: str, resource: str, found: Object) -> str:
+    if (group, resource) == ("", "pods") and MIRROR in found["metadata"].get("annotations", {}):
+        return "mirror"
     if (group, resource) in OBSERVED:
         return "observed"
     if (group, resource) in DERIVED:
@@ -135,6 +141,9 @@ def entry(group: str, resource: str, found: Object) -> Entry:
     """What a picture keeps of an object."""
     rule = _rule(group, resource, found)
     metadata = found["metadata"]
+    if rule == "mirror":
+        images = sorted((one["name"], one["image"]) for one in found["spec"]["containers"])
+        return {"uid": "its kubelet's", "resourceVersion": metadata["resourceVersion"], "sha256": _digest(images), "rule": rule}
     seen: object = found if rule == "whole" else _without_observations(resource, found) if rule == "observed" else metadata["uid"]
     return {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"], "sha256": _digest(seen), "rule": rule}
 
