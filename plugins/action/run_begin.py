@@ -10,7 +10,7 @@ import json
 import os
 from typing import Any, Dict, List, Optional
 
-from ansible import constants, context
+from ansible import context
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as ansible_version
@@ -89,8 +89,6 @@ class ActionModule(ActionBase):
         host = str((task_vars or {}).get("inventory_hostname", ""))
         if host != "localhost":
             raise AnsibleActionFail("A run begins once, on localhost; this play runs on %s. Use a play with hosts: localhost." % host)
-        if not constants.config.get_config_value("INJECT_FACTS_AS_VARS"):
-            raise AnsibleActionFail("The roles read the fact lifeboat_run as a variable: set inject_facts_as_vars to true in ansible.cfg, or leave it out.")
         try:
             result.update(self._begin(options, task_vars or {}))
         except LifeboatError as error:

@@ -52,6 +52,8 @@ class ActionModule(ActionBase):
             result.update(self._start(evidence, options, more))
         else:
             result.update(self._end(evidence, options, more))
+        for note in options["notes"] or []:
+            evidence.say("%s: %s" % (options["name"], " ".join(str(evidence.value(note)).split())))
         result["changed"] = False
         return result
 

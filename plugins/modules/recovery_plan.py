@@ -28,7 +28,7 @@ options:
   hosts:
     description:
       - What was seen, by inventory host name. Each value has C(groups), C(components), C(node) (the result of
-        M(lifeboat.cluster.node_info)) and C(etcd) (C(answers) and C(linearizable), as M(lifeboat.cluster.etcd_cluster_info) found them).
+        M(lifeboat.cluster.node_info)) and C(etcd) (C(answers), C(linearizable) and C(version), as M(lifeboat.cluster.etcd_cluster_info) found them).
     type: dict
     required: true
   manifest:
@@ -48,6 +48,10 @@ options:
     description: Revisions added on top of the highest one ever seen.
     type: int
     default: 1000000000
+  versions_may_differ:
+    description: Allow the data of the point on machines that run other minor versions of etcd or Kubernetes than those that made it.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -102,16 +106,19 @@ def body(call: Call) -> t.Dict[str, t.Any]:
     views = [host_view(name, host.get("groups") or [], host.get("node") or {}, host.get("etcd")) for name, host in sorted(seen.items())]
     taken_at = datetime.datetime.fromisoformat(str(params["manifest"]["taken_at"]).replace("Z", "+00:00")).timestamp()
     point = point_view(params["manifest"], params["high_water_revision"], taken_at)
+    components = {name: host.get("components") or [] for name, host in seen.items()}
+    may_differ = params["versions_may_differ"]
     if params["purpose"] == "roll_back":
-        return {"plan": plan_roll_back(views, point, slack=params["revision_slack"]).as_dict()}
+        return {"plan": plan_roll_back(views, components, point, slack=params["revision_slack"], versions_may_differ=may_differ).as_dict()}
     plan = plan_recovery(
         views,
-        {name: host.get("components") or [] for name, host in seen.items()},
+        components,
         point,
         quorum_alive=any(view.etcd_serves for view in views),
         quorum_lost_source=params["quorum_lost_source"],
         now=time.time(),
         slack=params["revision_slack"],
+        versions_may_differ=may_differ,
     )
     return {"plan": plan.as_dict()}
 
@@ -126,6 +133,7 @@ def main() -> t.NoReturn:
             "high_water_revision": {"type": "int", "default": 0},
             "quorum_lost_source": {"type": "str", "choices": ["", "recovery_point", "survivor"], "default": ""},
             "revision_slack": {"type": "int", "default": 1000000000},
+            "versions_may_differ": {"type": "bool", "default": False},
         },
         body,
     )

@@ -99,7 +99,7 @@ EXAMPLES = r"""
     state: locked
     purpose: recover_cluster of production
     owner:
-      run_id: "{{ hostvars['localhost'].lifeboat_run.id }}"
+      run_id: "{{ hostvars['localhost'].ansible_facts.lifeboat_run.id }}"
       controller: bastion
 
 - name: Note how far the restore is

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import environment
+from tests.killing import kill_tree
 
 LIMIT_SECONDS = 900.0
 TAIL_LINES = 40
@@ -68,6 +68,7 @@ def settings(more: Mapping[str, str] | None = None) -> dict[str, str]:
     own.update(
         ANSIBLE_COLLECTIONS_PATH=str(environment.collection_tree()),
         ANSIBLE_FORKS="20",
+        ANSIBLE_INJECT_FACT_VARS="false",  # as ansible-core 2.24 will have it
         ANSIBLE_PIPELINING="true",
         ANSIBLE_NOCOLOR="true",
         ANSIBLE_RETRY_FILES_ENABLED="false",
@@ -142,7 +143,7 @@ class Playbooks:
 
         def expire() -> None:
             expired.set()
-            kill_group(process.pid)
+            kill_tree(process.pid)
 
         timer = threading.Timer(limit_seconds, expire)
         timer.daemon = True
@@ -161,23 +162,16 @@ class Playbooks:
                         on_line(line)
                     if kill_when and not killed and kill_when(line):
                         killed = True
-                        kill_group(process.pid)
+                        kill_tree(process.pid)
             status = process.wait()
         finally:
             timer.cancel()
             # Whatever happened here, nothing of it goes on in the background.
-            kill_group(process.pid)
+            if process.poll() is None:
+                kill_tree(process.pid)
             process.wait()
             self._process = None
         if expired.is_set():
             raise TimeoutError(f"{name} did not end within {limit_seconds:.0f} s; see {log}\n" + "\n".join(lines[-TAIL_LINES:]))
         new = sorted(_runs(runs) - before)
         return Finished(name, status, time.monotonic() - begin, log, new[-1] if new else None, killed, lines)
-
-
-def kill_group(leader: int) -> None:
-    """End a process group that was started here, at once."""
-    try:
-        os.killpg(leader, signal.SIGKILL)
-    except ProcessLookupError:
-        return

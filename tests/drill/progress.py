@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.drill.playbooks import kill_group
+from tests.killing import kill_tree
 
 # What the collection's stages say between Ansible's own lines.
 STAGE_LINE = re.compile(r"^\[\d+:\d\d(:\d\d)?\] ")
@@ -70,7 +70,7 @@ class Leftover:
         except (OSError, ValueError):
             return
         if noted.get("boot") == _boot() and noted.get("started") and noted["started"] == _started(int(noted["pid"])) and int(noted["pid"]) != os.getpid():
-            kill_group(int(noted["pid"]))
+            kill_tree(int(noted["pid"]))
         self._path.unlink()
 
 

@@ -88,8 +88,9 @@ def bench(output: Path, planted: dict[str, str]) -> Iterator[Bench]:
 @pytest.fixture
 def directory(request: pytest.FixtureRequest, output: Path) -> Path:
     """The test's own directory."""
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", request.node.name).strip("-")
-    path = output / name
+    module = request.node.path.stem.removeprefix("test_")
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", request.node.name.removeprefix("test_")).strip("-")
+    path = output / module / name
     path.mkdir(parents=True)
     return path
 

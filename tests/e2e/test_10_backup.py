@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from tests.drill.playbooks import Playbooks
-from tests.e2e.bench import Bench, succeeded
+from tests.e2e.bench import LAB, Bench, refused, succeeded
 from tests.e2e.conftest import Silence
+from tests.e2e.damage import Copy
 
 COMPONENTS = {"etcd", "pki", "node_config"}
 
@@ -58,6 +60,21 @@ def test_points_are_listed_and_verified(bench: Bench, operator: Playbooks) -> No
     assert bench.baseline.point in listed.output
     verified = succeeded(operator.run("verify_recovery_point", options=as_text))
     assert any(check["id"] == "recovery_point.verified" and check["passed"] is True for check in verified.report["checks"])
+
+
+def test_a_damaged_point_is_recorded_as_such(bench: Bench, operator: Playbooks, location: Path) -> None:
+    """A verification that fails is appended to the point like one that succeeds, and the list says so."""
+    point = bench.baseline.point
+    succeeded(operator.run("verify_recovery_point"))
+    verdicts = location / LAB / "results" / point
+    assert [path.name for path in verdicts.glob("*-verification-opened-passed-*.json")]
+    row = rf"{point} +complete +completed .* %s +etcd"
+    assert re.search(row % "yes", succeeded(operator.run("list_recovery_points")).output)
+
+    Copy(location, LAB, point, bench.keys).flip("etcd/")
+    refused(operator.run("verify_recovery_point"), "etcd/", point)
+    assert [path.name for path in verdicts.glob("*-verification-opened-failed-*.json")]
+    assert re.search(row % "no", succeeded(operator.run("list_recovery_points")).output)
 
 
 def test_secrets_stay_secret_in_a_backup(bench: Bench, silence: Silence) -> None:

@@ -85,6 +85,7 @@ CASES = (
     Case("the confirmed name is empty", ("confirm_cluster_name",), variables={"confirm_cluster_name": ""}),
     Case("nothing is confirmed", ("confirm_cluster_name",), variables={"confirm_cluster_name": None}),
     Case("etcd was of another version", ("3.7",), damage=lambda copy: copy.rewrite(_edit_etcd_version)),
+    Case("Kubernetes was of another version", ("1.35.0",), damage=lambda copy: copy.rewrite(_edit_versions("kubelet", "1.35.0"))),
     Case("a worker stands among the members", ("group etcd", "w1"), inventory=inventories.worker_as_member),
     Case("a member stands in no group", ("group etcd", "cp3"), inventory=inventories.member_missing),
     Case("the group etcd is empty", ("etcd",), inventory=inventories.no_etcd),

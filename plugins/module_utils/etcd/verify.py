@@ -28,6 +28,7 @@ class MemberHash:
     member_id: int
     value: Optional[KeyHash]
     error: str = ""
+    impossible: bool = False  # nothing on this host can ask that server; it does not help to wait
 
     def as_result(self) -> Dict[str, Any]:
         """Fields for a module's result."""
@@ -50,10 +51,13 @@ class HashComparison:
     equal: Optional[bool]
     reason: str
 
+    @property
+    def impossible(self) -> bool:
+        """A member can never be asked from here."""
+        return any(entry.impossible for entry in self.hashes)
 
-def compare_hashes(
-    client: EtcdClient, view: ClusterView, *, revision: int = 0, sentinel: bytes = b"", connector: Connector = connect
-) -> HashComparison:
+
+def compare_hashes(client: EtcdClient, view: ClusterView, *, revision: int = 0, sentinel: bytes = b"", connector: Connector = connect) -> HashComparison:
     """Ask every member for the hash at one revision: the given one, else the newest that all members have.
 
     Nothing is written, unless ``sentinel`` names a key for it: straight after a restore with a bump, releases before 3.4.27 and
@@ -122,7 +126,7 @@ def _hash(client: EtcdClient, revision: int, connector: Connector, state: Member
 def _hash_by_etcdctl(client: EtcdClient, state: MemberState, revision: int, connector: Connector, problem: NotAvailable) -> MemberHash:
     """The gateway of old servers cannot answer; etcdctl can, where there is one."""
     if client.transport == "etcdctl" or shutil.which("etcdctl") is None:
-        return MemberHash(state.endpoint, state.member.member_id, None, "%s; etcdctl, which could ask, is not on this host" % problem.message)
+        return MemberHash(state.endpoint, state.member.member_id, None, "%s; etcdctl, which could ask, is not on this host" % problem.message, impossible=True)
     try:
         other = connector(replace(client.connection, endpoint=state.endpoint, transport="etcdctl"))
         return MemberHash(state.endpoint, state.member.member_id, other.hash_kv(revision))

@@ -200,14 +200,11 @@ def find_run(task_vars: Mapping[str, Any], controller_pid: int) -> Run:
 
 def _fact(task_vars: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
-        of_localhost = task_vars["hostvars"]["localhost"]
+        facts = task_vars["hostvars"]["localhost"].get("ansible_facts") or {}
     except KeyError:
         return {}
-    for holder in (of_localhost, of_localhost.get("ansible_facts") or {}):
-        if "lifeboat_run" in holder and isinstance(holder["lifeboat_run"], Mapping):
-            fact: Mapping[str, Any] = holder["lifeboat_run"]
-            return fact
-    return {}
+    fact = facts.get("lifeboat_run")
+    return fact if isinstance(fact, Mapping) else {}
 
 
 def begin_record(run_id: str, **fields: Any) -> Record:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.api import ApiClient
@@ -62,19 +62,6 @@ class EtcdProof:
             return "etcd: %s" % (error.found or error.message)
         return ""
 
-    def _hash(self, client: EtcdClient, revision: int) -> Dict[str, Any]:
-        from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import connect
-        from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import NotAvailable
-
-        try:
-            answer = client.hash_kv(revision)
-        except NotAvailable:
-            # The gateway of 3.4 and older does not know this question; etcdctl does.
-            from dataclasses import replace
-
-            answer = connect(replace(client.connection, transport="etcdctl")).hash_kv(revision)
-        return {"endpoint": client.connection.endpoint, "hash": answer.hash, "hash_revision": revision, "compact_revision": answer.compact_revision}
-
     def compare(
         self, wait_seconds: float, refuse: bool, clock: Callable[[], float] = time.monotonic, pause: Callable[[float], None] = time.sleep
     ) -> Dict[str, Any]:
@@ -83,47 +70,41 @@ class EtcdProof:
         Nobody may write meanwhile, so members that differ, differ for good. Result: revision, members, equal (None when it can't be known,
         with the reason).
         """
-        from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError, NotAvailable
-        from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.gateway import GatewayClient
+        from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import connect
+        from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.cluster import look
+        from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError
+        from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.verify import HashComparison, compare_hashes
 
-        connection = self._connection(_HASH_TIMEOUT_SECONDS)
+        client = connect(self._connection(_HASH_TIMEOUT_SECONDS))
         end = clock() + wait_seconds
-        hashes: Dict[str, Dict[str, Any]] = {}
-        reason = ""
+        names: Dict[int, str] = {}
         while True:
-            reasons: List[str] = []
             try:
-                members = GatewayClient(connection).members()
-                for member in members:
-                    # A restored member has its name from the restore, but publishes its client URLs only when it runs.
-                    if not member.started or not member.client_urls:
-                        reasons.append("a member has not started yet (%s)" % ", ".join(member.peer_urls))
-                    elif member.name not in hashes:
-                        client = GatewayClient(connection.at(member.client_urls[0]))
-                        hashes[member.name] = dict(self._hash(client, self.revision), name=member.name)
-            except NotAvailable as error:
-                return {"revision": self.revision, "members": list(hashes.values()), "equal": None, "reason": error.message}
+                # A restored member has its name from the restore, but publishes its client URLs only when it runs: it counts as missing until then.
+                view = look(client)
+                names = {member.member_id: member.name for member in view.members}
+                comparison = compare_hashes(client, view, revision=self.revision)
             except EtcdError as error:
-                reasons.append(error.found or error.message)
-            reason = "; ".join(reasons)
-            if not reason or clock() >= end:
+                comparison = HashComparison((), None, error.found or error.message)
+            if comparison.equal is not None or comparison.impossible or clock() >= end:
                 break
             pause(0.1)
-        answers = sorted(hashes.values(), key=lambda item: str(item["name"]))
-        different = len({(item["hash"], item["compact_revision"]) for item in answers}) > 1
-        equal = False if different else (None if reason else True)
-        if refuse and equal is not True:
+        answers = sorted((dict(item.as_result(), name=names.get(item.member_id, "")) for item in comparison.hashes), key=lambda item: str(item["name"]))
+        if refuse and comparison.equal is not True:
             raise MembersDifferError(
                 "The members of etcd are not proven equal, so the API server was not started.",
                 tried="hash of all keys at revision %d on every member" % self.revision,
-                found="; ".join(["%s: hash %d, compacted at %d" % (item["name"], item["hash"], item["compact_revision"]) for item in answers] + [reason]),
+                found="; ".join(
+                    ["%s: hash %s, compacted at %s" % (item["name"], item["hash"], item["compact_revision"]) for item in answers] + [comparison.reason]
+                ),
                 remedy="Restore all members from the same snapshot with the same bump, then run this again."
-                if different
+                if comparison.equal is False
                 else "Start the members that are missing on their hosts, then run this again.",
                 revision=self.revision,
                 members=answers,
             )
-        return {"revision": self.revision, "members": answers, "equal": equal, "reason": reason}
+        reason = "" if comparison.equal else comparison.reason
+        return {"revision": self.revision, "members": answers, "equal": comparison.equal, "reason": reason}
 
 
 class ApiProof:

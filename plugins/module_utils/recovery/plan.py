@@ -39,6 +39,7 @@ class HostView:
     etcd_serves: bool = False
     etcd_data_newest: Optional[float] = None
     record: Optional[Mapping[str, Any]] = None
+    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def planned(self, point: str) -> bool:
         """Whether an earlier run meant to put this very point here and did not finish."""
@@ -64,6 +65,7 @@ class PointView:
     high_water_revision: int
     etcd_members: Mapping[str, str]
     artifacts: Sequence[str]
+    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass
@@ -104,6 +106,58 @@ def _named(hosts: Sequence[HostView]) -> str:
     return ", ".join(host.name for host in hosts) or "none"
 
 
+def _check_groups(hosts: Sequence[HostView], components: Mapping[str, Sequence[str]], point: PointView) -> None:
+    """Whoever stands in the wrong group would be skipped in silence by the plays for the right one."""
+    if not hosts:
+        raise RecoveryRefused(
+            "The groups of the inventory hold no machine.",
+            tried="looked for machines in the groups etcd, control_plane and workers",
+            remedy="Name the machines of the cluster in the inventory, or let the groups of your inventory be children of these.",
+        )
+    kinds = sorted({name.partition("/")[0] for name in point.artifacts})
+    wrong = [
+        "%s has no component %s" % (host.name, component)
+        for host in hosts
+        for component in kinds
+        if component != "etcd" and component not in components.get(host.name, ()) and _holds(point, component, host.name)
+    ]
+    if wrong:
+        raise RecoveryRefused(
+            "Machines stand in other groups of the inventory than when recovery point %s was made." % point.point,
+            tried="matched the components of each machine, which follow from its groups, with the artifacts of the point",
+            found="%s, and the point holds it; groups now: %s"
+            % (", ".join(wrong), "; ".join("%s in %s" % (host.name, ", ".join(host.groups) or "none") for host in hosts)),
+            remedy="Put them back into the groups control_plane, etcd and workers in which they were.",
+        )
+
+
+def _holds(point: PointView, component: str, host: str) -> bool:
+    return any(name.startswith("%s/%s." % (component, host)) for name in point.artifacts)
+
+
+def minor(version: str) -> str:
+    """``1.34`` of ``v1.34.4``: what may not differ between data and the programs that read it."""
+    return ".".join(version.lstrip("v").split(".")[:2])
+
+
+def _check_versions(hosts: Sequence[HostView], point: PointView, may_differ: bool) -> None:
+    """For machines that keep their programs and get the data of the point."""
+    different = [
+        "%s on %s is %s, the point was made with %s" % (program, host.name, host.versions[program], wanted)
+        for host in hosts
+        for program, wanted in sorted(point.versions.items())
+        if wanted and host.versions.get(program) and minor(host.versions[program]) != minor(wanted)
+    ]
+    if different and not may_differ:
+        raise RecoveryRefused(
+            "Recovery point %s was made with other versions than those that run here." % point.point,
+            tried="compared the minor versions of etcd and Kubernetes",
+            found="; ".join(different),
+            remedy="Use a point that was made with these versions, or bring the programs back to those of the point. "
+            "Only when you know that they read this data: -e platform_versions_may_differ=true.",
+        )
+
+
 def _check_identity(hosts: Sequence[HostView], point: PointView) -> None:
     strangers = [host for host in hosts if host.ca_sha256 and host.ca_sha256 != point.ca_sha256]
     if strangers:
@@ -133,7 +187,7 @@ def _check_artifacts(hosts: Sequence[HostView], components: Mapping[str, Sequenc
         "%s/%s" % (component, host.name)
         for host in hosts
         for component in components.get(host.name, ())
-        if component != "etcd" and not any(name.startswith("%s/%s." % (component, host.name)) for name in point.artifacts)
+        if component != "etcd" and not _holds(point, component, host.name)
     ]
     if missing:
         raise RecoveryRefused(
@@ -179,6 +233,7 @@ def plan_recovery(
     quorum_lost_source: str = "",
     now: float,
     slack: int = DEFAULT_REVISION_SLACK,
+    versions_may_differ: bool = False,
 ) -> RecoveryPlan:
     """Decide what ``recover_cluster`` does.
 
@@ -186,6 +241,7 @@ def plan_recovery(
     ``quorum_lost_source`` is the operator's choice (``recovery_point`` or ``survivor``) when data of old members is still there.
     Raises RecoveryRefused, always before any change.
     """
+    _check_groups(hosts, components, point)
     _check_identity(hosts, point)
     etcd_hosts = [host for host in hosts if "etcd" in host.groups]
     under_way = [host for host in hosts if host.begun(point.point)]
@@ -240,6 +296,8 @@ def plan_recovery(
     rebuilt = [host for host in hosts if host.bare or host in under_way]
     control_plane = [host for host in hosts if host in etcd_hosts or "control_plane" in host.groups]
     _check_artifacts(rebuilt, components, point)
+    if not survivor:
+        _check_versions([host for host in control_plane if host not in rebuilt], point, versions_may_differ)
     token, bump, adopted = _token(hosts, point, slack)
     return RecoveryPlan(
         "rebuild_cluster",
@@ -259,8 +317,16 @@ def plan_recovery(
     )
 
 
-def plan_roll_back(hosts: Sequence[HostView], point: PointView, *, slack: int = DEFAULT_REVISION_SLACK) -> RecoveryPlan:
+def plan_roll_back(
+    hosts: Sequence[HostView],
+    components: Mapping[str, Sequence[str]],
+    point: PointView,
+    *,
+    slack: int = DEFAULT_REVISION_SLACK,
+    versions_may_differ: bool = False,
+) -> RecoveryPlan:
     """Decide what ``restore_etcd`` does: put the snapshot over every member of a cluster whose machines are all there."""
+    _check_groups(hosts, components, point)
     _check_identity(hosts, point)
     etcd_hosts = [host for host in hosts if "etcd" in host.groups]
     members = _check_members(etcd_hosts, point)
@@ -282,6 +348,7 @@ def plan_roll_back(hosts: Sequence[HostView], point: PointView, *, slack: int = 
         )
     token, bump, adopted = _token(etcd_hosts, point, slack)
     control_plane = [host for host in hosts if "control_plane" in host.groups or host in etcd_hosts]
+    _check_versions(control_plane, point, versions_may_differ)
     return RecoveryPlan(
         "roll_back",
         "every member goes back to recovery point %s." % point.point,
@@ -312,6 +379,7 @@ def host_view(name: str, groups: Sequence[str], node: Mapping[str, Any], etcd: O
         etcd_serves=bool((etcd or {}).get("linearizable")),
         etcd_data_newest=data.get("newest_mtime"),
         record=node.get("record"),
+        versions={"etcd": str((etcd or {}).get("version") or ""), "kubelet": str((node.get("versions") or {}).get("kubelet") or "")},
     )
 
 
@@ -326,4 +394,5 @@ def point_view(manifest: Mapping[str, Any], high_water_revision: int, taken_at: 
         high_water_revision=max(int(high_water_revision), int(manifest.get("highest_revision") or 0), int(etcd.get("revision") or 0)),
         etcd_members={str(host): str(url) for host, url in (etcd.get("hosts") or {}).items()},
         artifacts=tuple(str(artifact["name"]) for artifact in manifest.get("artifacts") or ()),
+        versions={"etcd": str(etcd.get("server_version") or ""), "kubelet": str((manifest.get("versions") or {}).get("kubelet") or "")},
     )

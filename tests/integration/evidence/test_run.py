@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import stat
 import subprocess
 import time
 from xml.etree import ElementTree
 
 from tests.integration.evidence.playground import BEGIN, FINISH, LIMIT_SECONDS, Playground
+from tests.killing import kill_tree
 
 WHOLE = (
     BEGIN
@@ -221,7 +220,7 @@ def test_a_killed_run(playground: Playground) -> None:
             assert "alive ['" in alive.stdout, alive.stdout
             assert "Another run of cluster prod-1 is going on" in alive.stdout
         finally:
-            os.killpg(process.pid, signal.SIGKILL)
+            kill_tree(process.pid)
             process.wait(LIMIT_SECONDS)
     killed = playground.run_directories()[0]
     (killed / "artifacts").mkdir()

@@ -107,16 +107,16 @@ def fact(directory: str, **changes: Any) -> dict[str, Any]:
     """Variables of a task whose localhost knows a run."""
     mine = runs.this_process(os.getpid())
     known = {"id": "x", "directory": directory, "pid": os.getpid(), "boot_id": mine.boot_id, "controller": mine.controller, "cluster_name": "prod-1"}
-    return {"hostvars": {"localhost": {"lifeboat_run": {**known, **changes}}}}
+    return {"hostvars": {"localhost": {"ansible_facts": {"lifeboat_run": {**known, **changes}}}}}
 
 
 def test_find_run(tmp_path: Path) -> None:
-    """The run of this process, from a variable or a fact; anything else is refused with what to do."""
+    """The run of this process, from a fact and from nothing else (facts are no variables any more in ansible-core 2.24); others are refused with what to do."""
     path = runs.make_run_directory(str(tmp_path), "x", 0)
     variables = fact(path)
     assert runs.find_run(variables, os.getpid()).cluster_name == "prod-1"
-    as_fact = {"hostvars": {"localhost": {"ansible_facts": variables["hostvars"]["localhost"]}}}
-    assert runs.find_run(as_fact, os.getpid()).directory == path
+    with pytest.raises(runs.NoRun, match="No run has begun"):
+        runs.find_run({"hostvars": {"localhost": variables["hostvars"]["localhost"]["ansible_facts"]}}, os.getpid())
     with pytest.raises(runs.NoRun, match="No run has begun"):
         runs.find_run({"hostvars": {"localhost": {}}}, os.getpid())
     with pytest.raises(runs.NoRun, match=r"a --limit of 'cp1'(.|\n)*add localhost"):

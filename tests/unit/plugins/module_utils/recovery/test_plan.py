@@ -156,17 +156,17 @@ def test_a_killed_member_rebuild_goes_on_as_one() -> None:
 
 
 def test_roll_back_takes_every_member() -> None:
-    plan = plan_roll_back([alive("cp1"), alive("cp2"), alive("cp3"), alive("w1")], POINT)
+    plan = plan_roll_back([alive("cp1"), alive("cp2"), alive("cp3"), alive("w1")], COMPONENTS, POINT)
     assert (plan.strategy, plan.etcd_hosts, plan.stop_hosts, plan.worker_hosts) == ("roll_back", list(MEMBERS), list(MEMBERS), ["w1"])
 
 
 def test_roll_back_refuses_a_bare_member() -> None:
     with pytest.raises(RecoveryRefused, match="recover_cluster"):
-        plan_roll_back([alive("cp1"), bare("cp2"), alive("cp3")], POINT)
+        plan_roll_back([alive("cp1"), bare("cp2"), alive("cp3")], COMPONENTS, POINT)
 
 
 def test_roll_back_to_the_point_that_serves_is_no_change() -> None:
-    assert plan_roll_back([under_way(name, "finished") for name in MEMBERS], POINT).strategy == "nothing"
+    assert plan_roll_back([under_way(name, "finished") for name in MEMBERS], COMPONENTS, POINT).strategy == "nothing"
 
 
 @pytest.mark.parametrize(("snapshot", "high", "expected"), [(100, 100, 10), (100, 150, 60), (200, 150, 10)])
@@ -191,3 +191,36 @@ def test_views_are_read_out_of_module_results() -> None:
 
 def test_a_roll_back_that_was_only_planned_does_not_make_a_living_cluster_a_ruin() -> None:
     assert recover([under_way(name, "planned", "roll_back") for name in MEMBERS]).strategy == "nothing"
+
+
+def test_machines_in_other_groups_are_refused() -> None:
+    """Plays for the group that they left would skip them in silence, whatever the strategy."""
+    everyone = [alive("cp1"), alive("cp2"), alive("cp3"), alive("w1")]
+    demoted = {**COMPONENTS, "cp2": ("etcd", "node_config")}
+    with pytest.raises(RecoveryRefused, match="cp2 has no component pki"):
+        plan_recovery(everyone, demoted, POINT, quorum_alive=True, now=NOW)
+    with pytest.raises(RecoveryRefused, match="cp2 has no component pki"):
+        plan_roll_back(everyone, demoted, POINT)
+    for plan in (lambda: plan_roll_back([], {}, POINT), lambda: plan_recovery([], {}, POINT, quorum_alive=False, now=NOW)):
+        with pytest.raises(RecoveryRefused, match="hold no machine"):
+            plan()
+    # A node that joined after the backup has nothing in the point, and may.
+    assert plan_roll_back([*everyone, alive("w2")], {**COMPONENTS, "w2": ("node_config",)}, POINT).strategy == "roll_back"
+
+
+@pytest.mark.parametrize(("program", "old", "new"), [("etcd", "3.6.16", "3.7.0"), ("etcd", "3.6.16", "3.5.20"), ("kubelet", "1.34.4", "1.35.0")])
+def test_data_of_other_versions_is_refused(program: str, old: str, new: str) -> None:
+    """Only where programs stay and data comes: not for patch releases, not for machines that are rebuilt, and not when it is wanted."""
+    point = dataclasses.replace(POINT, versions={program: old})
+    hosts = [alive(name, versions={program: new}) for name in MEMBERS]
+    with pytest.raises(RecoveryRefused, match="%s on cp1 is %s, the point was made with %s" % (program, new, old)):
+        plan_roll_back(hosts, COMPONENTS, point)
+    assert plan_roll_back(hosts, COMPONENTS, point, versions_may_differ=True).strategy == "roll_back"
+    patch = old.rpartition(".")[0] + ".99"
+    assert plan_roll_back([alive(name, versions={program: patch}) for name in MEMBERS], COMPONENTS, point).strategy == "roll_back"
+    lost = [stopped(name) for name in MEMBERS]
+    lost = [dataclasses.replace(host, versions={program: new}) for host in lost]
+    with pytest.raises(RecoveryRefused, match=program):
+        recover(lost, point, quorum_lost_source="recovery_point")
+    assert recover(lost, point, quorum_lost_source="survivor").source == "survivor"
+    assert recover([dataclasses.replace(bare(name), versions={program: new}) for name in MEMBERS], point).strategy == "rebuild_cluster"
