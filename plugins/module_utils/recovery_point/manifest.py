@@ -127,8 +127,8 @@ class Manifest:
 
     @property
     def components(self) -> List[str]:
-        """Components of which the point holds something."""
-        return sorted({artifact.component for artifact in self.artifacts})
+        """Components of the cluster of which the point holds something; what is there to help whoever opens it is none."""
+        return sorted({artifact.component for artifact in self.artifacts} - set(names.AIDS))
 
     def artifact(self, name: str) -> Artifact:
         """One artifact by its name."""

@@ -56,6 +56,27 @@ def test_there_and_back(stage: Stage) -> None:
         assert_no_secrets(path.read_bytes().decode("latin-1"))
 
 
+def test_a_program_arrives_executable(stage: Stage) -> None:
+    """Also when it lies there already with the right bytes and the wrong mode."""
+    opening = stage.open()
+    artifacts = [
+        stage.add(opening.id, "etcd", "cp1", ETCD),
+        stage.add(opening.id, "pki", "cp1", make_tar({})),
+        stage.add(opening.id, "tools", "etcdutl", b"\x7fELF" + bytes(5000), extension=""),
+    ]
+    stage.seal(opening.id, artifacts)
+    push = stage.pushing("tools/etcdutl.zst.age", stage.hosts["other"], point=opening.id, executable=True)
+    plain = stage.pushing("tools/etcdutl.zst.age", stage.hosts["other"], point=opening.id)
+    done = stage.play(
+        ("other", [plain, push, stage.telling("first", "pushed"), push, stage.telling("second", "pushed")]),
+    )
+    assert done.returncode == 0, done.stdout
+    tool = stage.hosts["other"] / "etcdutl"
+    assert (stat.S_IMODE(tool.stat().st_mode), tool.stat().st_uid) == (0o700, NOBODY)
+    first, second = stage.told("first"), stage.told("second")
+    assert (first["changed"], second["changed"], first["path"]) == (True, False, str(tool))
+
+
 def test_as_another_user_and_whatever_become_says(stage: Stage) -> None:
     source = stage.put("other", "etcd.tar", ETCD)
     pki = stage.put("cp1", "pki.tar", make_tar(make_pki_files()))
