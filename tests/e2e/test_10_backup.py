@@ -13,7 +13,7 @@ from tests.e2e.bench import Bench, succeeded
 from tests.e2e.conftest import Silence
 
 COMPONENTS = {"etcd", "pki", "node_config"}
-AIDS = {"tools"}
+AIDS = {"tools", "inventory", "collection"}
 
 
 def test_a_fresh_cluster_passes(living: Bench) -> None:
