@@ -94,7 +94,10 @@ class ClusterIdentity:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything that is known of a sealed point. ``taken_at`` is the time of the snapshot's revision: the point's age counts from it."""
+    """Everything that is known of a sealed point. ``taken_at`` is the time of the snapshot's revision: the point's age counts from it.
+
+    ``checks`` have ``id``, ``host``, ``passed``, ``severity`` and ``stage``; ``durations`` are seconds by stage, of the run that made the point.
+    """
 
     id: str
     cluster_name: str
