@@ -142,6 +142,16 @@ def results_prefix(cluster: str, point: str = "") -> str:
     return cluster_prefix(cluster) + "results/" + (check_point_id(point) + "/" if point else "")
 
 
+def runs_prefix(cluster: str, run: str = "") -> str:
+    """Where the evidence of runs lies, of one cluster or of one run."""
+    return cluster_prefix(cluster) + "runs/" + (check_segment(run, "id of a run") + "/" if run else "")
+
+
+def run_key(cluster: str, run: str, name: str) -> str:
+    """One file of a run's evidence: a segment of its journal, or its report."""
+    return runs_prefix(cluster, run) + check_segment(name, "name of a file of a run")
+
+
 def open_key(cluster: str, point: str) -> str:
     """The record that is written first."""
     return "%s%s/open.json" % (points_prefix(cluster), check_point_id(point))
