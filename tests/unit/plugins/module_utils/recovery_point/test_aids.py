@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -184,6 +185,30 @@ def installed(directory: Path) -> Path:
 
 def test_an_installed_one_is_what_was_installed(tmp_path: Path) -> None:
     assert sorted(packed(installed(tmp_path))) == ["FILES.json", "MANIFEST.json", "plugins", "plugins/modules/a.py"]
+
+
+def test_ansible_galaxy_installs_again_what_was_installed(tmp_path: Path) -> None:
+    """The real ansible-galaxy builds and installs a small collection; its archive out of a point installs, and is the same again."""
+    source, first, second = tmp_path / "source", tmp_path / "first", tmp_path / "second"
+    (source / "plugins" / "modules").mkdir(parents=True)
+    (source / "README.md").write_text("A try.")
+    (source / "plugins" / "modules" / "a.py").write_text("DOCUMENTATION = 'x'")
+    (source / "galaxy.yml").write_text("namespace: try\nname: it\nversion: 1.2.3\nreadme: README.md\nauthors: [A]\nlicense: [MIT]\nbuild_ignore: []\n")
+
+    def galaxy(*arguments: str | Path) -> None:
+        program = Path(sys.executable).with_name("ansible-galaxy")
+        environment = {**os.environ, "HOME": str(tmp_path), "ANSIBLE_HOME": str(tmp_path)}
+        subprocess.run([program, "collection", *arguments], cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+
+    galaxy("build", source, "--output-path", tmp_path)
+    galaxy("install", "--offline", "--no-deps", "-p", first, tmp_path / "try-it-1.2.3.tar.gz")
+    root = first / "ansible_collections" / "try" / "it"
+    with (tmp_path / "collection.tar").open("wb") as target:
+        write_collection(str(root), target)
+    galaxy("install", "--offline", "--no-deps", "-p", second, tmp_path / "collection.tar")
+    again = second / "ansible_collections" / "try" / "it"
+    assert collection_names(str(again)) == collection_names(str(root)) != []
+    assert (again / "plugins" / "modules" / "a.py").read_text() == "DOCUMENTATION = 'x'"
 
 
 @pytest.mark.parametrize(
