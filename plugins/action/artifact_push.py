@@ -36,6 +36,7 @@ class ActionModule(ActionBase):
                 point={"type": "str", "required": True, "aliases": ["recovery_point_id"]},
                 destination={"type": "str", "required": True},
                 file_name={"type": "str"},
+                executable={"type": "bool", "default": False},
             )
         )
         try:
@@ -56,8 +57,9 @@ class ActionModule(ActionBase):
         path = os.path.join(options["destination"], file_name)
         outcome: Dict[str, Any] = {"path": path, "sha256": artifact.plain_sha256, "size_bytes": artifact.plain_size_bytes, "name": artifact.name}
 
+        mode = "0700" if options["executable"] else "0600"
         there = self._stat(path, task_vars)
-        if there.get("checksum") == artifact.plain_sha256:
+        if there.get("checksum") == artifact.plain_sha256 and there.get("mode") == mode:
             return dict(outcome, changed=False, duration_seconds=round(time.monotonic() - started, 3), diff={})
         diff = {"before": {"path": path, "sha256": there.get("checksum")}, "after": {"path": path, "sha256": artifact.plain_sha256}}
         if self._task.check_mode:
@@ -70,7 +72,7 @@ class ActionModule(ActionBase):
             open_into(location, manifest, artifact, identities, plain)
 
         with workspace.shared("%s/%s" % (manifest.id, artifact.name), make) as plain:
-            self._transfer(plain, path, host)
+            self._transfer(plain, path, mode, host)
         found = self._stat(path, task_vars).get("checksum")
         if found != artifact.plain_sha256:
             raise SourceDamagedError(
@@ -111,7 +113,7 @@ class ActionModule(ActionBase):
                 remedy="free some space on the host, or use another directory",
             )
 
-    def _transfer(self, plain: str, path: str, host: str) -> None:
+    def _transfer(self, plain: str, path: str, mode: str, host: str) -> None:
         """Put it beside its name, make it private, then give it its name: a file with the name is a whole one."""
         part = "%s.part" % path
         try:
@@ -125,8 +127,8 @@ class ActionModule(ActionBase):
                 found=str(error)[:600],
                 remedy="the directory must belong to the login user; look at its space",
             ) from error
-        quoted = (shlex.quote(part), shlex.quote(part), shlex.quote(path))
-        done = self._low_level_execute_command("chmod 0600 %s && mv -f %s %s" % quoted, sudoable=False)
+        quoted = (mode, shlex.quote(part), shlex.quote(part), shlex.quote(path))
+        done = self._low_level_execute_command("chmod %s %s && mv -f %s %s" % quoted, sudoable=False)
         if done["rc"] != 0:
             raise SourceDamagedError(
                 "%s could not be given its name on %s" % (path, host), found=str(done["stderr"])[:400], remedy="the directory must belong to the login user"

@@ -90,6 +90,7 @@ class ActionModule(ActionBase):
             hosts = "1 host" if count == 1 else "%d hosts" % count
             evidence.say("%s %s after %s (%s)" % (_titled(name, stage.title), word, duration(seconds), hosts))
             evidence.render()
+            evidence.upload(name)
         return {"stage": {"name": name, "state": "ended", "status": status, "ended_at": to_iso(now()), "seconds": seconds}}
 
 

@@ -30,6 +30,10 @@ options:
   file_name:
     description: Name of the file in O(destination). Without it, the artifact's without C(.zst.age), as in C(cp1.tar).
     type: str
+  executable:
+    description: Give the file mode 0700 instead of 0600, for a program.
+    type: bool
+    default: false
 attributes:
   action:
     description: Runs on the controller, with a connection to the host.

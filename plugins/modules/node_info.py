@@ -82,6 +82,10 @@ node:
     flags: {description: "By process, those flags of its command line that say where data and partners are.", type: dict}
     images: {description: References of the images on the node., type: list, elements: str}
     versions: {description: "By program its version, or null.", type: dict}
+    etcdutl:
+      description: >-
+        The C(etcdutl) that a restore would find, with C(source) V(host) or V(image), C(version) and C(path); null when one has to be shipped.
+      type: dict
     etcd:
       description: >-
         C(data_dir), C(exists), C(is_mount), C(member), C(size_bytes), C(newest_mtime), C(wal_files), C(owner), C(mode), C(restore_markers) and C(asides).

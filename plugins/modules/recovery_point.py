@@ -91,12 +91,14 @@ options:
     elements: str
     default: []
   checks:
-    description: Checks that were made during the backup.
+    description:
+      - Checks that were made during the backup, each with C(id), C(host), C(passed), C(severity) and C(stage).
+      - Without them, those in the journal of O(run_directory), of all stages that have ended. What was found stays in the journal.
     type: list
     elements: dict
     default: []
   durations:
-    description: Seconds by stage.
+    description: Seconds by stage. Without them, those in the journal of O(run_directory), of all stages that have ended.
     type: dict
     default: {}
   fingerprints:
@@ -235,7 +237,8 @@ from datetime import timedelta
 from typing import Any, Dict, Optional
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, names, points, results
+from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import account, catalog, names, points, results
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import NoRecoveryPointError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
@@ -256,11 +259,23 @@ def opened(call: adapter.Call, location: Location) -> Dict[str, Any]:
     }
 
 
+def journalled(call: adapter.Call) -> Dict[str, Any]:
+    """Checks and durations out of the run's journal, where none are given. A point without them is whole: a lost journal is a warning."""
+    params = call.params
+    if not params["run_directory"] or params["checks"] or params["durations"]:
+        return {}
+    try:
+        return account.of_run(params["run_directory"])._asdict()
+    except (LifeboatError, OSError) as error:
+        call.warn("The manifest of %s says nothing of the run that made it: %s" % (params["id"], error))
+        return {}
+
+
 def sealed(call: adapter.Call, location: Location) -> Dict[str, Any]:
     """Finish a point."""
     params = call.params
     try:
-        manifest = points.draft(location, params["cluster_name"], params["id"], params)
+        manifest = points.draft(location, params["cluster_name"], params["id"], dict(params, **journalled(call)))
     except NoRecoveryPointError:
         if not call.check_mode:
             raise

@@ -14,6 +14,8 @@ description:
   - Reads the journal of a run and writes C(report.html), C(report.md), C(report.json), C(junit.xml) and C(metrics.prom) into the directory of the run,
     and into a second directory if wanted. Each file is replaced in one step.
   - Computes the verdict, the achieved RTO and RPO against target, and what to do next, from the journal alone.
+  - With O(finish), in the run that it belongs to, copies the rest of the journal, C(report.html) and C(report.json) to the location in the variable
+    C(lifeboat_location), if there is one. A copy that is there is never replaced, and failing to copy is a warning.
   - Runs on the controller, without privileges, with the Python of Ansible. Role P(lifeboat.cluster.report#role) calls it so.
 author:
   - Lifeboat contributors (@lifeboat)
@@ -47,8 +49,11 @@ options:
     description: With O(finish), why the run failed, for the report. Must hold no secrets.
     type: str
 attributes:
+  action:
+    description: Runs on the controller.
+    support: full
   check_mode:
-    description: The report is rendered in check mode too, as the evidence is recorded.
+    description: The report is rendered in check mode too, as the evidence is recorded. Nothing is copied to the location.
 notes:
   - Never reports a change, because the report is a view of the journal.
 """

@@ -8,9 +8,12 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+import threading
+from contextlib import suppress
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 from ansible.errors import AnsibleActionFail, AnsibleBrokenConditionalError, AnsibleError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.vault import EncryptedString
 from ansible.utils.display import Display
 
@@ -22,6 +25,10 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.model im
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.redact import Redactor, strings_in
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.render import render_once
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.runs import Run, find_run, salt_of
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import LocationError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.run_files import upload
 
 display = Display()
 
@@ -33,6 +40,13 @@ _SECRET_NAMES = re.compile(r"(^ansible_(ssh_|become_|sudo_|su_)?pass(word)?$|_pa
 # Variables that Ansible makes, which are large and hold nothing that a user encrypted.
 _NOT_OF_USERS = ("hostvars", "groups", "vars", "ansible_facts", "ansible_delegated_vars")
 _DEEPEST = 4
+
+# A location that does not answer (a dead NFS server) must not hold up a recovery.
+UPLOAD_SECONDS = 30.0
+LAST_UPLOAD_SECONDS = 120.0
+# In the run directory, once an upload failed: the warning was given. It says HUNG when the location did not even answer.
+_UPLOAD_FAILED = "upload.failed"
+_HUNG = "hung"
 
 
 def collection_root() -> str:
@@ -116,10 +130,85 @@ class Evidence:
         except (LifeboatError, OSError) as error:
             display.warning("The report of run %s could not be rendered: %s" % (self.run.id, error))
 
+    def upload(self, stage: str, reports: bool = False) -> None:
+        """Copy the journal, and in the end the report, to the location, if there is one. Failing is one warning and one record in a run, never more."""
+        failed = os.path.join(self.run.directory, _UPLOAD_FAILED)
+        if self.task.check_mode or (not reports and _content(failed) == _HUNG):
+            return
+        try:
+            given = self.task_vars.get("lifeboat_location") or self.task_vars["hostvars"]["localhost"].get("lifeboat_location")
+            # Read at each use: it may hold credentials, which have no business in the run directory.
+            specification = self.templar.template(given) if given else None
+        except (AnsibleError, LookupError) as error:
+            specification, problem = None, "lifeboat_location cannot be read: %s" % innermost_reason(error)
+        else:
+            problem = ""
+        if specification:
+            seconds = LAST_UPLOAD_SECONDS if reports else UPLOAD_SECONDS
+            problem = within(
+                seconds, lambda: upload(location_of(specification), self.run.cluster_name, self.run.id, self.run.directory, reports), "the backup location"
+            )
+        if problem and self._note_failure(failed, problem):
+            text = self.redactor.text("The evidence of this run is not copied to the location: %s" % " ".join(problem.split()))
+            display.warning("%s. It stays in %s, and the run goes on." % (text.rstrip("."), self.run.directory))
+            self.append(self.record("note", stage, text=text))
+
+    @staticmethod
+    def _note_failure(path: str, problem: str) -> bool:
+        """Remember it; True the first time."""
+        word = _HUNG if problem.endswith(_HUNG) else "failed"
+        try:
+            with open(path, "x", encoding="ascii", opener=lambda name, flags: os.open(name, flags, 0o600)) as stream:
+                stream.write(word)
+        except FileExistsError:
+            if word == _HUNG:
+                with suppress(OSError), open(path, "w", encoding="ascii") as stream:
+                    stream.write(word)
+            return False
+        except OSError:
+            return True
+        return True
+
     def say(self, text: str) -> None:
         """Show a line with the run's clock on the screen, between Ansible's own."""
         started = to_moment(self.run.started_at)
         display.display("[%s] %s" % (elapsed(now() - started) if started else "--:--", self.redactor.text(text)))
+
+
+def location_of(specification: Any) -> Location:
+    """The location that a variable describes; what is wrong with it is said without its values, which may be secret."""
+    checked = ArgumentSpecValidator({"location": LOCATION_ARGUMENTS["location"]}).validate({"location": specification})
+    if checked.error_messages:
+        raise LocationError("lifeboat_location does not describe a location", remedy="see option location of lifeboat.cluster.recovery_point")
+    return open_location(checked.validated_parameters["location"])
+
+
+def within(seconds: float, work: Callable[[], Any], what: str) -> str:
+    """Do something that may never end; returns why it did not succeed, or nothing."""
+    outcome: List[str] = []
+
+    def worker() -> None:
+        try:
+            work()
+        except (LifeboatError, OSError) as error:
+            outcome.append(str(error))
+        else:
+            outcome.append("")
+
+    thread = threading.Thread(target=worker, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        return "%s did not answer within %g s: %s" % (what, seconds, _HUNG)
+    return outcome[0] if outcome else "an error in the program, shown above"
+
+
+def _content(path: str) -> str:
+    try:
+        with open(path, encoding="ascii") as stream:
+            return stream.read()
+    except OSError:
+        return ""
 
 
 def known_secrets(task_vars: Dict[str, Any], templar: Any) -> List[str]:
@@ -246,6 +335,8 @@ def conclude(evidence: Evidence, stage: str, checks: List[Record], seconds: floa
     errors = [check for check in failed if check["severity"] == "error"]
     if errors:
         evidence.render()
+        # No stage may end after this.
+        evidence.upload(stage)
         raise AnsibleActionFail(_message(errors, len(checks), evidence, stage), result=dict(result, checks=failed))
 
 

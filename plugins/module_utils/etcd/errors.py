@@ -56,3 +56,7 @@ class MembershipRefused(EtcdError):
 
 class RestoreError(EtcdError):
     """Building a data directory from a snapshot failed."""
+
+
+class ToolError(EtcdError):
+    """The etcdutl of this host could not be kept."""

@@ -11,8 +11,9 @@ import shutil
 import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Dict, Iterator, List, Sequence, Tuple
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.elf import is_static
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import RestoreError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.health import version_tuple
 
@@ -41,21 +42,22 @@ def environment() -> Dict[str, str]:
 
 
 @contextmanager
-def etcdutl(explicit: str = "", shipped: str = "", *, bump: bool = True, mount: bool = True) -> Iterator[Tool]:
+def etcdutl(explicit: str = "", shipped: str = "", *, bump: bool = True, mount: bool = True, static: bool = False) -> Iterator[Tool]:
     """The first of these that runs and is new enough: the given path, the host's PATH, the newest etcd image of containerd, the shipped file.
 
     An image is mounted only as long as the context lasts. Without ``mount`` nothing changes on the host, and the tag of an image is believed.
+    With ``static`` a program that needs libraries of this host is passed over.
     """
     needed = BUMP_SINCE if bump else USABLE_SINCE
     tried: List[str] = []
     if explicit:
-        tool = _usable(explicit, "given", needed, tried)
+        tool = _usable(explicit, "given", needed, tried, static)
         if tool is None:
             raise _none_found(tried, needed)
         yield tool
         return
     on_path = shutil.which("etcdutl", path=os.pathsep.join((os.environ.get("PATH", ""), _SEARCH_PATH)))
-    tool = _usable(on_path, "host", needed, tried) if on_path else None
+    tool = _usable(on_path, "host", needed, tried, static) if on_path else None
     if on_path is None:
         tried.append("PATH: no etcdutl")
     if tool is not None:
@@ -65,12 +67,12 @@ def etcdutl(explicit: str = "", shipped: str = "", *, bump: bool = True, mount: 
         if image and not mount and _image_version(image) >= needed:
             tool = Tool(image, "%d.%d.%d" % _image_version(image), "image")
         elif place:
-            tool = _usable(place, "image", needed, tried)
+            tool = _usable(place, "image", needed, tried, static)
         if tool is not None:
             yield tool
             return
     if shipped:
-        tool = _usable(shipped, "shipped", needed, tried)
+        tool = _usable(shipped, "shipped", needed, tried, static)
     else:
         tried.append("no etcdutl_shipped given")
     if tool is None:
@@ -87,7 +89,7 @@ def _none_found(tried: Sequence[str], needed: Tuple[int, int, int]) -> RestoreEr
     )
 
 
-def _usable(path: str, source: str, needed: Tuple[int, int, int], tried: List[str]) -> Tool | None:
+def _usable(path: str, source: str, needed: Tuple[int, int, int], tried: List[str], static: bool) -> Tool | None:
     try:
         answer = subprocess.run(
             [path, "version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=60, check=False, env=environment()
@@ -103,6 +105,9 @@ def _usable(path: str, source: str, needed: Tuple[int, int, int], tried: List[st
     if version_tuple(match.group(1)) < needed:
         tried.append("%s (%s): version %s is too old" % (path, source, match.group(1)))
         return None
+    if static and not is_static(path):
+        tried.append("%s (%s): needs libraries of this host" % (path, source))
+        return None
     return Tool(path, match.group(1), source)
 
 
@@ -110,6 +115,17 @@ def survey(explicit: str = "", shipped: str = "", *, bump: bool = True) -> Tool:
     """Which etcdutl would be used; raises when there is none. Mounts nothing."""
     with etcdutl(explicit, shipped, bump=bump, mount=False) as tool:
         return tool
+
+
+def serving(host_version: Optional[str], images: Sequence[str], *, bump: bool = True) -> Optional[Tool]:
+    """Which etcdutl ``etcdutl`` would find, judged by what is known of a host already: the version on its PATH, its images. None: one must be shipped."""
+    needed = BUMP_SINCE if bump else USABLE_SINCE
+    if host_version and version_tuple(host_version) >= needed:
+        return Tool("etcdutl", host_version, "host")
+    newest = next(iter(etcd_images(images)), "")
+    if newest and _image_version(newest) >= needed:
+        return Tool(newest, "%d.%d.%d" % _image_version(newest), "image")
+    return None
 
 
 @contextmanager

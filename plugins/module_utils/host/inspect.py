@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.tools import serving
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import existing_ancestor, mount_points, room
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import ContainerRuntime, find_program
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.digests import certificate_file_sha256, public_file_sha256
@@ -403,6 +404,12 @@ def program_version(name: str) -> Optional[str]:
     return found.group(1) if found else None
 
 
+def _etcdutl(versions: Mapping[str, Optional[str]], images: Sequence[str]) -> Optional[Dict[str, str]]:
+    """The etcdutl that a restore would find on this host; an image serves only where ctr can mount it."""
+    tool = serving(versions.get("etcdutl"), images if find_program("ctr") else [])
+    return {"source": tool.source, "version": tool.version, "path": tool.path} if tool else None
+
+
 def look(question: Question) -> Dict[str, Any]:
     """Ask all probes at once. A probe that fails answers None and leaves its reason in ``probe_errors``."""
     subject = Look(question)
@@ -418,6 +425,7 @@ def look(question: Question) -> Dict[str, Any]:
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         list(pool.map(probe, PROBES))
+    node["etcdutl"] = _etcdutl(node["versions"] or {}, node["images"] or [])
     node["bare"] = None if node["bare_evidence"] is None else not node["bare_evidence"]
     node["probe_errors"] = errors
     return node

@@ -106,3 +106,7 @@ class PointIncompleteError(PointError):
 
 class PointRefusedError(PointError):
     """A verification of the point failed."""
+
+
+class AidError(PointError):
+    """Something that a point holds to help whoever opens it could not be made."""

@@ -94,7 +94,10 @@ class ClusterIdentity:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything that is known of a sealed point. ``taken_at`` is the time of the snapshot's revision: the point's age counts from it."""
+    """Everything that is known of a sealed point. ``taken_at`` is the time of the snapshot's revision: the point's age counts from it.
+
+    ``checks`` have ``id``, ``host``, ``passed``, ``severity`` and ``stage``; ``durations`` are seconds by stage, of the run that made the point.
+    """
 
     id: str
     cluster_name: str
@@ -127,8 +130,8 @@ class Manifest:
 
     @property
     def components(self) -> List[str]:
-        """Components of which the point holds something."""
-        return sorted({artifact.component for artifact in self.artifacts})
+        """Components of the cluster of which the point holds something; what is there to help whoever opens it is none."""
+        return sorted({artifact.component for artifact in self.artifacts} - set(names.AIDS))
 
     def artifact(self, name: str) -> Artifact:
         """One artifact by its name."""

@@ -18,6 +18,9 @@ LEVELS = ("listed", "hashed", "opened", "booted", "restored")
 # The levels that reading a point alone can prove.
 READING_LEVELS = ("listed", "hashed", "opened")
 
+# What a point holds beside the components of the cluster, for those who have to open it when all else is gone.
+AIDS = ("tools", "inventory", "collection")
+
 _POINT_ID = re.compile(r"\A[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}\Z")
 _CLUSTER_NAME = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
 _COMPONENT = re.compile(r"\A[a-z][a-z0-9_]{0,62}\Z")
@@ -137,6 +140,16 @@ def manifests_prefix(cluster: str) -> str:
 def results_prefix(cluster: str, point: str = "") -> str:
     """Where the results lie, of one cluster or of one point."""
     return cluster_prefix(cluster) + "results/" + (check_point_id(point) + "/" if point else "")
+
+
+def runs_prefix(cluster: str, run: str = "") -> str:
+    """Where the evidence of runs lies, of one cluster or of one run."""
+    return cluster_prefix(cluster) + "runs/" + (check_segment(run, "id of a run") + "/" if run else "")
+
+
+def run_key(cluster: str, run: str, name: str) -> str:
+    """One file of a run's evidence: a segment of its journal, or its report."""
+    return runs_prefix(cluster, run) + check_segment(name, "name of a file of a run")
 
 
 def open_key(cluster: str, point: str) -> str:

@@ -245,7 +245,7 @@ def _already_sealed(location: Location, manifest: Manifest) -> Optional[Manifest
         there = Manifest.from_bytes(location.read(names.manifest_key(manifest.cluster_name, manifest.id), LARGEST_BYTES))
     except ObjectMissingError:
         return None
-    if replace(there, sealed_at=manifest.sealed_at) == manifest:
+    if _same_content(there, manifest):
         return there
     raise ObjectExistsError(
         "Recovery point %s is sealed already, with another content" % manifest.id,
@@ -253,6 +253,11 @@ def _already_sealed(location: Location, manifest: Manifest) -> Optional[Manifest
         found="differences in: %s" % ", ".join(_differences(there, manifest)),
         remedy="open a new recovery point; nothing is ever rewritten",
     )
+
+
+def _same_content(earlier: Manifest, manifest: Manifest) -> bool:
+    """Whether an earlier attempt sealed the same things. When it did so, and what the journal said by then, make no other point."""
+    return replace(earlier, sealed_at=manifest.sealed_at, checks=manifest.checks, durations=manifest.durations) == manifest
 
 
 def _differences(one: Manifest, other: Manifest) -> List[str]:
@@ -265,7 +270,7 @@ def _keep_draft(manifest: Manifest, path: str) -> Manifest:
     try:
         with open(path, "rb") as stream:
             kept = Manifest.from_bytes(stream.read(LARGEST_BYTES))
-        if replace(kept, sealed_at=manifest.sealed_at) == manifest:
+        if _same_content(kept, manifest):
             return kept
     except (OSError, ManifestError):
         pass  # none yet, or a torn one

@@ -12,10 +12,16 @@ import tempfile
 from typing import IO, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.elf import MAGIC
 from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.inspect import LARGEST_FILE_BYTES, Inspector
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, names, sealing
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.archives import ArchiveSummary, read_archive
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import LocationFullError, ObjectMissingError, SealingError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
+    ArtifactDamagedError,
+    LocationFullError,
+    ObjectMissingError,
+    SealingError,
+)
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Artifact, Manifest
 
@@ -193,6 +199,8 @@ class _Verifier:
         if not names.is_tar(artifact.name):
             if artifact.component == "etcd" and artifact.name.endswith(".db.zst.age"):
                 self._check_snapshot(artifact.name, plain, artifact.plain_size_bytes)
+            elif artifact.component == "tools":
+                self._check_program(artifact, plain)
             return None
         inspecting = "certificates" in artifact.contents
 
@@ -239,6 +247,19 @@ class _Verifier:
             self._inspect_snapshot(what, path)
         finally:
             shutil.rmtree(directory)
+
+    @staticmethod
+    def _check_program(artifact: Artifact, content: IO[bytes]) -> None:
+        """Its bytes are proven by their hash; that they are those of a program was the writer's word."""
+        head = content.read(len(MAGIC))
+        # Nothing at all comes from what does not decrypt, which is said better there.
+        if head != MAGIC and (head or not artifact.plain_size_bytes):
+            raise ArtifactDamagedError(
+                "%s is not a Linux program" % artifact.name,
+                found="it begins with %r" % head,
+                remedy="use the etcdutl of another recovery point",
+                artifact=artifact.name,
+            )
 
     def _inspect_snapshot(self, what: str, path: str) -> None:
         from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.snapshot import record

@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import signal
 import stat
 import subprocess
+import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -16,7 +20,7 @@ import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
 from tests.integration.recovery_point.playing import NOBODY, Stage, Task, sha256
-from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, assert_no_secrets, flip, make_keys, make_pki_files, make_tar
+from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, SECRETS, assert_no_secrets, flip, make_keys, make_pki_files, make_tar
 
 ETCD = make_tar({"notes": os.urandom(3000)})
 
@@ -54,6 +58,27 @@ def test_there_and_back(stage: Stage) -> None:
     assert stage.plain_files() == []
     for path in [*stage.files(), *(path for path in stage.runs.rglob("*") if path.is_file())]:
         assert_no_secrets(path.read_bytes().decode("latin-1"))
+
+
+def test_a_program_arrives_executable(stage: Stage) -> None:
+    """Also when it lies there already with the right bytes and the wrong mode."""
+    opening = stage.open()
+    artifacts = [
+        stage.add(opening.id, "etcd", "cp1", ETCD),
+        stage.add(opening.id, "pki", "cp1", make_tar({})),
+        stage.add(opening.id, "tools", "etcdutl", b"\x7fELF" + bytes(5000), extension=""),
+    ]
+    stage.seal(opening.id, artifacts)
+    push = stage.pushing("tools/etcdutl.zst.age", stage.hosts["other"], point=opening.id, executable=True)
+    plain = stage.pushing("tools/etcdutl.zst.age", stage.hosts["other"], point=opening.id)
+    done = stage.play(
+        ("other", [plain, push, stage.telling("first", "pushed"), push, stage.telling("second", "pushed")]),
+    )
+    assert done.returncode == 0, done.stdout
+    tool = stage.hosts["other"] / "etcdutl"
+    assert (stat.S_IMODE(tool.stat().st_mode), tool.stat().st_uid) == (0o700, NOBODY)
+    first, second = stage.told("first"), stage.told("second")
+    assert (first["changed"], second["changed"], first["path"]) == (True, False, str(tool))
 
 
 def test_as_another_user_and_whatever_become_says(stage: Stage) -> None:
@@ -98,6 +123,111 @@ def test_check_mode_writes_and_removes_nothing(stage: Stage) -> None:
     assert source.exists()
     fetched = stage.told("fetched")
     assert (fetched["changed"], fetched["artifact"], fetched["name"]) == (True, None, "etcd/cp1.tar.zst.age")
+
+
+def plant(stage: Stage) -> tuple[str, ...]:
+    """Secrets in an inventory, by name, encrypted, inside of others, and behind a template; returns the arguments that open the encrypted one."""
+    password = stage.directory / "vault-password"
+    password.write_text("open sesame")
+    program = Path(sys.executable).with_name("ansible-vault")
+    call = [program, "encrypt_string", "--vault-password-file", password, "--name", "lifeboat_hidden", SECRETS["option"]]
+    encrypted = subprocess.run(call, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL).stdout
+    (stage.directory / "group_vars").mkdir()
+    (stage.directory / "group_vars" / "all.yml").write_text(
+        encrypted
+        + encrypted.replace("lifeboat_hidden", "other_hidden")
+        + f"""
+lifeboat_short: {{note: "{{{{ other_hidden }}}}", path: /srv/x}}
+lifeboat_indirect: "{{{{ other_hidden }}}} and more"
+lifeboat_nowhere: "{{{{ this_is_undefined }}}}"
+ansible_become_password: {SECRETS["password"]}
+ansible_password: {SECRETS["password"]}
+vault_token: {SECRETS["token"]}
+lifeboat_url: "https://vault/?t={{{{ vault_token }}}}"
+lifeboat_signing_key: /etc/lifeboat/signing_key
+rto_target_seconds: 900
+"""
+    )
+    return ("--vault-password-file", str(password))
+
+
+def opened(stage: Stage, point: str, artifact: str) -> bytes:
+    """An artifact, opened by hand."""
+    sealed = stage.path(names.artifact_key(CLUSTER, point, artifact))
+    packed = subprocess.run(["age", "--decrypt", "--identity", stage.keys.identity_file, sealed], check=True, capture_output=True).stdout
+    return subprocess.run(["zstd", "--decompress", "--stdout"], input=packed, check=True, capture_output=True).stdout
+
+
+def test_the_inventory_and_the_collection_are_added(stage: Stage) -> None:
+    arguments = plant(stage)
+    pki = stage.put("cp1", "pki.tar", make_tar(make_pki_files()))
+    etcd = stage.put("w1", "etcd.tar", ETCD)
+    aiding = {
+        "lifeboat.cluster.recovery_point_aids": stage.options(point="{{ opened.id }}", recipients=[stage.keys.recipient]),
+        "register": "aided",
+    }
+    joined: Task = {"ansible.builtin.set_fact": {"artifacts": "{{ aided.artifacts }}"}}
+    sealing = stage.sealing()
+    sealing["lifeboat.cluster.recovery_point"]["artifacts"] = (
+        "{{ (['cp1', 'w1', 'localhost'] | map('extract', hostvars) | map(attribute='artifacts') | flatten) }}"
+    )
+    done = stage.play(
+        ("localhost", [stage.opening()]),
+        ("cp1", [stage.fetching(pki, "pki", inspect=True), stage.noting(), {"ansible.builtin.group_by": {"key": "lifeboat_reachable"}}]),
+        ("w1", [stage.fetching(etcd, "etcd"), stage.noting()]),
+        ("localhost", [aiding, stage.telling("first", "aided"), aiding, stage.telling("second", "aided"), joined, sealing]),
+        ("localhost", [stage.looking(), stage.telling("info", "info")]),
+        arguments=("--diff", "-vvvv", *arguments),
+    )
+    assert done.returncode == 0, done.stdout
+    first, second, info = stage.told("first"), stage.told("second"), stage.told("info")
+    assert (first["changed"], first["problems"], second["changed"]) == (True, [], False)
+    assert first["artifacts"] == second["artifacts"]
+    assert info["passed"] is True
+    assert sorted({artifact["component"] for artifact in info["manifest"]["artifacts"]}) == ["collection", "etcd", "inventory", "pki"]
+    point = info["id"]
+    inventory = opened(stage, point, "inventory/inventory.json.zst.age").decode()
+    assert_no_secrets(inventory)
+    (stage.directory / "elsewhere").mkdir()
+    kept = stage.directory / "elsewhere" / "inventory.json"
+    kept.write_text(inventory)
+    program = Path(sys.executable).with_name("ansible-inventory")
+    seen = json.loads(subprocess.run([program, "-i", kept, "--list"], check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL).stdout)
+    cp1 = seen["_meta"]["hostvars"]["cp1"]
+    assert (cp1["ansible_connection"], cp1["rto_target_seconds"], cp1["lifeboat_signing_key"]) == ("local", 900, "/etc/lifeboat/signing_key")
+    assert (cp1["lifeboat_hidden"], cp1["lifeboat_short"]) == ("[hidden]", {"note": "[hidden]", "path": "/srv/x"})
+    assert "lifeboat_nowhere" not in cp1
+    assert not [name for name in cp1 if "password" in name or name.startswith("vault")]
+    assert set(seen) == {"_meta", "all", "ungrouped"}
+    with tarfile.open(fileobj=io.BytesIO(opened(stage, point, "collection/collection.tar.zst.age"))) as archive:
+        held = archive.getnames()
+    assert {"playbooks/recover_cluster.yml", "plugins/modules/recovery_point_aids.py", "roles/etcd/tasks/restore.yml"} <= set(held)
+    assert not [name for name in held if name.startswith("tests")]
+    for path in [*stage.files(), *(path for path in stage.runs.rglob("*") if path.is_file())]:
+        assert_no_secrets(path.read_bytes().decode("latin-1"))
+    assert stage.plain_files() == []
+
+
+def test_aids_that_cannot_be_added_cost_nothing_but_themselves(stage: Stage) -> None:
+    """Another object under the inventory's name, and then a point that nobody opened; in check mode nothing is done at all."""
+    opening = stage.open()
+    stage.add(opening.id, "inventory", "inventory", b"{}", extension="json")
+    task = {"lifeboat.cluster.recovery_point_aids": stage.options(point=opening.id, recipients=[stage.keys.recipient]), "register": "aided"}
+    nowhere = {
+        "lifeboat.cluster.recovery_point_aids": stage.options(point="20261120T133500Z-1a2b3c", recipients=[stage.keys.recipient]),
+        "register": "aided",
+    }
+    checked = {**task, "check_mode": True}
+    done = stage.play(
+        ("localhost", [checked, stage.telling("checked", "aided"), task, stage.telling("first", "aided"), nowhere, stage.telling("second", "aided")])
+    )
+    assert done.returncode == 0, done.stdout
+    checked_answer, first, second = stage.told("checked"), stage.told("first"), stage.told("second")
+    assert (checked_answer["changed"], checked_answer["artifacts"], checked_answer["problems"]) == (True, [], [])
+    assert [artifact["name"] for artifact in first["artifacts"]] == ["collection/collection.tar.zst.age"]
+    assert ["inventory/inventory.json.zst.age exists already" in problem for problem in first["problems"]] == [True]
+    assert (second["changed"], second["artifacts"], len(second["problems"])) == (False, [], 2)
+    assert stage.plain_files() == []
 
 
 def test_check_mode_of_a_push_asks_the_host_only(stage: Stage) -> None:

@@ -22,6 +22,7 @@ STOCK = [
     "age",
     "base64",
     "cat",
+    "chmod",
     "cut",
     "date",
     "dirname",
@@ -135,6 +136,36 @@ def test_the_document_ends_in_a_running_etcd(glass: Glass, maker: Maker, snapsho
             check=False,
         )
         assert "required revision has been compacted" in watch.stdout + watch.stderr
+
+
+def test_a_machine_with_nothing_of_etcd_uses_what_the_point_holds(glass: Glass, maker: Maker, snapshot: Snapshot, binaries: Path) -> None:
+    """The tool of the point restores, the inventory shows its hosts, the collection is unpacked where Ansible finds it."""
+    opening = maker.open()
+    files = make_pki_files()
+    artifacts = [
+        maker.add(opening.id, "etcd", "snapshot", snapshot.content, extension="db"),
+        maker.add(opening.id, "pki", "cp1", make_tar(files), inspect=True),
+        maker.add(opening.id, "tools", "etcdutl", (binaries / "etcdutl").read_bytes(), extension=""),
+        maker.add(opening.id, "inventory", "inventory", b'{"all": {"hosts": {"cp1": {"ansible_host": "192.0.2.11"}, "w1": {}}}}', extension="json"),
+        maker.add(opening.id, "collection", "collection", make_tar({"galaxy.yml": b"name: cluster"})),
+    ]
+    ca = next(entry["fingerprint_sha256"] for entry in artifacts[1].contents["certificates"])
+    maker.seal(opening.id, artifacts, etcd=snapshot.record, cluster_identity={"kube_system_uid": None, "ca_sha256": ca})
+    (glass.work.parent / "bin" / "etcdutl").unlink()
+    begun = glass.run(count=6)
+    assert begun.returncode == 0, begun.stdout
+    assert f"{glass.work}/plain/tools/etcdutl\ncp1  192.0.2.11\nw1  \n" in begun.stdout
+    assert (glass.work / "plain/ansible_collections/lifeboat/cluster/galaxy.yml").read_bytes() == b"name: cluster"
+    peer, _client = free_ports()
+    done = glass.run(PEER=f"http://127.0.0.1:{peer}")
+    assert done.returncode == 0, done.stdout
+    assert (glass.root / "var/lib/etcd/member/snap/db").exists()
+
+
+def test_a_machine_with_no_etcdutl_at_all_stops_before_it_restores(glass: Glass, maker: Maker, snapshot: Snapshot) -> None:
+    make_point(maker, snapshot)
+    (glass.work.parent / "bin" / "etcdutl").unlink()
+    assert glass.run(count=6).returncode != 0
 
 
 def test_an_older_point_is_opened_when_it_is_named(glass: Glass, maker: Maker, snapshot: Snapshot) -> None:

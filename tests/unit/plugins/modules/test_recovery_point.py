@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
+from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Manifest, Opening
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.results import Result
 from ansible_collections.lifeboat.cluster.plugins.modules import recovery_point
-from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Maker, assert_no_secrets, make_keys, make_pki_files, make_tar
+from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, SECRETS, Maker, assert_no_secrets, make_keys, make_pki_files, make_tar
 
 POINT = "20261120T133500Z-1a2b3c"
 
@@ -73,6 +75,61 @@ def test_opened_writes_the_opening_and_shows_it(run: Runner, maker: Maker) -> No
     again = run("opened", run_id="run-1", id=answer["id"])
     assert (again["changed"], again["id"]) == (False, answer["id"])
     assert again["diff"]["before"] == again["diff"]["after"]
+
+
+def journal_of(maker: Maker) -> Journal:
+    """The journal of a run in which a stage has ended and the one that seals is open."""
+    journal = Journal(str(maker.run_directory))
+    journal.create()
+    check = {"kind": "check", "title": "t", "expected": "e", "found": SECRETS["password"], "remedy": "r", "task": "x"}
+    journal.append(
+        {"kind": "run_begin", "time": "2026-11-20T13:00:00.000Z", "run_id": "r"},
+        {"kind": "stage_start", "time": "2026-11-20T13:00:01.000Z", "stage": "backup", "host": "cp1"},
+        {**check, "time": "2026-11-20T13:00:02.000Z", "stage": "backup", "host": "cp1", "id": "etcd.whole", "passed": True, "severity": "error"},
+        {**check, "time": "2026-11-20T13:00:02.000Z", "stage": "backup", "host": "cp1", "id": "etcd.fit", "passed": False, "severity": "warning"},
+        {**check, "time": "2026-11-20T13:00:02.000Z", "stage": "backup", "host": "cp1", "id": "etcd.unseen", "passed": "not_evaluated", "severity": "error"},
+        {"kind": "stage_end", "time": "2026-11-20T13:00:03.500Z", "stage": "backup", "host": "cp1", "status": "passed"},
+        {"kind": "stage_start", "time": "2026-11-20T13:00:03.600Z", "stage": "half", "host": "cp1"},
+        {"kind": "stage_start", "time": "2026-11-20T13:00:03.600Z", "stage": "half", "host": "gone"},
+        {**check, "time": "2026-11-20T13:00:03.700Z", "stage": "half", "host": "cp1", "id": "half.a", "passed": True, "severity": "error"},
+        {**check, "time": "2026-11-20T13:00:03.700Z", "stage": "half", "host": "gone", "id": "half.b", "passed": True, "severity": "error"},
+        {"kind": "stage_end", "time": "2026-11-20T13:00:03.800Z", "stage": "half", "host": "cp1", "status": "passed"},
+        {"kind": "stage_start", "time": "2026-11-20T13:00:04.000Z", "stage": "seal", "host": "localhost"},
+        {**check, "time": "2026-11-20T13:00:05.000Z", "stage": "seal", "host": "localhost", "id": "recovery_point.early", "passed": True, "severity": "error"},
+    )
+    return journal
+
+
+def test_the_manifest_says_what_the_journal_said(run: Runner, maker: Maker) -> None:
+    """Ended stages only, without what was found; sealed again later, it is the same point and no change."""
+    journal = journal_of(maker)
+    point = run("opened")["id"]
+    answer = run.seal(point, run_directory=str(maker.run_directory))
+    stored = maker.path(names.manifest_key(CLUSTER, point)).read_bytes()
+    manifest = Manifest.from_bytes(stored)
+    assert_no_secrets(stored.decode())
+    assert manifest.durations == {"backup": 2.5}
+    assert manifest.checks == [
+        {"id": "etcd.fit", "host": "cp1", "passed": False, "severity": "warning", "stage": "backup"},
+        {"id": "etcd.unseen", "host": "cp1", "passed": "not_evaluated", "severity": "error", "stage": "backup"},
+        {"id": "etcd.whole", "host": "cp1", "passed": True, "severity": "error", "stage": "backup"},
+        {"id": "half.a", "host": "cp1", "passed": True, "severity": "error", "stage": "half"},
+    ]
+    journal.append({"kind": "stage_end", "stage": "seal", "host": "localhost", "status": "passed"})
+    again = run.seal_these(point, answer["manifest"]["artifacts"], run_directory=str(maker.run_directory))
+    assert (again["changed"], again["manifest"]) == (False, answer["manifest"])
+
+
+def test_given_checks_win_and_a_lost_journal_is_a_warning(run: Runner, maker: Maker, warned: list[str]) -> None:
+    journal_of(maker)
+    point = run("opened")["id"]
+    answer = run.seal(point, run_directory=str(maker.run_directory), checks=[{"id": "x"}], check_mode=True)
+    assert (answer["manifest"]["checks"], answer["manifest"]["durations"]) == ([{"id": "x"}], {})
+    shutil.rmtree(maker.run_directory / "journal")
+    point = run("opened")["id"]
+    answer = run.seal(point, run_directory=str(maker.run_directory))
+    assert (answer["changed"], answer["manifest"]["checks"]) == (True, [])
+    assert "says nothing of the run that made it" in " ".join(warned)
 
 
 def test_opened_in_check_mode_changes_nothing(run: Runner, maker: Maker) -> None:

@@ -208,6 +208,30 @@ def test_versions_of_programs(bare: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert versions["crictl"] is None
 
 
+@pytest.mark.parametrize(
+    ("program", "images", "ctr", "expected"),
+    [
+        ("3.6.16", [], True, {"source": "host", "version": "3.6.16", "path": "etcdutl"}),
+        ("3.4.23", ["registry.k8s.io/etcd:3.6.4-0"], True, {"source": "image", "version": "3.6.4", "path": "registry.k8s.io/etcd:3.6.4-0"}),
+        ("", ["registry.k8s.io/etcd:3.6.4-0"], False, None),
+        ("", ["registry.k8s.io/pause:3.10"], True, None),
+    ],
+)
+def test_whether_an_etcdutl_has_to_be_shipped(
+    bare: Path, monkeypatch: pytest.MonkeyPatch, program: str, images: list[str], ctr: bool, expected: dict[str, str] | None
+) -> None:
+    """One on the PATH that is new enough, else an image that ctr can mount; an unknown list of images is none."""
+    (bare / "etcdutl").write_text(f"#!/bin/sh\necho 'etcdutl version: {program}'\n")
+    (bare / "etcdutl").chmod(0o755)
+    there = {"etcdutl": str(bare / "etcdutl") if program else "", "ctr": "/bin/true" if ctr else ""}
+    monkeypatch.setattr(subject, "find_program", lambda name: there.get(name, ""))
+    monkeypatch.setattr(subject.Look, "images", lambda _self: images)
+    assert look(Question(platform(bare)))["etcdutl"] == expected
+    if not program:
+        monkeypatch.delattr(subject.Look, "images")
+        assert look(Question(platform(bare)))["etcdutl"] is None
+
+
 def test_asking_a_program_for_its_version_does_not_make_a_host_look_used(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kubelet that says its version is a process of that name for a moment."""
     program = bare / "lbt-versioned"

@@ -59,6 +59,32 @@ def test_a_sound_point_passes_at_every_level(maker: Maker, level: str) -> None:
     assert [path for path in maker.run_directory.rglob("*") if path.is_dir() and path.name.startswith("lifeboat-verify")] == []
 
 
+@pytest.mark.parametrize("content", [b"", b"#!/bin/sh\nexec /usr/bin/etcdutl\n", b"\x7fEL"])
+def test_a_tool_that_is_no_program_is_found(maker: Maker, content: bytes) -> None:
+    """Its bytes are those that were sealed, and worth nothing."""
+    opening = maker.open()
+    artifacts = [
+        maker.add(opening.id, "etcd", "cp1", make_tar({"notes": b"no snapshot"})),
+        maker.add(opening.id, "pki", "cp1", make_tar({})),
+        maker.add(opening.id, "tools", "etcdutl", content, extension=""),
+    ]
+    manifest = maker.seal(opening.id, artifacts)
+    verified = verify(maker, manifest, "opened")
+    assert failing(verified) == ["recovery_point_opened"]
+    assert "tools/etcdutl.zst.age is not a Linux program" in verified.checks[2]["found"]
+    assert verify(maker, manifest, "hashed").passed
+
+
+def test_aids_are_no_components_of_the_cluster(maker: Maker) -> None:
+    """Freshness, retention and the least that makes a point count components; a tool must not stand in for one."""
+    manifest = full_point(maker)
+    assert manifest.components == ["etcd", "node_config", "pki"]
+    opening = maker.open()
+    aids = [maker.add(opening.id, "tools", "etcdutl", b"\x7fELF" + bytes(100), extension="")]
+    with pytest.raises(PointIncompleteError, match="holds nothing of etcd and pki"):
+        maker.seal(opening.id, aids)
+
+
 def test_every_flipped_byte_of_every_file_is_found(maker: Maker) -> None:
     manifest = full_point(maker)
     for path in maker.files():

@@ -1,0 +1,230 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The roles from backup to restore, with a real etcd: what a point holds beside its components, and who gets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
+from tests.integration.recovery_point.playing import Stage, Task
+from tests.integration.recovery_point.servers import Etcd, etcd, free_ports
+from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, make_pki_files, make_tar
+
+TOKEN = "restore-20261120t140000z"
+AIDS = ["collection/collection.tar.zst.age", "inventory/inventory.json.zst.age"]
+TOOL = "tools/etcdutl.zst.age"
+
+
+def role(name: str, verb: str, **variables: Any) -> Task:
+    """One verb of one role."""
+    return {"ansible.builtin.include_role": {"name": f"lifeboat.cluster.{name}", "tasks_from": verb}, "vars": variables}
+
+
+def staged(name: str, state: str) -> Task:
+    """One end of a stage."""
+    return {"lifeboat.cluster.stage": {"name": name, "state": state}}
+
+
+class Scene(Stage):
+    """A cluster of one etcd member, cp1, which is this machine."""
+
+    server: Etcd
+    urls: tuple[str, str]
+
+    def settings(self) -> None:
+        """What an inventory says."""
+        (self.directory / "group_vars").mkdir(exist_ok=True)
+        keys = self.keys
+        (self.directory / "group_vars" / "all.yml").write_text(
+            yaml.safe_dump(
+                {
+                    "lifeboat_location": {"type": "directory", "path": str(self.root)},
+                    "lifeboat_recipients": [keys.recipient],
+                    "lifeboat_identity_files": [str(keys.identity_file)],
+                    "lifeboat_signing_key": str(keys.signing_key),
+                    "lifeboat_allowed_signers": str(keys.allowed_signers),
+                    "platform_data": {
+                        "etcd": {"endpoint": self.urls[1], "ca_cert": "", "client_cert": "", "client_key": "", "data_dir": str(self.directory / "restored")}
+                    },
+                }
+            )
+        )
+        hosts = json.loads((self.directory / "hosts.yml").read_text())
+        hosts["all"]["hosts"] = {"cp1": hosts["all"]["hosts"]["cp1"]}
+        hosts["all"]["children"] = {"etcd": {"hosts": {"cp1": {}}}, "control_plane": {"hosts": {"cp1": {}}}}
+        (self.directory / "hosts.yml").write_text(json.dumps(hosts))
+
+    def backup(self, *before_seal: Task) -> list[tuple[str, list[Task]]]:
+        """The plays of a backup, as far as they matter here."""
+        facts = {"etcd_fit": True, "etcd_leads": True, "etcd_seen": {"revision": 1}}
+        pki = self.put("cp1", "pki.tar", make_tar(make_pki_files()))
+        summary = {
+            "artifacts": "{{ hostvars.cp1.recovery_point_artifacts + [hostvars.cp1.fetched.artifact] }}",
+            "etcd": "{{ hostvars.cp1.etcd_taken.snapshot | combine({'names': {'cp1': 'cp1'}, 'hosts': {'cp1': '%s'}}) }}" % self.urls[0],
+            "platform": "kubeadm",
+            "versions": {"kubelet": "1.34.1"},
+            "cluster_identity": {"kube_system_uid": None, "ca_sha256": None},
+            "missing": [],
+            "fingerprints": {},
+            "names": {},
+        }
+        fetching = self.fetching(pki, "pki", inspect=True, point="{{ hostvars.localhost.recovery_point_opened.id }}")
+        return [
+            ("localhost", [role("recovery_point", "open")]),
+            (
+                "cp1",
+                [
+                    {"ansible.builtin.group_by": {"key": "lifeboat_reachable"}},
+                    {"ansible.builtin.set_fact": facts},
+                    staged("backup", "started"),
+                    role("etcd", "backup"),
+                    fetching,
+                    role("recovery_point", "sweep"),
+                    staged("backup", "ended"),
+                ],
+            ),
+            (
+                "localhost",
+                [
+                    {"ansible.builtin.set_fact": {"platform_summary": summary}},
+                    *before_seal,
+                    role("recovery_point", "seal"),
+                    self.telling("sealed", "recovery_point_sealed"),
+                ],
+            ),
+        ]
+
+    def restore(self, tool: str | None) -> list[tuple[str, list[Task]]]:
+        """The plays of a restore, as far as they matter here, on a machine that has an etcdutl in ``tool`` or none."""
+        node = {
+            "hostname": "cp1",
+            "space": [],
+            "units": {"containerd.service": {"active": "active"}},
+            "images": [],
+            "versions": {"kubelet": "1.34.1"},
+            "etcdutl": {"source": "host", "version": "3.6.16", "path": "etcdutl"} if tool else None,
+        }
+        plan = {
+            "source": "recovery_point",
+            "strategy": "rebuild_cluster",
+            "token": TOKEN,
+            "bump_revision": 1000,
+            "initial_cluster": {"cp1": self.urls[0]},
+            **{f"{kind}_hosts": [] for kind in ("file", "stop", "member", "worker")},
+            "etcd_hosts": ["cp1"],
+            "survivor": "",
+        }
+        facts = {"platform_node": node, "platform_clock_offset_seconds": 0, "platform_components": ["etcd"]}
+        return [
+            ("localhost", [role("recovery_point", "verify"), {"ansible.builtin.set_fact": {"platform_plan": plan}}]),
+            (
+                "cp1",
+                [
+                    {"ansible.builtin.set_fact": facts},
+                    role("platform", "preflight", platform_purpose="restore", platform_versions_may_differ=True),
+                    staged("preflight", "ended"),
+                    role("platform", "sort"),
+                    staged("prepare", "started"),
+                    role("etcd", "prepare"),
+                    self.telling("restored", "etcd_restored"),
+                    role("recovery_point", "sweep"),
+                    staged("prepare", "ended"),
+                ],
+            ),
+        ]
+
+    def checks(self) -> dict[str, dict[str, Any]]:
+        """The checks of the newest run by id."""
+        run = max(self.runs.iterdir(), key=lambda path: (path / "salt").stat().st_mtime_ns)
+        return {record["id"]: record for record in Journal(str(run)).read() if record["kind"] == "check"}
+
+
+@pytest.fixture
+def scene(stage: Stage, binaries: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    """A running etcd with something in it; PATH has no etcdutl, but for a test that puts one into the first directory."""
+    stage.__class__ = Scene
+    assert isinstance(stage, Scene)
+    peer, client = free_ports()
+    stage.urls = (f"http://127.0.0.1:{peer}", f"http://127.0.0.1:{client}")
+    stage.settings()
+    (stage.directory / "bin").mkdir()
+    monkeypatch.setenv("PATH", f"{stage.directory / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    with etcd(binaries, stage.directory / "etcd", "cp1", peer, client) as server:
+        server.ctl("put", "/registry/namespaces/shop", "one")
+        stage.server = server
+        yield stage
+
+
+def test_a_machine_without_an_etcdutl_gets_the_one_of_the_point(scene: Scene, binaries: Path) -> None:
+    tool = scene.directory / "bin" / "etcdutl"
+    shutil.copy(binaries / "etcdutl", tool)
+    done = scene.play(*scene.backup())
+    assert done.returncode == 0, done.stdout
+    manifest = scene.told("sealed")["manifest"]
+    assert [artifact["name"] for artifact in manifest["artifacts"]] == [*AIDS[:1], "etcd/snapshot.db.zst.age", *AIDS[1:], "pki/cp1.tar.zst.age", TOOL]
+    checks = scene.checks()
+    assert (checks["etcd.tool_kept"]["passed"], checks["etcd.tool_kept"]["found"]) == (True, "etcdutl 3.6.16 of the host")
+    assert checks["recovery_point.aids"]["passed"] is True
+    assert {entry["id"] for entry in manifest["checks"]} >= {"etcd.snapshot_whole", "etcd.tool_kept", "recovery_point.recipients"}
+    assert sorted(manifest["durations"]) == ["backup", "open"]
+    assert not list(Path("/var/tmp").glob("lifeboat-*/etcdutl"))
+
+    tool.unlink()
+    done = scene.play(*scene.restore(None))
+    assert done.returncode == 0, done.stdout
+    assert scene.checks()["platform.etcdutl"]["found"] == "the one in the recovery point"
+    restored = scene.told("restored")["restore"]
+    assert (restored["etcdutl_source"], restored["etcdutl_version"]) == ("shipped", "3.6.16")
+    assert (scene.directory / "restored" / f".lifeboat-restore-{TOKEN}" / "member" / "snap" / "db").exists()
+
+
+def test_a_machine_with_its_own_gets_none(scene: Scene, binaries: Path) -> None:
+    shutil.copy(binaries / "etcdutl", scene.directory / "bin" / "etcdutl")
+    assert scene.play(*scene.backup()).returncode == 0
+    done = scene.play(*scene.restore("host"))
+    assert done.returncode == 0, done.stdout
+    assert scene.checks()["platform.etcdutl"]["found"] == "3.6.16 of the host (etcdutl)"
+    assert scene.told("restored")["restore"]["etcdutl_source"] == "host"
+
+
+def test_a_cluster_without_an_etcdutl_is_backed_up_and_preflight_says_so(scene: Scene) -> None:
+    """A warning at the backup, which is complete; a failed check, before anything is touched, where it would be needed."""
+    done = scene.play(*scene.backup())
+    assert done.returncode == 0, done.stdout
+    check = scene.checks()["etcd.tool_kept"]
+    assert (check["passed"], check["severity"]) == (False, "warning")
+    assert "no etcdutl that can restore was found on this host: " in check["found"]
+    sealed = scene.told("sealed")["manifest"]
+    assert sealed["status"] == "completed"
+    assert TOOL not in [artifact["name"] for artifact in sealed["artifacts"]]
+    done = scene.play(*scene.restore(None))
+    assert done.returncode != 0
+    check = scene.checks()["platform.etcdutl"]
+    assert (check["passed"], check["found"]) == (False, "none on the machine, no etcd image, none in the recovery point")
+    assert not (scene.directory / "restored").exists()
+
+
+def test_aids_that_cannot_be_added_are_a_warning(scene: Scene) -> None:
+    """Something lies under the inventory's name already: the point is sealed without it, and says so."""
+    occupied = f"{scene.root}/{names.points_prefix(CLUSTER)}{{{{ recovery_point_opened.id }}}}/artifacts/inventory"
+    occupying: list[Task] = [
+        {"ansible.builtin.file": {"path": occupied, "state": "directory", "mode": "0700"}},
+        {"ansible.builtin.copy": {"dest": f"{occupied}/inventory.json.zst.age", "content": "x", "mode": "0600"}},
+    ]
+    done = scene.play(*scene.backup(*occupying))
+    assert done.returncode == 0, done.stdout
+    check = scene.checks()["recovery_point.aids"]
+    assert (check["passed"], check["severity"]) == (False, "warning")
+    assert check["found"].startswith("inventory/inventory.json.zst.age: inventory/inventory.json.zst.age exists already in recovery point")
+    assert AIDS[0] in [artifact["name"] for artifact in scene.told("sealed")["manifest"]["artifacts"]]
