@@ -37,7 +37,13 @@ class Plan:
 
 
 def plan(
-    base: str, run_id: str, *, dead_run_ids: Sequence[str] = (), exclusive_playbooks: Sequence[str] = (), stale_after_seconds: float, now: Optional[float] = None
+    base: str,
+    run_id: str,
+    *,
+    stale_after_seconds: float,
+    dead_run_ids: Sequence[str] = (),
+    exclusive_playbooks: Sequence[str] = (),
+    now: Optional[float] = None,
 ) -> Plan:
     """Look for directories of this login user below ``base``.
 
