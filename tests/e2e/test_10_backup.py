@@ -15,7 +15,7 @@ from tests.e2e.conftest import Silence
 from tests.e2e.damage import Copy
 
 COMPONENTS = {"etcd", "pki", "node_config"}
-AIDS = {"tools", "inventory", "collection"}
+KIT = {"tools", "inventory", "collection"}
 
 
 def test_a_fresh_cluster_passes(living: Bench) -> None:
@@ -27,7 +27,7 @@ def test_the_backup_is_complete(bench: Bench) -> None:
     """Every component of every machine is in the point, and nothing is missing."""
     manifest = bench.baseline.manifest
     assert manifest["status"] == "completed"
-    assert {artifact["component"] for artifact in manifest["artifacts"]} == COMPONENTS | AIDS
+    assert {artifact["component"] for artifact in manifest["artifacts"]} == COMPONENTS | KIT
     held = {(artifact["component"], artifact["host"]) for artifact in manifest["artifacts"]}
     assert {("pki", name) for name in bench.control_plane} <= held
     assert {("node_config", name) for name in bench.machines} <= held

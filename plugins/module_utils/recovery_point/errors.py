@@ -108,5 +108,5 @@ class PointRefusedError(PointError):
     """A verification of the point failed."""
 
 
-class AidError(PointError):
+class KitError(PointError):
     """Something that a point holds to help whoever opens it could not be made."""

@@ -131,7 +131,7 @@ class Manifest:
     @property
     def components(self) -> List[str]:
         """Components of the cluster of which the point holds something; what is there to help whoever opens it is none."""
-        return sorted({artifact.component for artifact in self.artifacts} - set(names.AIDS))
+        return sorted({artifact.component for artifact in self.artifacts} - set(names.KIT))
 
     def artifact(self, name: str) -> Artifact:
         """One artifact by its name."""

@@ -19,7 +19,7 @@ LEVELS = ("listed", "hashed", "opened", "booted", "restored")
 READING_LEVELS = ("listed", "hashed", "opened")
 
 # What a point holds beside the components of the cluster, for those who have to open it when all else is gone.
-AIDS = ("tools", "inventory", "collection")
+KIT = ("tools", "inventory", "collection")
 
 _POINT_ID = re.compile(r"\A[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}\Z")
 _CLUSTER_NAME = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")

@@ -163,7 +163,7 @@ def test_the_inventory_and_the_collection_are_added(stage: Stage) -> None:
     pki = stage.put("cp1", "pki.tar", make_tar(make_pki_files()))
     etcd = stage.put("w1", "etcd.tar", ETCD)
     aiding = {
-        "lifeboat.cluster.recovery_point_aids": stage.options(point="{{ opened.id }}", recipients=[stage.keys.recipient]),
+        "lifeboat.cluster.recovery_point_kit": stage.options(point="{{ opened.id }}", recipients=[stage.keys.recipient]),
         "register": "aided",
     }
     joined: Task = {"ansible.builtin.set_fact": {"artifacts": "{{ aided.artifacts }}"}}
@@ -201,7 +201,7 @@ def test_the_inventory_and_the_collection_are_added(stage: Stage) -> None:
     assert set(seen) == {"_meta", "all", "ungrouped"}
     with tarfile.open(fileobj=io.BytesIO(opened(stage, point, "collection/collection.tar.zst.age"))) as archive:
         held = archive.getnames()
-    assert {"playbooks/recover_cluster.yml", "plugins/modules/recovery_point_aids.py", "roles/etcd/tasks/restore.yml"} <= set(held)
+    assert {"playbooks/recover_cluster.yml", "plugins/modules/recovery_point_kit.py", "roles/etcd/tasks/restore.yml"} <= set(held)
     assert not [name for name in held if name.startswith("tests")]
     for path in [*stage.files(), *(path for path in stage.runs.rglob("*") if path.is_file())]:
         assert_no_secrets(path.read_bytes().decode("latin-1"))
@@ -212,9 +212,9 @@ def test_aids_that_cannot_be_added_cost_nothing_but_themselves(stage: Stage) -> 
     """Another object under the inventory's name, and then a point that nobody opened; in check mode nothing is done at all."""
     opening = stage.open()
     stage.add(opening.id, "inventory", "inventory", b"{}", extension="json")
-    task = {"lifeboat.cluster.recovery_point_aids": stage.options(point=opening.id, recipients=[stage.keys.recipient]), "register": "aided"}
+    task = {"lifeboat.cluster.recovery_point_kit": stage.options(point=opening.id, recipients=[stage.keys.recipient]), "register": "aided"}
     nowhere = {
-        "lifeboat.cluster.recovery_point_aids": stage.options(point="20261120T133500Z-1a2b3c", recipients=[stage.keys.recipient]),
+        "lifeboat.cluster.recovery_point_kit": stage.options(point="20261120T133500Z-1a2b3c", recipients=[stage.keys.recipient]),
         "register": "aided",
     }
     checked = {**task, "check_mode": True}

@@ -22,7 +22,7 @@ from tests.integration.recovery_point.servers import Etcd, etcd, free_ports
 from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, make_pki_files, make_tar
 
 TOKEN = "restore-20261120t140000z"
-AIDS = ["collection/collection.tar.zst.age", "inventory/inventory.json.zst.age"]
+KIT = ["collection/collection.tar.zst.age", "inventory/inventory.json.zst.age"]
 TOOL = "tools/etcdutl.zst.age"
 
 
@@ -172,10 +172,10 @@ def test_a_machine_without_an_etcdutl_gets_the_one_of_the_point(scene: Scene, bi
     done = scene.play(*scene.backup())
     assert done.returncode == 0, done.stdout
     manifest = scene.told("sealed")["manifest"]
-    assert [artifact["name"] for artifact in manifest["artifacts"]] == [*AIDS[:1], "etcd/snapshot.db.zst.age", *AIDS[1:], "pki/cp1.tar.zst.age", TOOL]
+    assert [artifact["name"] for artifact in manifest["artifacts"]] == [*KIT[:1], "etcd/snapshot.db.zst.age", *KIT[1:], "pki/cp1.tar.zst.age", TOOL]
     checks = scene.checks()
     assert (checks["etcd.tool_kept"]["passed"], checks["etcd.tool_kept"]["found"]) == (True, "etcdutl 3.6.16 of the host")
-    assert checks["recovery_point.aids"]["passed"] is True
+    assert checks["recovery_point.kit"]["passed"] is True
     assert {entry["id"] for entry in manifest["checks"]} >= {"etcd.snapshot_whole", "etcd.tool_kept", "recovery_point.recipients"}
     assert sorted(manifest["durations"]) == ["backup", "open"]
     assert not list(Path("/var/tmp").glob("lifeboat-*/etcdutl"))
@@ -224,7 +224,7 @@ def test_aids_that_cannot_be_added_are_a_warning(scene: Scene) -> None:
     ]
     done = scene.play(*scene.backup(*occupying))
     assert done.returncode == 0, done.stdout
-    check = scene.checks()["recovery_point.aids"]
+    check = scene.checks()["recovery_point.kit"]
     assert (check["passed"], check["severity"]) == (False, "warning")
     assert check["found"].startswith("inventory/inventory.json.zst.age: inventory/inventory.json.zst.age exists already in recovery point")
-    assert AIDS[0] in [artifact["name"] for artifact in scene.told("sealed")["manifest"]["artifacts"]]
+    assert KIT[0] in [artifact["name"] for artifact in scene.told("sealed")["manifest"]["artifacts"]]

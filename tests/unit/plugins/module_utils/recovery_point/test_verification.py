@@ -80,9 +80,9 @@ def test_aids_are_no_components_of_the_cluster(maker: Maker) -> None:
     manifest = full_point(maker)
     assert manifest.components == ["etcd", "node_config", "pki"]
     opening = maker.open()
-    aids = [maker.add(opening.id, "tools", "etcdutl", b"\x7fELF" + bytes(100), extension="")]
+    kit = [maker.add(opening.id, "tools", "etcdutl", b"\x7fELF" + bytes(100), extension="")]
     with pytest.raises(PointIncompleteError, match="holds nothing of etcd and pki"):
-        maker.seal(opening.id, aids)
+        maker.seal(opening.id, kit)
 
 
 def test_every_flipped_byte_of_every_file_is_found(maker: Maker) -> None:

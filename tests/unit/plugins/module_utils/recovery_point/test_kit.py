@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.redact import HIDDEN, Redactor
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import aids
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.aids import Group, collection_names, inventory, without_secrets, write_collection
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import AidError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import kit
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import KitError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.kit import Group, collection_names, inventory, without_secrets, write_collection
 from tests.unit.plugins.module_utils.recovery_point.making import SECRETS, assert_no_secrets
 
 GROUPS = {
@@ -121,7 +121,7 @@ def test_values(name: str, value: Any, expected: Any) -> None:
 
 @pytest.mark.parametrize("name", ["ansible_password", "ansible_become_password", "ansible_become_pass", "ansible_ssh_pass", "ansible_ssh_private_key_file"])
 def test_connection_passwords_are_not_wanted(name: str) -> None:
-    assert not aids.wanted_on_host(name)
+    assert not kit.wanted_on_host(name)
 
 
 def checkout(directory: Path) -> Path:
@@ -223,19 +223,19 @@ def test_ansible_galaxy_installs_again_what_was_installed(tmp_path: Path) -> Non
 def test_a_broken_installation_is_told(tmp_path: Path, files: str, message: str) -> None:
     root = installed(tmp_path)
     (root / "FILES.json").write_text(files)
-    with pytest.raises(AidError, match=message):
+    with pytest.raises(KitError, match=message):
         collection_names(str(root))
 
 
 def test_no_collection_at_all(tmp_path: Path) -> None:
-    with pytest.raises(AidError, match="is not a collection"):
+    with pytest.raises(KitError, match="is not a collection"):
         write_collection(str(tmp_path), io.BytesIO())
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     root = checkout(tmp_path)
     (root / "docs" / "loop").symlink_to("loop")
-    with pytest.raises(AidError, match="could not be packed"):
+    with pytest.raises(KitError, match="could not be packed"):
         write_collection(str(root), io.BytesIO())
 
 

@@ -12,7 +12,7 @@ import tarfile
 from typing import IO, Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.redact import HIDDEN, Redactor
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import AidError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import KitError
 
 # -- the inventory ----------------------------------------------------------------------------------------------------------------
 
@@ -114,7 +114,7 @@ def collection_names(root: str) -> List[str]:
         return _names_of_installed(root)
     if os.path.isfile(os.path.join(root, _SOURCE)):
         return _names_of_checkout(root)
-    raise AidError(
+    raise KitError(
         "%s is not a collection" % root,
         tried="looked for %s (an installed one) and %s (a checkout)" % (_MANIFEST, _SOURCE),
         remedy="install lifeboat.cluster with ansible-galaxy, or run it from a checkout",
@@ -127,7 +127,7 @@ def _names_of_installed(root: str) -> List[str]:
             entries = json.load(stream)["files"]
         names = sorted({str(entry["name"]) for entry in entries} - {"."} | {_MANIFEST, _FILES})
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise AidError(
+        raise KitError(
             "The list of the collection's files cannot be read",
             tried=os.path.join(root, _FILES),
             found="%s: %s" % (type(error).__name__, error),
@@ -136,7 +136,7 @@ def _names_of_installed(root: str) -> List[str]:
     outside = [name for name in names if name.startswith("/") or ".." in name.split("/")]
     missing = [name for name in names if not os.path.exists(os.path.join(root, name))]
     if outside or missing:
-        raise AidError(
+        raise KitError(
             "The collection is not installed as a whole",
             tried=os.path.join(root, _FILES),
             found="outside of it: %s" % ", ".join(outside[:5]) if outside else "missing: %s" % ", ".join(missing[:5]),
@@ -166,7 +166,7 @@ def write_collection(root: str, target: IO[bytes]) -> int:
             for name in names:
                 _add(archive, os.path.join(root, name), name)
     except OSError as error:
-        raise AidError(
+        raise KitError(
             "The collection could not be packed", tried=root, found=str(error), remedy="look at its files and at the space in the run directory"
         ) from error
     return len(names)

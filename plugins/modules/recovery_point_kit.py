@@ -2,12 +2,12 @@
 # Copyright: (c) 2026, Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Documentation of the action plugin recovery_point_aids."""
+"""Documentation of the action plugin recovery_point_kit."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: recovery_point_aids
+module: recovery_point_kit
 short_description: Add the inventory without its secrets and the collection itself to a recovery point
 version_added: "0.1.0"
 description:
@@ -44,13 +44,13 @@ seealso:
 
 EXAMPLES = r"""
 - name: Add what helps whoever opens the point
-  lifeboat.cluster.recovery_point_aids:
+  lifeboat.cluster.recovery_point_kit:
     location:
       path: /srv/lifeboat
     cluster_name: shop
     point: "{{ opened.id }}"
     recipients: "{{ lifeboat_recipients }}"
-  register: aids
+  register: kit
 """
 
 RETURN = r"""

@@ -17,7 +17,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.redact import HIDDEN, Redactor
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.runs import find_run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import aids, names, sealing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import kit, names, sealing
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.transfer import Delivery, Workspace
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils.evidence import collection_root, known_secrets
@@ -28,7 +28,7 @@ _SPACE_BYTES = 32 << 20
 
 
 class ActionModule(ActionBase):
-    """lifeboat.cluster.recovery_point_aids"""
+    """lifeboat.cluster.recovery_point_kit"""
 
     _requires_connection = False
 
@@ -91,7 +91,7 @@ def _write(path: str, content: bytes) -> None:
 
 def _write_collection(path: str) -> None:
     with open(path, "wb") as stream:
-        aids.write_collection(collection_root(), stream)
+        kit.write_collection(collection_root(), stream)
 
 
 def _sha256(path: str) -> str:
@@ -112,8 +112,8 @@ def inventory_of(task_vars: Mapping[str, Any], templar: Any) -> bytes:
         raw = dict(hostvars.raw_get(host))
         secrets += known_secrets(raw, templar.copy_with_new_env(available_variables=raw))
     redactor = Redactor(secrets)
-    variables = {host: dict(_wanted(hostvars, host, aids.wanted_on_host)) for host in hosts}
-    return aids.inventory(_groups(hostvars, listed), dict(_wanted(hostvars, HOST, aids.wanted_of_all)), variables, redactor)[0]
+    variables = {host: dict(_wanted(hostvars, host, kit.wanted_on_host)) for host in hosts}
+    return kit.inventory(_groups(hostvars, listed), dict(_wanted(hostvars, HOST, kit.wanted_of_all)), variables, redactor)[0]
 
 
 def _wanted(hostvars: Any, host: str, wanted: Callable[[str], bool]) -> Iterator[Any]:
@@ -138,13 +138,13 @@ def _plain(raw: Any, rendered: Any) -> Any:
     return rendered
 
 
-def _groups(hostvars: Any, listed: Mapping[str, List[str]]) -> Dict[str, aids.Group]:
+def _groups(hostvars: Any, listed: Mapping[str, List[str]]) -> Dict[str, kit.Group]:
     """Groups with their own hosts and children; without an inventory to ask, with all their hosts, which comes to the same."""
     known = getattr(getattr(hostvars, "_inventory", None), "groups", None) or {}
-    found: Dict[str, aids.Group] = {}
+    found: Dict[str, kit.Group] = {}
     for name, hosts in listed.items():
         group = known.get(name)
         own = [str(host) for host in group.hosts] if group else hosts
         children = [str(child) for child in group.child_groups] if group else []
-        found[name] = aids.Group(own, children)
+        found[name] = kit.Group(own, children)
     return found
