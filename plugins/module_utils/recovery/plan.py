@@ -18,6 +18,10 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import Lif
 #: (etcd-io/website content/en/docs/v3.6/op-guide/recovery.md).
 DEFAULT_REVISION_SLACK = 1_000_000_000
 
+# 2020-01-01. A cluster writes less than this in the long run; 2**53, beyond which some clients cannot count, is 285000 years away.
+_FLOOR_BEGINS = 1_577_836_800
+_FLOOR_REVISIONS_PER_SECOND = 1000
+
 STRATEGIES = ("nothing", "rebuild_members", "rebuild_cluster", "roll_back", "rebuild_workers")
 
 
@@ -97,9 +101,14 @@ class RecoveryPlan:
         return dataclasses.asdict(self)
 
 
-def revision_bump(point: PointView, slack: int = DEFAULT_REVISION_SLACK) -> int:
-    """How far the revision must be moved on so that no client ever saw a higher one: high-water mark minus snapshot plus slack."""
-    return max(0, point.high_water_revision - point.etcd_revision) + slack
+def revision_bump(point: PointView, slack: int, now: float) -> int:
+    """How far the revision must be moved on so that no client ever saw a higher one: high-water mark minus snapshot plus slack.
+
+    Never below what the clock says, so that a later restore of an old point stays above an earlier one whose result was lost: clients that saw
+    the earlier one would wait in silence for the revisions in between.
+    """
+    floor = int((now - _FLOOR_BEGINS) * _FLOOR_REVISIONS_PER_SECOND)
+    return max(max(0, point.high_water_revision - point.etcd_revision) + slack, floor - point.etcd_revision)
 
 
 def _named(hosts: Sequence[HostView]) -> str:
@@ -217,11 +226,11 @@ def _survivor(survivors: Sequence[HostView]) -> str:
     return max(answering, key=lambda host: host.etcd_data_newest or 0.0).name
 
 
-def _token(hosts: Sequence[HostView], point: PointView, slack: int) -> tuple[str, int, bool]:
+def _token(hosts: Sequence[HostView], point: PointView, slack: int, now: float) -> tuple[str, int, bool]:
     for host in hosts:
         if host.planned(point.point) and host.record is not None and host.record.get("token"):
             return str(host.record["token"]), int(host.record.get("bump_revision") or 0), True
-    return "lifeboat-%s-%s" % (point.point, secrets.token_hex(6)), revision_bump(point, slack), False
+    return "lifeboat-%s-%s" % (point.point, secrets.token_hex(6)), revision_bump(point, slack, now), False
 
 
 def plan_recovery(
@@ -262,7 +271,7 @@ def plan_recovery(
             )
         _check_artifacts(lost, components, point)
         lost_members = [host for host in lost if host in etcd_hosts]
-        token, _bump, adopted = _token(hosts, point, slack)
+        token, _bump, adopted = _token(hosts, point, slack, now)
         return RecoveryPlan(
             "rebuild_members" if lost_members else "rebuild_workers",
             "etcd has quorum: %s rebuilt, nothing is rolled back." % _named(lost),
@@ -298,7 +307,7 @@ def plan_recovery(
     _check_artifacts(rebuilt, components, point)
     if not survivor:
         _check_versions([host for host in control_plane if host not in rebuilt], point, versions_may_differ)
-    token, bump, adopted = _token(hosts, point, slack)
+    token, bump, adopted = _token(hosts, point, slack, now)
     return RecoveryPlan(
         "rebuild_cluster",
         "etcd has no quorum: every member is restored from %s." % ("the data on " + survivor if survivor else "recovery point " + point.point),
@@ -322,6 +331,7 @@ def plan_roll_back(
     components: Mapping[str, Sequence[str]],
     point: PointView,
     *,
+    now: float,
     slack: int = DEFAULT_REVISION_SLACK,
     versions_may_differ: bool = False,
 ) -> RecoveryPlan:
@@ -346,7 +356,7 @@ def plan_roll_back(
             living_hosts=[host.name for host in hosts],
             initial_cluster=members,
         )
-    token, bump, adopted = _token(etcd_hosts, point, slack)
+    token, bump, adopted = _token(etcd_hosts, point, slack, now)
     control_plane = [host for host in hosts if "control_plane" in host.groups or host in etcd_hosts]
     _check_versions(control_plane, point, versions_may_differ)
     return RecoveryPlan(

@@ -156,22 +156,22 @@ def test_a_killed_member_rebuild_goes_on_as_one() -> None:
 
 
 def test_roll_back_takes_every_member() -> None:
-    plan = plan_roll_back([alive("cp1"), alive("cp2"), alive("cp3"), alive("w1")], COMPONENTS, POINT)
+    plan = plan_roll_back([alive("cp1"), alive("cp2"), alive("cp3"), alive("w1")], COMPONENTS, POINT, now=NOW)
     assert (plan.strategy, plan.etcd_hosts, plan.stop_hosts, plan.worker_hosts) == ("roll_back", list(MEMBERS), list(MEMBERS), ["w1"])
 
 
 def test_roll_back_refuses_a_bare_member() -> None:
     with pytest.raises(RecoveryRefused, match="recover_cluster"):
-        plan_roll_back([alive("cp1"), bare("cp2"), alive("cp3")], COMPONENTS, POINT)
+        plan_roll_back([alive("cp1"), bare("cp2"), alive("cp3")], COMPONENTS, POINT, now=NOW)
 
 
 def test_roll_back_to_the_point_that_serves_is_no_change() -> None:
-    assert plan_roll_back([under_way(name, "finished") for name in MEMBERS], COMPONENTS, POINT).strategy == "nothing"
+    assert plan_roll_back([under_way(name, "finished") for name in MEMBERS], COMPONENTS, POINT, now=NOW).strategy == "nothing"
 
 
 @pytest.mark.parametrize(("snapshot", "high", "expected"), [(100, 100, 10), (100, 150, 60), (200, 150, 10)])
 def test_the_bump_covers_the_highest_revision_ever_seen(snapshot: int, high: int, expected: int) -> None:
-    assert revision_bump(dataclasses.replace(POINT, etcd_revision=snapshot, high_water_revision=high), slack=10) == expected
+    assert revision_bump(dataclasses.replace(POINT, etcd_revision=snapshot, high_water_revision=high), slack=10, now=NOW) == expected
 
 
 def test_views_are_read_out_of_module_results() -> None:
@@ -200,12 +200,12 @@ def test_machines_in_other_groups_are_refused() -> None:
     with pytest.raises(RecoveryRefused, match="cp2 has no component pki"):
         plan_recovery(everyone, demoted, POINT, quorum_alive=True, now=NOW)
     with pytest.raises(RecoveryRefused, match="cp2 has no component pki"):
-        plan_roll_back(everyone, demoted, POINT)
-    for plan in (lambda: plan_roll_back([], {}, POINT), lambda: plan_recovery([], {}, POINT, quorum_alive=False, now=NOW)):
+        plan_roll_back(everyone, demoted, POINT, now=NOW)
+    for plan in (lambda: plan_roll_back([], {}, POINT, now=NOW), lambda: plan_recovery([], {}, POINT, quorum_alive=False, now=NOW)):
         with pytest.raises(RecoveryRefused, match="hold no machine"):
             plan()
     # A node that joined after the backup has nothing in the point, and may.
-    assert plan_roll_back([*everyone, alive("w2")], {**COMPONENTS, "w2": ("node_config",)}, POINT).strategy == "roll_back"
+    assert plan_roll_back([*everyone, alive("w2")], {**COMPONENTS, "w2": ("node_config",)}, POINT, now=NOW).strategy == "roll_back"
 
 
 @pytest.mark.parametrize(("program", "old", "new"), [("etcd", "3.6.16", "3.7.0"), ("etcd", "3.6.16", "3.5.20"), ("kubelet", "1.34.4", "1.35.0")])
@@ -214,13 +214,22 @@ def test_data_of_other_versions_is_refused(program: str, old: str, new: str) -> 
     point = dataclasses.replace(POINT, versions={program: old})
     hosts = [alive(name, versions={program: new}) for name in MEMBERS]
     with pytest.raises(RecoveryRefused, match="%s on cp1 is %s, the point was made with %s" % (program, new, old)):
-        plan_roll_back(hosts, COMPONENTS, point)
-    assert plan_roll_back(hosts, COMPONENTS, point, versions_may_differ=True).strategy == "roll_back"
+        plan_roll_back(hosts, COMPONENTS, point, now=NOW)
+    assert plan_roll_back(hosts, COMPONENTS, point, now=NOW, versions_may_differ=True).strategy == "roll_back"
     patch = old.rpartition(".")[0] + ".99"
-    assert plan_roll_back([alive(name, versions={program: patch}) for name in MEMBERS], COMPONENTS, point).strategy == "roll_back"
+    assert plan_roll_back([alive(name, versions={program: patch}) for name in MEMBERS], COMPONENTS, point, now=NOW).strategy == "roll_back"
     lost = [stopped(name) for name in MEMBERS]
     lost = [dataclasses.replace(host, versions={program: new}) for host in lost]
     with pytest.raises(RecoveryRefused, match=program):
         recover(lost, point, quorum_lost_source="recovery_point")
     assert recover(lost, point, quorum_lost_source="survivor").source == "survivor"
     assert recover([dataclasses.replace(bare(name), versions={program: new}) for name in MEMBERS], point).strategy == "rebuild_cluster"
+
+
+def test_a_later_restore_is_above_an_earlier_one_whose_result_was_lost() -> None:
+    """Nobody recorded how far the first one went; its clients must not wait for revisions that are to come."""
+    first, day = 1_795_000_000.0, 86_400
+    bump = revision_bump(POINT, DEFAULT_REVISION_SLACK, first)
+    written = 500 * day
+    assert revision_bump(POINT, DEFAULT_REVISION_SLACK, first + day) > bump + written
+    assert POINT.etcd_revision + revision_bump(POINT, DEFAULT_REVISION_SLACK, first + 20 * 365 * day) < 2**53
