@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -110,11 +111,24 @@ class Bench:
         return Playbooks(self.lab.inventory, directory / "logs", directory / "runs", {**place, **variables})
 
     def living(self) -> None:
-        """Make sure that the cluster is whole and answers; what a failed test left is thrown away."""
+        """Make sure that the cluster is whole, answers, and holds what the recovery point holds; what a failed test left is thrown away."""
         if self.dirty or not self._answers():
             self.lab.reset()
             self.close_connections()
+            if self._baseline is not None:
+                self._load()
             self.dirty = False
+
+    def _load(self) -> None:
+        """Bring the workload into a fresh cluster, as it was at the recovery point: with its UIDs, so that old tokens work."""
+        directory = OUTPUT / "session" / f"load-{time.time_ns():x}"
+        location = directory / "location"
+        shutil.copytree(self.baseline.location, location)
+        succeeded(self.playbooks(directory, location, self.reading()).run("restore_etcd", {"confirm_cluster_name": LAB}))
+        # A test that rolls back to this point has to find a cluster on which nobody did so before.
+        for name in self.machines:
+            self.lab.node(name).run(["rm", "-rf", "/var/lib/lifeboat"])
+        self.settled()
 
     def _answers(self) -> bool:
         """Whether every API server is ready; a busy one gets some time."""
