@@ -35,7 +35,9 @@ def left(name: str) -> list[str]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                if f"lifeboat-lab/{name}/" in (entry / "cgroup").read_text() + "/":
+                # One that has ended and only waits for whoever inherited it is nobody's burden.
+                ended = (entry / "stat").read_text().rpartition(")")[2].split()[0] in ("Z", "X")
+                if not ended and f"lifeboat-lab/{name}/" in (entry / "cgroup").read_text() + "/":
                     found.append(f"process {entry.name}: {(entry / 'comm').read_text().strip()}")
             except OSError:
                 continue
