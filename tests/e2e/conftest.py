@@ -58,13 +58,23 @@ def private(bench: Bench, planted: dict[str, str]) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="session")
-def bench(output: Path, planted: dict[str, str]) -> Iterator[Bench]:
-    """The lab, with a workload and a recovery point that was made with the backup playbook at its most talkative."""
+def lab() -> Iterator[Lab]:
+    """The machines; also when they do not come up, nothing of them stays."""
     lab = Lab.open(LAB)
-    if keep_lab() and lab.inventory.exists():
-        lab.reset()
-    else:
-        lab.up("ha")
+    try:
+        if keep_lab() and lab.inventory.exists():
+            lab.reset()
+        else:
+            lab.up("ha")
+        yield lab
+    finally:
+        if not keep_lab():
+            lab.down()
+
+
+@pytest.fixture(scope="session")
+def bench(lab: Lab, output: Path, planted: dict[str, str]) -> Bench:
+    """The lab, with a workload and a recovery point that was made with the backup playbook at its most talkative."""
     shared = output / "session"
     shared.mkdir()
     bench = Bench(lab, make_keys(shared / "keys"))
@@ -80,9 +90,7 @@ def bench(output: Path, planted: dict[str, str]) -> Iterator[Bench]:
     picture = capture(lab.kubeconfig, int(manifest["etcd"]["revision"]))
     memory.picture = picture
     bench.baseline = Baseline(memory, picture, backup, location, manifest_file.stem, manifest)
-    yield bench
-    if not keep_lab():
-        lab.down()
+    return bench
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from tests.workload.creation import wait_for
 SIDE = LAB.replace("e2e", "side")
 TOPOLOGY = "single"
 LIMIT_SECONDS = 300.0
+MOMENT_SECONDS = 20.0
 SEED = 20261120
 KILLS = 3
 
@@ -45,6 +46,11 @@ def left(name: str) -> list[str]:
     return [*found, *([str(directory)] if directory.exists() else [])]
 
 
+def nothing_left() -> None:
+    """The kernel needs a moment to take a killed process away."""
+    wait_for("nothing is left of the lab", lambda: "; ".join(left(SIDE)), MOMENT_SECONDS)
+
+
 @pytest.fixture
 def side() -> Iterator[Lab]:
     """A second lab, beside the one of all other tests; nothing is left of it."""
@@ -52,7 +58,7 @@ def side() -> Iterator[Lab]:
     lab.down()
     yield lab
     lab.down()
-    assert not left(SIDE)
+    nothing_left()
 
 
 def answers(lab: Lab) -> str:
@@ -78,7 +84,7 @@ def test_two_labs_stand_side_by_side(living: Bench, side: Lab) -> None:
     wait_for("the second lab answers again, on its old disk", lambda: answers(side), LIMIT_SECONDS)
 
     side.down()
-    assert not left(SIDE)
+    nothing_left()
     begin = time.monotonic()
     side.up(TOPOLOGY)
     print(f"up {TOPOLOGY}: {first:.0f} s, the second time {time.monotonic() - begin:.0f} s")
@@ -95,6 +101,6 @@ def test_a_killed_lab_is_cleaned_up(side: Lab) -> None:
         process.wait(LIMIT_SECONDS)
         if number == 1:
             side.down()
-            assert not left(SIDE)
+            nothing_left()
     side.up(TOPOLOGY)
     wait_for("the lab answers", lambda: answers(side), LIMIT_SECONDS)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import secrets as randomness
 import time
 from functools import partial
@@ -36,12 +37,12 @@ def form(cluster: Cluster, progress: Progress) -> None:
     first = cluster.control_plane[0]
     progress(f"kubeadm init on {first.name}")
     _kubeadm(first, "init", kubeadm.init_configuration(cluster.topology, secrets), "--upload-certs")
-    _await_pod_subnet(first, first)
+    _give_pod_subnet(first, first)
     authority = _authority_hash(first)
     for node in cluster.nodes[1:]:
         progress(f"kubeadm join of {node.name}")
         _kubeadm(node, "join", kubeadm.join_configuration(cluster.topology, node.plan, secrets, authority))
-        _await_pod_subnet(first, node)
+        _give_pod_subnet(first, node)
     progress("deploying the workload")
     first.run(["kubectl", f"--kubeconfig={ADMIN}", "apply", "-f", "-"], input=kubeadm.workload())
     cluster.wait_complete(begin)
@@ -68,14 +69,12 @@ def _authority_hash(node: Node) -> str:
     return node.run(["sh", "-c", script]).stdout.split()[0]
 
 
-def _await_pod_subnet(first: Node, node: Node) -> None:
-    """Subnets are given in the order of asking, and a node that joins a second later may ask first: so each one gets its own before the next joins."""
-
-    def missing() -> str:
-        command = ["kubectl", f"--kubeconfig={ADMIN}", "get", "node", node.name, "--ignore-not-found", "--output=jsonpath={.spec.podCIDR}"]
-        return "" if first.run(command, check=False).stdout.strip() else "none yet"
-
-    wait_until(f"{node.name} has a pod subnet", missing, 300)
+def _give_pod_subnet(first: Node, node: Node) -> None:
+    """The one of the lab's routes. Kubernetes' own allocator gives them in no certain order, and loses one when it is disturbed."""
+    subnet = node.plan.pod_subnet
+    patch = json.dumps({"spec": {"podCIDR": subnet, "podCIDRs": [subnet]}})
+    command = ["kubectl", f"--kubeconfig={ADMIN}", "patch", "node", node.name, "--patch", patch]
+    wait_until(f"{node.name} has its pod subnet", lambda: first.run(command, check=False).stderr.strip(), 300)
 
 
 def _verify_pod_subnets(cluster: Cluster) -> None:

@@ -96,6 +96,8 @@ def init_configuration(topology: Topology, secrets: Secrets) -> str:
                     }
                 ],
             },
+            # The lab gives each node the subnet of its routes.
+            "controllerManager": {"extraArgs": [{"name": "allocate-node-cidrs", "value": "false"}]},
             "proxy": {"disabled": True},
             "dns": {"disabled": True},
         },
