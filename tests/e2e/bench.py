@@ -127,7 +127,7 @@ class Bench:
         succeeded(self.playbooks(directory, location, self.reading()).run("restore_etcd", {"confirm_cluster_name": LAB}))
         # A test that rolls back to this point has to find a cluster on which nobody did so before.
         for name in self.machines:
-            self.lab.node(name).run(["rm", "-rf", "/var/lib/lifeboat"])
+            self.lab.node(name).run(["sh", "-c", "rm -rf /var/lib/lifeboat /var/lib/etcd/member.*"])
         self.settled()
 
     def _answers(self) -> bool:
