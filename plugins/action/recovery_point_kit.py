@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
@@ -17,6 +16,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.redact import HIDDEN, Redactor
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.runs import find_run
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.digests import file_sha256
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import kit, names, sealing
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.transfer import Delivery, Workspace
@@ -69,7 +69,7 @@ class ActionModule(ActionBase):
                 delivery.check_open()
                 with workspace.plain(_SPACE_BYTES, name) as plain:
                     make(plain)
-                    there = delivery.already_there(_sha256(plain))
+                    there = delivery.already_there(file_sha256(plain))
                     artifacts.append((there or delivery.store(plain, options["recipients"], False, None)).to_record())
                 changed = changed or there is None
             except LifeboatError as error:
@@ -92,14 +92,6 @@ def _write(path: str, content: bytes) -> None:
 def _write_collection(path: str) -> None:
     with open(path, "wb") as stream:
         kit.write_collection(collection_root(), stream)
-
-
-def _sha256(path: str) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        for block in iter(lambda: stream.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def inventory_of(task_vars: Mapping[str, Any], templar: Any) -> bytes:

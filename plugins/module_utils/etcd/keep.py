@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import shutil
 from contextlib import ExitStack
@@ -17,6 +16,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.elf import i
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import RestoreError, ToolError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.snapshot import owner_ids
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.tools import etcdutl
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.digests import file_sha256
 
 _MODE = 0o700
 _BLOCK_BYTES = 1 << 20
@@ -62,7 +62,7 @@ def keep(path: str, owner: str = "", explicit: str = "", check_mode: bool = Fals
                 remedy="Put a static etcdutl onto the host's PATH.",
                 path=tool.path,
             )
-        size, sha256 = os.path.getsize(tool.path), _sha256(tool.path)
+        size, sha256 = os.path.getsize(tool.path), file_sha256(tool.path)
         found = Copy(path, size, sha256, tool.version, tool.source, is_static(tool.path))
         if _is_there(path, sha256, identity):
             return False, found
@@ -75,7 +75,7 @@ def _is_there(path: str, sha256: str, identity: Optional[Tuple[int, int]]) -> bo
     if not os.path.isfile(path):
         return False
     state = os.stat(path)
-    return state.st_mode & 0o7777 == _MODE and (identity is None or (state.st_uid, state.st_gid) == identity) and _sha256(path) == sha256
+    return state.st_mode & 0o7777 == _MODE and (identity is None or (state.st_uid, state.st_gid) == identity) and file_sha256(path) == sha256
 
 
 def _copy(source: str, path: str, size: int, sha256: str, identity: Optional[Tuple[int, int]]) -> None:
@@ -98,7 +98,7 @@ def _copy(source: str, path: str, size: int, sha256: str, identity: Optional[Tup
                     os.fchown(target.fileno(), identity[0], identity[1])
                 os.fchmod(target.fileno(), _MODE)
                 os.fsync(target.fileno())
-            if _sha256(part) != sha256:
+            if file_sha256(part) != sha256:
                 raise ToolError("the copy of etcdutl is not what was copied", tried=source, remedy="Look at the disk of this host, then run again.", path=path)
             os.rename(part, path)
         finally:
@@ -118,11 +118,3 @@ def _discard(path: str) -> None:
         os.unlink(path)
     except FileNotFoundError:
         pass
-
-
-def _sha256(path: str) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        for block in iter(lambda: stream.read(_BLOCK_BYTES), b""):
-            digest.update(block)
-    return digest.hexdigest()

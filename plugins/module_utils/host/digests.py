@@ -10,6 +10,7 @@ import re
 import ssl
 from typing import Optional
 
+_BLOCK_BYTES = 1 << 20
 _CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.S)
 
 
@@ -28,10 +29,18 @@ def certificate_file_sha256(path: str) -> Optional[str]:
         return None
 
 
+def file_sha256(path: str) -> str:
+    """Digest of a file of any size, read block by block. Raises OSError when it cannot be read."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(_BLOCK_BYTES), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def public_file_sha256(path: str) -> Optional[str]:
     """Digest of a file that is no secret; None when it is missing."""
     try:
-        with open(path, "rb") as file:
-            return hashlib.sha256(file.read()).hexdigest()
+        return file_sha256(path)
     except OSError:
         return None
