@@ -74,7 +74,11 @@ def _give_pod_subnet(first: Node, node: Node) -> None:
     subnet = node.plan.pod_subnet
     patch = json.dumps({"spec": {"podCIDR": subnet, "podCIDRs": [subnet]}})
     command = ["kubectl", f"--kubeconfig={ADMIN}", "patch", "node", node.name, "--patch", patch]
-    wait_until(f"{node.name} has its pod subnet", lambda: first.run(command, check=False).stderr.strip(), 300)
+
+    def problem() -> str:
+        return first.run(command, check=False).stderr.strip()
+
+    wait_until(f"{node.name} has its pod subnet", problem, 300)
 
 
 def _verify_pod_subnets(cluster: Cluster) -> None:
