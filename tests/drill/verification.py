@@ -28,6 +28,7 @@ LIMIT_SECONDS = 180.0
 API_PORT = 6443
 KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 MARKERS = f"/api/v1/namespaces/{RUNNING}/configmaps"
+PODS = f"/api/v1/namespaces/{RUNNING}/pods"
 DEPLOYMENTS = f"/apis/apps/v1/namespaces/{RUNNING}/deployments"
 ENCRYPTED = "k8s:enc:"
 PROBE = "after-recovery-"
@@ -355,7 +356,7 @@ class Verification:
                 self._api.request("POST", DEPLOYMENTS, body=body)
                 made = True
             ready = self._api.get(f"{DEPLOYMENTS}/{name}").get("status", {}).get("readyReplicas", 0)
-            return ready == 1, f"{ready} of 1 ready"
+            return ready == 1, f"{ready} of 1 ready" + ("" if ready else f": {self._stuck(name)}")
 
         self.check(
             "drill.schedules",
@@ -367,6 +368,18 @@ class Verification:
         )
         if made:
             self._api.request("DELETE", f"{DEPLOYMENTS}/{name}", query={"propagationPolicy": "Background"})
+
+    def _stuck(self, deployment: str) -> str:
+        """Which of the three that make a pod of a Deployment has not done its part yet, and who leads them."""
+        leases = {one["metadata"]["name"]: one["spec"] for one in self._api.items("/apis/coordination.k8s.io/v1/namespaces/kube-system/leases")}
+        leaders = ", ".join(f"{name} led by {leases.get(name, {}).get('holderIdentity')}, renewed {leases.get(name, {}).get('renewTime')}" for name in LEASED)
+        pods = [one for one in self._api.items(PODS) if one["metadata"]["labels"].get("app") == deployment]
+        if not pods:
+            return f"the controllers made no pod; {leaders}"
+        status = pods[0]["status"]
+        reasons = [f"{one['type']}={one['status']} {one.get('message', '')}".strip() for one in status.get("conditions", [])]
+        states = [json.dumps(one["state"]) for one in status.get("containerStatuses", [])]
+        return f"pod on {pods[0]['spec'].get('nodeName', 'no node')}, {status['phase']}; {'; '.join([*reasons, *states])}; {leaders}"
 
     def _etcd(self) -> None:
         names = [node.name for node in self._lab.topology.control_plane]
@@ -395,7 +408,9 @@ class Verification:
         rebuilt = self._expected.rebuilt_machines
 
         def look() -> tuple[bool, str]:
-            failures = {name: failed_containers(self._lab, name, self._expected.since, besides=PROBE) for name in rebuilt}
+            # What ended before the last start was stopped, by this recovery or by one that was killed on its way.
+            begins = {name: max(self._expected.since, kubelet_started_at(self._lab, name)) for name in rebuilt}
+            failures = {name: failed_containers(self._lab, name, begins[name], besides=PROBE) for name in rebuilt}
             # Controllers end themselves when they lose their lease, which a busy machine may cause; nothing else may fail, and nothing twice.
             bad = [
                 f"{name}: {one} {len(times)} times" for name, found in failures.items() for one, times in found.items() if one not in LEASED or len(times) > 1
@@ -405,6 +420,15 @@ class Verification:
 
         if rebuilt:
             self.check("drill.calm", "Nothing on a rebuilt machine was started over and over", "none", "See the log of the container named.", look)
+
+
+def kubelet_started_at(lab: Lab, node: str) -> float:
+    """Epoch seconds of the last start of a machine's kubelet; raises LookupError when systemd had to start it again by itself."""
+    said = lab.node(node).run(["systemctl", "show", "kubelet", "--timestamp=unix", "--property=NRestarts,ActiveEnterTimestamp"]).stdout
+    shown = dict(line.split("=", 1) for line in said.splitlines())
+    if shown["NRestarts"] != "0":
+        raise LookupError(f"the kubelet of {node} was restarted by systemd {shown['NRestarts']} times")
+    return float(shown["ActiveEnterTimestamp"].removeprefix("@"))
 
 
 def failed_containers(lab: Lab, node: str, since: float, besides: str) -> dict[str, list[str]]:
