@@ -30,6 +30,9 @@ _OPTIONS = (
     ("grpc.enable_http_proxy", 0),
     # Streams are read by the thread that wants them: twice the throughput.
     ("SingleThreadedUnaryStream", 1),
+    # No larger window for a fast stream than its reader takes: the memory of a backup does not grow with the network.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 4 << 20),
 )
 
 

@@ -12,9 +12,8 @@ import fcntl
 import hashlib
 import io
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import Any, BinaryIO, Callable, ContextManager, Dict, Iterable, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Union
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
@@ -28,7 +27,9 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
 
 COMPRESSION_LEVEL = 3
-_BLOCK = 1 << 18
+_BLOCK = 1 << 20
+_WORTH_A_THREAD_BYTES = 1 << 16
+_HASHERS = 2  # before and after sealing
 _PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031  # fcntl has the name from Python 3.10 on
 _LARGEST_WINDOW_BYTES = 1 << 27
@@ -59,19 +60,46 @@ class Sink(Protocol):
 
 
 class _Meter:
-    """Hash and count what passes."""
+    """Hash and count what passes. With a pool, a block is hashed while the next one is worked on; one block at a time, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, pool: Optional[ThreadPoolExecutor] = None) -> None:
         self._hash = hashlib.sha256()
+        self._pool = pool
+        self._hashing: Optional[Future[None]] = None
         self.size = 0
 
     def update(self, data: bytes) -> None:
-        self._hash.update(data)
+        self._settle()
+        if self._pool is None or len(data) < _WORTH_A_THREAD_BYTES:
+            self._hash.update(data)
+        else:
+            self._hashing = self._pool.submit(self._hash.update, data)
+        self.size += len(data)
+
+    def _settle(self) -> None:
+        if self._hashing is not None:
+            self._hashing.result()
+            self._hashing = None
+
+    @property
+    def sha256(self) -> str:
+        self._settle()
+        return self._hash.hexdigest()
+
+
+class _Told:
+    """Counts what passes, and believes the source, which hashed the same bytes a moment ago."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+        self.size = 0
+
+    def update(self, data: bytes) -> None:
         self.size += len(data)
 
     @property
     def sha256(self) -> str:
-        return self._hash.hexdigest()
+        return str(self._source.sha256)
 
 
 # -- recipients and identities ------------------------------------------------------------------------------------------------------
@@ -151,26 +179,38 @@ def _identities_of(path: str) -> List[Any]:
 # -- sealing ------------------------------------------------------------------------------------------------------------------------
 
 
-def seal(source: Union[BinaryIO, Iterable[bytes]], sink: Sink, recipients: Sequence[str], check: Optional[Callable[[Digests], None]] = None) -> Digests:
+class Proven(Protocol):
+    """Blocks that are hashed where they come from; at their end ``sha256`` is the digest of all of them."""
+
+    sha256: str
+
+    def __iter__(self) -> Iterator[Any]:
+        """The blocks."""
+
+
+def seal(source: Union[BinaryIO, Proven, Iterable[bytes]], sink: Sink, recipients: Sequence[str], check: Optional[Callable[[Digests], None]] = None) -> Digests:
     """Compress and encrypt ``source`` into ``sink``.
 
-    ``source`` is a file or an iterable of blocks; an iterable is drawn by a thread of its own, so that its waiting costs no time here.
+    ``source`` is a file or an iterable of blocks; an iterable is drawn by a thread of its own, so that its waiting costs no time here,
+    and is not hashed once more when it has a ``sha256`` of its own.
     ``check`` sees the digests at the end; what it raises comes out of here.
     """
     parsed = parse_recipients(recipients)
-    if hasattr(source, "read"):
-        digests = _seal(source, sink, parsed)
-    else:
-        with _piped(partial(_draw, source)) as stream:
-            digests = _seal(stream, sink, parsed)
+    with ThreadPoolExecutor(max_workers=_HASHERS, thread_name_prefix="lifeboat-hash") as hashers:
+        plain, sealed = (_Told(source) if hasattr(source, "sha256") else _Meter(hashers)), _Meter(hashers)
+        if hasattr(source, "read"):
+            _seal(source, sink, parsed, plain, sealed)
+        else:
+            with ThreadPoolExecutor(max_workers=1, thread_name_prefix="lifeboat-draw") as drawer:
+                _seal(_Drawn(source, drawer), sink, parsed, plain, sealed)
+        digests = Digests(plain.sha256, plain.size, sealed.sha256, sealed.size)
     if check is not None:
         check(digests)
     return digests
 
 
-def _seal(source: Any, sink: Sink, recipients: List[Any]) -> Digests:
+def _seal(source: Any, sink: Sink, recipients: List[Any], plain: Union[_Meter, _Told], sealed: _Meter) -> None:
     pyrage = _pyrage()
-    plain, sealed = _Meter(), _Meter()
     compressed = _Compressed(source, plain)
     output = _Output(sink, sealed)
     try:
@@ -180,16 +220,26 @@ def _seal(source: Any, sink: Sink, recipients: List[Any]) -> Digests:
         unknown = SealingError("Sealing failed", found=str(error)[:200], remedy="this is a defect or a lack of memory; run it again with more verbosity")
         raise (compressed.error or output.error or unknown) from error
     output.finish()
-    return Digests(plain.sha256, plain.size, sealed.sha256, sealed.size)
 
 
-def _draw(source: Iterable[bytes], target: BinaryIO) -> None:
-    for block in source:
-        target.write(block)
+class _Drawn:
+    """An iterable of blocks as a stream to read: while one block is worked on, the next one is waited for. Errors of the iterable come out of ``read``."""
+
+    def __init__(self, source: Iterable[bytes], drawer: ThreadPoolExecutor) -> None:
+        self._blocks = filter(None, source)
+        self._drawer = drawer
+        self._next = drawer.submit(next, self._blocks, b"")
+
+    def read(self, _size: int) -> bytes:
+        """The next block as it came, whatever its size; empty only at the end."""
+        block = self._next.result()
+        if block:
+            self._next = self._drawer.submit(next, self._blocks, b"")
+        return block
 
 
 def seal_to(
-    location: Location, key: str, source: Union[BinaryIO, Iterable[bytes]], recipients: Sequence[str], check: Optional[Callable[[Digests], None]] = None
+    location: Location, key: str, source: Union[BinaryIO, Proven, Iterable[bytes]], recipients: Sequence[str], check: Optional[Callable[[Digests], None]] = None
 ) -> Digests:
     """Seal ``source`` as a new object of the location; it becomes visible only when all of it is there and ``check`` agreed."""
     with location.upload(key) as upload:
@@ -201,14 +251,11 @@ def seal_to(
 class _Compressed(io.RawIOBase):
     """What age reads from: the compressed form of the source."""
 
-    def __init__(self, source: BinaryIO, plain: _Meter) -> None:
+    def __init__(self, source: BinaryIO, plain: Union[_Meter, _Told]) -> None:
         super().__init__()
         self._source = source
         self._plain = plain
-        # Small jobs that overlap by a whole window: a third of the memory of zstd's own choice, and no worse compressed.
-        parameters = _zstandard().ZstdCompressionParameters.from_level(
-            COMPRESSION_LEVEL, threads=min(3, os.cpu_count() or 1), job_size=3 << 20, overlap_log=9, write_checksum=True
-        )
+        parameters = _zstandard().ZstdCompressionParameters.from_level(COMPRESSION_LEVEL, write_checksum=True)
         self._compressor = _zstandard().ZstdCompressor(compression_params=parameters).compressobj()
         self._ready = memoryview(b"")
         self._finished = False
