@@ -45,7 +45,7 @@ options:
     choices: ['', recovery_point, survivor]
     default: ''
   revision_slack:
-    description: Revisions added on top of the highest one ever seen.
+    description: Revisions added on top of the highest one ever seen, where that is above what the clock says (1000 a second since 2020).
     type: int
     default: 1000000000
   versions_may_differ:
@@ -79,7 +79,7 @@ plan:
       description: The etcd cluster token, adopted from an unfinished run when there is one.
       type: str
     bump_revision:
-      description: How far the revision is moved on.
+      description: How far the revision of what is restored is moved on.
       type: int
     file_hosts:
       description: Hosts that get keys and configuration.

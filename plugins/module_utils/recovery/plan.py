@@ -42,6 +42,7 @@ class HostView:
     etcd_answers: bool = False
     etcd_serves: bool = False
     etcd_data_newest: Optional[float] = None
+    etcd_revision: int = 0
     record: Optional[Mapping[str, Any]] = None
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
@@ -101,14 +102,14 @@ class RecoveryPlan:
         return dataclasses.asdict(self)
 
 
-def revision_bump(point: PointView, slack: int, now: float) -> int:
-    """How far the revision must be moved on so that no client ever saw a higher one: high-water mark minus snapshot plus slack.
+def target_revision(high_water: int, slack: int, now: float) -> int:
+    """Where a restored store begins, so that no client ever saw a higher revision: where the clock says, or above the high-water mark by the slack.
 
-    Never below what the clock says, so that a later restore of an old point stays above an earlier one whose result was lost: clients that saw
-    the earlier one would wait in silence for the revisions in between.
+    What the clock says grows faster than the revision of a cluster in the long run. So a later restore, of whatever point, stays above an earlier one even when
+    the earlier one's result was lost: its clients would wait in silence for the revisions in between. Slack on top of it would break just that.
     """
     floor = int((now - _FLOOR_BEGINS) * _FLOOR_REVISIONS_PER_SECOND)
-    return max(max(0, point.high_water_revision - point.etcd_revision) + slack, floor - point.etcd_revision)
+    return floor if floor > high_water else high_water + slack
 
 
 def _named(hosts: Sequence[HostView]) -> str:
@@ -209,12 +210,16 @@ def _check_artifacts(hosts: Sequence[HostView], components: Mapping[str, Sequenc
 
 def _ages(hosts: Sequence[HostView], point: PointView, now: float) -> str:
     rows = ["recovery point %s: taken %.0f s ago" % (point.point, now - point.taken_at)]
-    rows += ["data on %s: last written %.0f s ago" % (host.name, now - host.etcd_data_newest) for host in hosts if host.etcd_data_newest]
+    rows += [
+        "data on %s: last written %.0f s ago%s" % (host.name, now - host.etcd_data_newest, ", revision %d" % host.etcd_revision if host.etcd_revision else "")
+        for host in hosts
+        if host.etcd_data_newest
+    ]
     return "; ".join(rows)
 
 
-def _survivor(survivors: Sequence[HostView]) -> str:
-    """The member whose data becomes the cluster: one that answers can be asked for a snapshot with a checksum."""
+def _survivor(survivors: Sequence[HostView]) -> HostView:
+    """The member whose data becomes the cluster, the one that got furthest: one that answers can be asked for a snapshot with a checksum."""
     answering = [host for host in survivors if host.etcd_answers]
     if not answering:
         raise RecoveryRefused(
@@ -223,14 +228,17 @@ def _survivor(survivors: Sequence[HostView]) -> str:
             found="data on the disk, but no answer",
             remedy="Start etcd on one of them (its kubelet, with etcd's manifest in place) and run again, or choose -e quorum_lost_source=recovery_point.",
         )
-    return max(answering, key=lambda host: host.etcd_data_newest or 0.0).name
+    return max(answering, key=lambda host: (host.etcd_revision, host.etcd_data_newest or 0.0))
 
 
-def _token(hosts: Sequence[HostView], point: PointView, slack: int, now: float) -> tuple[str, int, bool]:
+def _token(hosts: Sequence[HostView], point: PointView, slack: int, now: float, survivor: Optional[HostView] = None) -> tuple[str, int, bool]:
+    """Token, bump of the revision of what is restored (the point, or what the survivor has), and whether both come from an unfinished run."""
     for host in hosts:
         if host.planned(point.point) and host.record is not None and host.record.get("token"):
             return str(host.record["token"]), int(host.record.get("bump_revision") or 0), True
-    return "lifeboat-%s-%s" % (point.point, secrets.token_hex(6)), revision_bump(point, slack, now), False
+    high_water = max([point.high_water_revision, point.etcd_revision, *(host.etcd_revision for host in hosts)])
+    begin = survivor.etcd_revision if survivor else point.etcd_revision
+    return "lifeboat-%s-%s" % (point.point, secrets.token_hex(6)), target_revision(high_water, slack, now) - begin, False
 
 
 def plan_recovery(
@@ -300,23 +308,23 @@ def plan_recovery(
             )
     else:
         source = "recovery_point"
-    survivor = _survivor(survivors) if source == "survivor" else ""
+    survivor = _survivor(survivors) if source == "survivor" else None
     # Keys and configuration of a machine that still has its own are newer than those of the point: they stay.
     rebuilt = [host for host in hosts if host.bare or host in under_way]
     control_plane = [host for host in hosts if host in etcd_hosts or "control_plane" in host.groups]
     _check_artifacts(rebuilt, components, point)
     if not survivor:
         _check_versions([host for host in control_plane if host not in rebuilt], point, versions_may_differ)
-    token, bump, adopted = _token(hosts, point, slack, now)
+    token, bump, adopted = _token(hosts, point, slack, now, survivor)
     return RecoveryPlan(
         "rebuild_cluster",
-        "etcd has no quorum: every member is restored from %s." % ("the data on " + survivor if survivor else "recovery point " + point.point),
+        "etcd has no quorum: every member is restored from %s." % ("the data on " + survivor.name if survivor else "recovery point " + point.point),
         point.point,
         token,
         bump,
         adopted,
         source,
-        survivor,
+        survivor.name if survivor else "",
         file_hosts=[host.name for host in rebuilt],
         etcd_hosts=[host.name for host in etcd_hosts],
         stop_hosts=[host.name for host in control_plane if not host.bare],
@@ -388,6 +396,7 @@ def host_view(name: str, groups: Sequence[str], node: Mapping[str, Any], etcd: O
         etcd_answers=bool((etcd or {}).get("answers")),
         etcd_serves=bool((etcd or {}).get("linearizable")),
         etcd_data_newest=data.get("newest_mtime"),
+        etcd_revision=int((etcd or {}).get("revision") or 0),
         record=node.get("record"),
         versions={"etcd": str((etcd or {}).get("version") or ""), "kubelet": str((node.get("versions") or {}).get("kubelet") or "")},
     )

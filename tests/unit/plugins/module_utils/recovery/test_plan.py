@@ -20,7 +20,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan imp
     plan_recovery,
     plan_roll_back,
     point_view,
-    revision_bump,
+    target_revision,
 )
 
 CA = "ab" * 32
@@ -59,7 +59,7 @@ def test_all_machines_bare_are_rebuilt_from_the_point() -> None:
     assert plan.file_hosts == ["cp1", "cp2", "cp3", "w1"]
     assert plan.worker_hosts == ["w1"]
     assert plan.stop_hosts == []
-    assert plan.bump_revision == 100 + DEFAULT_REVISION_SLACK
+    assert POINT.etcd_revision + plan.bump_revision == POINT.high_water_revision + DEFAULT_REVISION_SLACK
     assert plan.initial_cluster == MEMBERS
 
 
@@ -169,9 +169,19 @@ def test_roll_back_to_the_point_that_serves_is_no_change() -> None:
     assert plan_roll_back([under_way(name, "finished") for name in MEMBERS], COMPONENTS, POINT, now=NOW).strategy == "nothing"
 
 
-@pytest.mark.parametrize(("snapshot", "high", "expected"), [(100, 100, 10), (100, 150, 60), (200, 150, 10)])
-def test_the_bump_covers_the_highest_revision_ever_seen(snapshot: int, high: int, expected: int) -> None:
-    assert revision_bump(dataclasses.replace(POINT, etcd_revision=snapshot, high_water_revision=high), slack=10, now=NOW) == expected
+@pytest.mark.parametrize(("high", "expected"), [(100, 110), (150, 160)])
+def test_the_target_is_above_the_highest_revision_ever_seen(high: int, expected: int) -> None:
+    """With a clock that stands before the floor begins."""
+    assert target_revision(high, slack=10, now=NOW) == expected
+
+
+@pytest.mark.parametrize("known", ["point", "member"])
+def test_the_bump_leads_from_the_point_to_the_target(known: str) -> None:
+    """Whoever knows the highest revision: the catalog, or a member that is still there."""
+    point = dataclasses.replace(POINT, etcd_revision=200, high_water_revision=900 if known == "point" else 200)
+    hosts = [alive(name, etcd_revision=900 if known == "member" else 0) for name in MEMBERS]
+    plan = plan_roll_back(hosts, COMPONENTS, point, now=NOW, slack=10)
+    assert 200 + plan.bump_revision == 910
 
 
 def test_views_are_read_out_of_module_results() -> None:
@@ -229,7 +239,31 @@ def test_data_of_other_versions_is_refused(program: str, old: str, new: str) -> 
 def test_a_later_restore_is_above_an_earlier_one_whose_result_was_lost() -> None:
     """Nobody recorded how far the first one went; its clients must not wait for revisions that are to come."""
     first, day = 1_795_000_000.0, 86_400
-    bump = revision_bump(POINT, DEFAULT_REVISION_SLACK, first)
     written = 500 * day
-    assert revision_bump(POINT, DEFAULT_REVISION_SLACK, first + day) > bump + written
-    assert POINT.etcd_revision + revision_bump(POINT, DEFAULT_REVISION_SLACK, first + 20 * 365 * day) < 2**53
+    assert target_revision(POINT.high_water_revision, DEFAULT_REVISION_SLACK, first + day) > target_revision(5_100, DEFAULT_REVISION_SLACK, first) + written
+    # A minute later, with a point that was made in between: no slack on top of the clock, or the next restore of an old point would be below it.
+    between = target_revision(5_100, DEFAULT_REVISION_SLACK, first) + 2_000
+    assert target_revision(between, DEFAULT_REVISION_SLACK, first + 60) < target_revision(5_100, DEFAULT_REVISION_SLACK, first + 61)
+    assert target_revision(POINT.high_water_revision, DEFAULT_REVISION_SLACK, first + 20 * 365 * day) < 2**53
+
+
+def test_a_restore_after_one_from_a_survivor_is_above_it() -> None:
+    """What the survivor has was restored before: its revision is the clock's already, and is not moved on by as much again."""
+    earlier = 1_795_000_000.0
+    served = target_revision(POINT.high_water_revision, DEFAULT_REVISION_SLACK, earlier) + 3_000
+    hosts = [dataclasses.replace(stopped("cp1"), etcd_revision=served), bare("cp2"), bare("cp3"), alive("w1")]
+    plan = plan_recovery(hosts, COMPONENTS, POINT, quorum_alive=False, quorum_lost_source="survivor", now=earlier + 60)
+    after = served + plan.bump_revision
+    assert after > served
+    lost = [bare(name) for name in MEMBERS]
+    again = plan_recovery([*lost, alive("w1")], COMPONENTS, POINT, quorum_alive=False, now=earlier + 120)
+    assert POINT.etcd_revision + again.bump_revision > after + 3_000
+
+
+def test_the_survivor_that_got_furthest_is_taken() -> None:
+    """Its revision says so, not the time at which its file was touched."""
+    first = dataclasses.replace(stopped("cp1"), etcd_revision=30, etcd_data_newest=NOW - 50)
+    hosts = [first, dataclasses.replace(stopped("cp2"), etcd_revision=20), bare("cp3")]
+    assert recover(hosts, quorum_lost_source="survivor").survivor == "cp1"
+    with pytest.raises(RecoveryRefused, match="cp1: last written 50 s ago, revision 30; data on cp2: last written 5 s ago, revision 20"):
+        recover(hosts)
