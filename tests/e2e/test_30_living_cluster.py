@@ -5,13 +5,43 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 
 from tests.drill.playbooks import Playbooks
-from tests.e2e.bench import LAB, Bench, relisted, succeeded
+from tests.e2e.bench import LAB, Bench, refused, relisted, succeeded
 from tests.e2e.footprint import assert_untouched
 
 CONFIRMED: dict[str, object] = {"confirm_cluster_name": LAB}
+
+
+def test_a_backup_without_the_first_control_plane(living: Bench, directory: Path) -> None:
+    """It is off: the point is made by the others, and says what is missing. Without any control plane there is no point."""
+    bench = living
+    location = directory / "location"
+    location.mkdir(mode=0o700)
+    backup = bench.playbooks(directory, location, bench.writing())
+    first, *others = bench.control_plane
+    bench.dirty = True
+    bench.lab.break_("power-off", first)
+    bench.close_connections(first)
+    finished = succeeded(backup.run("backup_cluster"))
+    manifest = json.loads(next((location / LAB / "manifests").glob("*.json")).read_text())
+    assert (manifest["status"], [one["host"] for one in manifest["missing"]]) == ("partially_failed", [first])
+    assert manifest["cluster_identity"]["kube_system_uid"] == bench.baseline.memory.kube_system_uid
+    held = {(artifact["component"], artifact["host"]) for artifact in manifest["artifacts"]}
+    assert {("pki", name) for name in others} <= held
+    assert [check["passed"] for check in finished.report["checks"] if check["id"] == "platform.reachable" and check["host"] == first] == [False]
+
+    bench.lab.break_("power-off", *others)
+    bench.close_connections(*others)
+    refused(backup.run("backup_cluster"), "platform.reachable", first)
+    assert len(list((location / LAB / "manifests").glob("*.json"))) == 1
+    bench.lab.heal("power-off", *bench.control_plane)
+    bench.close_connections()
+    bench.settled()
+    bench.dirty = False
 
 
 def test_one_lost_member_is_rebuilt(living: Bench, operator: Playbooks) -> None:
