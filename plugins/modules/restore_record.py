@@ -54,6 +54,12 @@ options:
   strategy:
     description: How the cluster comes back, as M(lifeboat.cluster.recovery_plan) chose.
     type: str
+  source:
+    description: Where the data of etcd comes from, V(recovery_point) or V(survivor).
+    type: str
+  restores_files:
+    description: Whether this host gets keys and configuration too, or keeps its own.
+    type: bool
   playbook:
     description: Playbook that does the restore, for the command to go on with.
     type: str
@@ -128,6 +134,8 @@ record:
     phase: {description: How far it is., type: str}
     restore_id: {description: Name of this restore., type: str}
     strategy: {description: How the cluster comes back., type: str}
+    source: {description: Where the data of etcd comes from., type: str}
+    restores_files: {description: Whether this host gets keys and configuration too., type: bool}
     playbook: {description: Playbook that does it., type: str}
     started_at: {description: When it began., type: str}
     updated_at: {description: When the record changed last., type: str}
@@ -166,6 +174,8 @@ SPEC: Dict[str, Any] = {
     "phase": {"type": "str"},
     "restore_id": {"type": "str"},
     "strategy": {"type": "str"},
+    "source": {"type": "str"},
+    "restores_files": {"type": "bool"},
     "playbook": {"type": "str"},
     "replace": {"type": "bool", "default": False},
     "owner": {

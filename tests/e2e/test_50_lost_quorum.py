@@ -48,6 +48,32 @@ def test_the_survivor_is_chosen(living: Bench, operator: Playbooks) -> None:
     bench.verify(memory, bench.expected(rolled_back=False, rebuilt=bench.control_plane[1:], marker=marker, since=since))
 
 
+def killed_in(task: str) -> Callable[[str], bool]:
+    """Says yes a moment into a task."""
+
+    def at(line: str) -> bool:
+        if not TASK.match(line) or task not in line:
+            return False
+        time.sleep(1.0)
+        return True
+
+    return at
+
+
+def test_a_survivor_is_not_lost_when_killed(living: Bench, operator: Playbooks) -> None:
+    """Killed when the survivor is being stopped, and when its data are being replaced: the reruns go on with what was saved of it, whatever they are told."""
+    bench = living
+    marker = bench.mark("after-the-point")
+    memory = bench.memory(bench.settled())
+    lose_quorum(bench)
+    since = time.time()
+    assert operator.run("recover_cluster", {**CONFIRMED, "quorum_lost_source": "survivor"}, kill_when=killed_in("Stop the services in order")).killed
+    assert operator.run("recover_cluster", CONFIRMED, kill_when=killed_in("Put restored data in place and start the services")).killed
+    finished = succeeded(operator.run("recover_cluster", FROM_POINT))
+    assert "saved of the survivor" in finished.message()
+    bench.verify(memory, bench.expected(rolled_back=False, rebuilt=bench.control_plane[1:], marker=marker, since=since))
+
+
 def killer(number: int, chance: random.Random) -> Callable[[str], bool]:
     """Says yes at the given task, or a moment into it."""
     count = 0

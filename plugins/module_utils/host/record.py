@@ -30,7 +30,7 @@ _GUARD = ".record-guard"
 # They say which restore this is. While it is unfinished another value means another restore.
 IDENTITY = ("point", "cluster_name", "token", "bump_revision", "restore_id")
 # They change while it goes on.
-PROGRESS = ("revision_after", "phase", "strategy", "playbook")
+PROGRESS = ("revision_after", "phase", "strategy", "source", "restores_files", "playbook")
 OWNER = ("run_id", "controller", "controller_boot_id", "pid", "user")
 
 

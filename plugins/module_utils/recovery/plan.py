@@ -307,18 +307,21 @@ def plan_recovery(
                 "(the point becomes the cluster; the data on the disks is moved aside)." % survivors[0].name,
             )
     else:
-        source = "recovery_point"
-    survivor = _survivor(survivors) if source == "survivor" else None
-    # Keys and configuration of a machine that still has its own are newer than those of the point: they stay.
-    rebuilt = [host for host in hosts if host.bare or host in under_way]
+        # Begun with a survivor, it is finished with what was saved of it then: every member has that beside its data.
+        source = "survivor" if any((host.record or {}).get("source") == "survivor" for host in under_way) else "recovery_point"
+    resumed = restoring and source == "survivor"
+    survivor = _survivor(survivors) if source == "survivor" and not resumed else None
+    # Keys and configuration of a machine that still has its own are newer than those of the point: they stay, in a rerun too.
+    rebuilt = [host for host in hosts if host.bare or (host in under_way and (host.record or {}).get("restores_files") is not False)]
     control_plane = [host for host in hosts if host in etcd_hosts or "control_plane" in host.groups]
     _check_artifacts(rebuilt, components, point)
-    if not survivor:
+    if source != "survivor":
         _check_versions([host for host in control_plane if host not in rebuilt], point, versions_may_differ)
     token, bump, adopted = _token(hosts, point, slack, now, survivor)
     return RecoveryPlan(
         "rebuild_cluster",
-        "etcd has no quorum: every member is restored from %s." % ("the data on " + survivor.name if survivor else "recovery point " + point.point),
+        "etcd has no quorum: every member is restored from %s."
+        % ("the data on " + survivor.name if survivor else "what an earlier run saved of the survivor" if resumed else "recovery point " + point.point),
         point.point,
         token,
         bump,

@@ -8,6 +8,7 @@ The end-to-end tests show that the evidence of a real cluster meets them; many o
 
 from __future__ import annotations
 
+import base64
 import copy
 from collections.abc import Iterator
 from typing import Any
@@ -50,6 +51,7 @@ GOOD: dict[str, Any] = {
     "pki_archive": ARCHIVE,
     "pki_certificates": CERTIFICATES,
     "pki_planned": PLANNED,
+    "etcd_marker": {"content": base64.b64encode(b'{"revision_after": 110}').decode()},
     "platform_data": {"pki": {"shared": ["/etc/kubernetes/pki/sa.key", "/etc/kubernetes/pki/ca.key"]}},
     "platform_plan": {"bump_revision": 100, "strategy": "rebuild_cluster", "reason": "etcd has no quorum"},
     "platform_seen": {},
@@ -119,6 +121,7 @@ BREAKS: dict[str, list[Break]] = {
     "etcd.every_member_is_fit": [("etcd_fit", False)],
     "etcd.etcdutl": [("etcd_restored.restore.etcdutl_version", "")],
     "etcd.restored_revision": [("etcd_restored.restore.revision_after", 10), ("etcd_restored.restore.revision_after", None)],
+    "etcd.survivor_staged": [("etcd_marker.content", base64.b64encode(b'{"revision_after": 5}').decode()), ("etcd_marker", {"msg": "no such file"})],
     "etcd.rejoined": [("etcd_promoted.members.1.is_learner", True), ("etcd_promoted.members", []), ("etcd_promoted.projection.allowed", False)],
     "etcd.quorum": [
         ("etcd_verified.linearizable", False),

@@ -267,3 +267,23 @@ def test_the_survivor_that_got_furthest_is_taken() -> None:
     assert recover(hosts, quorum_lost_source="survivor").survivor == "cp1"
     with pytest.raises(RecoveryRefused, match="cp1: last written 50 s ago, revision 30; data on cp2: last written 5 s ago, revision 20"):
         recover(hosts)
+
+
+def test_a_restore_begun_with_a_survivor_goes_on_with_it() -> None:
+    """Whatever the rerun is told, and without the survivor, which has stopped; who kept keys and configuration keeps them."""
+    record: Dict[str, Any] = {
+        "point": POINT.point,
+        "token": "lifeboat-old",
+        "bump_revision": 77,
+        "phase": "begun",
+        "strategy": "rebuild_cluster",
+        "source": "survivor",
+        "restores_files": True,
+    }
+    survivor = alive("cp1", etcd_serves=False, record={**record, "restores_files": False})
+    hosts = [survivor, alive("cp2", etcd_serves=False, record=record), bare("cp3"), alive("w1")]
+    for chosen in ("", "survivor", "recovery_point"):
+        plan = recover(hosts, quorum_lost_source=chosen)
+        assert (plan.strategy, plan.source, plan.survivor, plan.token, plan.bump_revision) == ("rebuild_cluster", "survivor", "", "lifeboat-old", 77)
+        assert plan.file_hosts == ["cp2", "cp3"]
+        assert "saved of the survivor" in plan.reason
