@@ -252,18 +252,29 @@ class _FileUpload:
         self._path = path
         self._directory = location.make_parent(key)
         self._sweep()
-        self._partial = os.path.join(self._directory, ".%s.%s%s" % (os.path.basename(path), os.urandom(6).hex(), _PARTIAL))
+        self._create()
+        while not self._there():
+            # Another writer swept it before it was locked.
+            os.close(self._descriptor)
+            self._create()
+
+    def _create(self) -> None:
+        self._partial = os.path.join(self._directory, ".%s.%s%s" % (os.path.basename(self._path), os.urandom(6).hex(), _PARTIAL))
         try:
             self._descriptor = os.open(self._partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            location.refuse("begin %s" % key, self._partial, error)
+            self._location.refuse("begin %s" % self._key, self._partial, error)
         try:
             os.fchmod(self._descriptor, 0o600)
         except OSError as error:
             self._drop()
-            location.refuse("begin %s" % key, self._partial, error)
+            self._location.refuse("begin %s" % self._key, self._partial, error)
         with suppress(OSError):  # without locks nobody can tell a killed writer's leftover from a living one's file, so nobody sweeps
             self._lock(self._descriptor)
+
+    def _there(self) -> bool:
+        """Whether the file still has its name."""
+        return os.fstat(self._descriptor).st_nlink > 0
 
     def write(self, data: bytes) -> int:
         """Take more bytes."""

@@ -178,6 +178,26 @@ def test_two_writers_of_one_key_make_one_object(location: FilesystemLocation) ->
     assert not partials(location)
 
 
+def test_a_file_that_is_swept_before_it_is_locked_is_made_again(location: FilesystemLocation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between its creation and its lock a file looks like what a killed writer left, and another writer of the same key removes that."""
+    swept: list[Path] = []
+    create = os.fchmod
+
+    def swept_once(descriptor: int, mode: int) -> None:
+        create(descriptor, mode)
+        if not swept:
+            swept.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+            swept[0].unlink()
+
+    monkeypatch.setattr(os, "fchmod", swept_once)
+    with location.upload(KEY) as upload:
+        upload.write(b"kept")
+        assert upload.commit()
+    assert swept
+    assert location.read(KEY, 100) == b"kept"
+    assert not partials(location)
+
+
 WRITER = """
 import sys
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import FilesystemLocation
