@@ -148,15 +148,26 @@ class Verification:
         self._say = say or (lambda _check: None)
         self.checks: list[Check] = []
 
-    def check(self, check_id: str, title: str, expected: str, remedy: str, look: Callable[[], tuple[bool, str]], *, wait: bool = False) -> None:
-        """Record what a look finds; with ``wait`` it is repeated until it is met or the limit is reached."""
+    def check(
+        self,
+        check_id: str,
+        title: str,
+        expected: str,
+        remedy: str,
+        look: Callable[[], tuple[bool, str]],
+        *,
+        wait: bool = False,
+        limit_seconds: float | None = None,
+    ) -> None:
+        """Record what a look finds; with ``wait`` it is repeated until it is met or the limit, which is the verification's own if none is given, is reached."""
         begin = time.monotonic()
+        limit = self._limit if limit_seconds is None else limit_seconds
         while True:
             try:
                 passed, found = look()
             except TROUBLE as error:
                 passed, found = False, f"{type(error).__name__}: {error}"
-            if passed or not wait or time.monotonic() - begin > self._limit:
+            if passed or not wait or time.monotonic() - begin > limit:
                 break
             time.sleep(0.5)
         self.checks.append(Check(check_id, title, passed, expected, found, remedy, round(time.monotonic() - begin, 3)))
@@ -367,7 +378,26 @@ class Verification:
             wait=True,
         )
         if made:
-            self._api.request("DELETE", f"{DEPLOYMENTS}/{name}", query={"propagationPolicy": "Background"})
+            self._remove_probe(name)
+
+    def _remove_probe(self, name: str) -> None:
+        """Delete the Deployment; its pod leaves the API server only when its containers are gone, so nothing of it stays on any machine."""
+
+        def look() -> tuple[bool, str]:
+            left = [one["metadata"] for path in (DEPLOYMENTS, PODS) for one in self._api.items(path) if one["metadata"]["name"].startswith(name)]
+            if any(one["name"] == name and "deletionTimestamp" not in one for one in left):
+                self._api.request("DELETE", f"{DEPLOYMENTS}/{name}", query={"propagationPolicy": "Foreground"})
+            return not left, f"still there: {' '.join(one['name'] for one in left)}" if left else "all gone"
+
+        self.check(
+            "drill.removes",
+            "The Deployment is removed again, with its pod",
+            "all gone",
+            "See controller manager and kubelet.",
+            look,
+            wait=True,
+            limit_seconds=LIMIT_SECONDS,
+        )
 
     def _stuck(self, deployment: str) -> str:
         """Which of the three that make a pod of a Deployment has not done its part yet, and who leads them."""
