@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Server programs out of Debian packages that are not installed: unpacked into the cache, so that nothing starts, and nothing is configured, on this machine."""
+"""Server programs out of Debian packages that are not installed: unpacked into the cache, so that nothing starts here, and nothing is configured."""
 
 from __future__ import annotations
 

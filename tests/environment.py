@@ -192,7 +192,11 @@ def write_locks() -> None:
         options = ["--quiet", "--generate-hashes", "--strip-extras", "--allow-unsafe"]
         options += ["--no-emit-index-url", "--no-emit-find-links", "--no-emit-trusted-host"]
         environment = dict(os.environ, CUSTOM_COMPILE_COMMAND="make lock")
-        for output, arguments in (("lock.txt", ["runtime.in", "test.in"]), ("runtime.txt", ["--constraint", "lock.txt", "runtime.in"]), ("salt.txt", ["salt.in"])):
+        for output, arguments in (
+            ("lock.txt", ["runtime.in", "test.in"]),
+            ("runtime.txt", ["--constraint", "lock.txt", "runtime.in"]),
+            ("salt.txt", ["salt.in"]),
+        ):
             command = [python, "-m", "piptools", "compile", *options, "--output-file", f"requirements/{output}"]
             run([*command, *(word if word.startswith("-") else f"requirements/{word}" for word in arguments)], "see the lines above", environment)
 
