@@ -70,7 +70,7 @@ plan:
   type: dict
   contains:
     strategy:
-      description: One of C(nothing), C(rebuild_members), C(rebuild_workers), C(rebuild_cluster), C(roll_back).
+      description: One of C(nothing), C(rebuild_admin), C(rebuild_members), C(rebuild_workers), C(rebuild_cluster), C(roll_back).
       type: str
     reason:
       description: One sentence for people.
@@ -87,6 +87,10 @@ plan:
       elements: str
     etcd_hosts:
       description: Hosts that get the snapshot.
+      type: list
+      elements: str
+    admin_hosts:
+      description: Admin nodes that are rebuilt, before every other machine.
       type: list
       elements: str
 """
