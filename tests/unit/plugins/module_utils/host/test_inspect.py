@@ -45,7 +45,7 @@ fe8000000000000000163efffe000001 02 40 20 80     eth0
 def platform(root: Path) -> dict[str, Any]:
     return {
         "etcd": {"data_dir": str(root / "etcd"), "ca_cert": str(root / "pki/etcd/ca.crt")},
-        "api": {"ca_cert": str(root / "pki/ca.crt")},
+        "identity": {"ca_certs": [str(root / "pki/ca.crt"), str(root / "pki/copy.crt")], "service_account_public_key": str(root / "pki/sa.pub")},
         "manifests_dir": str(root / "manifests"),
         "manifests_parking": str(root / "parking"),
         "runtime": {"crictl": "no-such-crictl", "endpoint": f"unix://{root}/none.sock"},
