@@ -92,8 +92,8 @@ node:
       type: dict
     identity:
       description: >-
-        C(ca_sha256), C(etcd_ca_sha256), C(front_proxy_ca_sha256) and C(sa_pub_sha256), null where the file is missing. Where the platform keeps no file with the
-        public service-account key, C(sa_pub_sha256) is of what the private one shows in it.
+        C(ca_sha256), C(etcd_ca_sha256), C(front_proxy_ca_sha256) and C(sa_pub_sha256), null where the file is missing. Where the platform
+        keeps no file with the public service-account key, C(sa_pub_sha256) is of what the private one shows in it.
       type: dict
     manifests: {description: "C(live) and C(parked) manifests, and C(images) that they name.", type: dict}
     bare: {description: "Whether nothing of a cluster is on this host; null when unknown.", type: bool}
