@@ -35,7 +35,7 @@ options:
           - V(authority) - the file holds nothing but valid CA certificates; with O(checks[].key), the key belongs to the first.
           - V(kubeconfig) - its client certificate and key belong together and are signed by its CA. Only the form that kubeadm writes is understood.
           - V(same_key) - digests by which key files of several hosts can be compared; when both are given, whether O(checks[].certificate) (a public
-            key) and O(checks[].key) belong together.
+            key) and O(checks[].key) belong together. Without O(checks[].certificate) the digest is of what O(checks[].key) shows in its public key.
         type: str
         required: true
         choices: [key_pair, chain, authority, kubeconfig, same_key]

@@ -90,7 +90,11 @@ node:
       description: >-
         C(data_dir), C(exists), C(is_mount), C(member), C(size_bytes), C(newest_mtime), C(wal_files), C(owner), C(mode), C(restore_markers) and C(asides).
       type: dict
-    identity: {description: "C(ca_sha256), C(etcd_ca_sha256), C(front_proxy_ca_sha256) and C(sa_pub_sha256), null where the file is missing.", type: dict}
+    identity:
+      description: >-
+        C(ca_sha256), C(etcd_ca_sha256), C(front_proxy_ca_sha256) and C(sa_pub_sha256), null where the file is missing. Where the platform
+        keeps no file with the public service-account key, C(sa_pub_sha256) is of what the private one shows in it.
+      type: dict
     manifests: {description: "C(live) and C(parked) manifests, and C(images) that they name.", type: dict}
     bare: {description: "Whether nothing of a cluster is on this host; null when unknown.", type: bool}
     bare_evidence: {description: Marker files and processes that say it is not bare., type: list, elements: str}

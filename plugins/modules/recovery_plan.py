@@ -70,7 +70,7 @@ plan:
   type: dict
   contains:
     strategy:
-      description: One of C(nothing), C(rebuild_members), C(rebuild_workers), C(rebuild_cluster), C(roll_back).
+      description: One of C(nothing), C(rebuild_admin), C(rebuild_members), C(rebuild_workers), C(rebuild_cluster), C(roll_back).
       type: str
     reason:
       description: One sentence for people.
@@ -87,6 +87,10 @@ plan:
       elements: str
     etcd_hosts:
       description: Hosts that get the snapshot.
+      type: list
+      elements: str
+    admin_hosts:
+      description: Admin nodes that are rebuilt, before every other machine.
       type: list
       elements: str
 """
@@ -109,9 +113,7 @@ def body(call: Call) -> t.Dict[str, t.Any]:
     components = {name: host.get("components") or [] for name, host in seen.items()}
     may_differ = params["versions_may_differ"]
     if params["purpose"] == "roll_back":
-        plan = plan_roll_back(
-            views, components, point, now=time.time(), slack=params["revision_slack"], versions_may_differ=may_differ
-        )
+        plan = plan_roll_back(views, components, point, now=time.time(), slack=params["revision_slack"], versions_may_differ=may_differ)
         return {"plan": plan.as_dict()}
     plan = plan_recovery(
         views,

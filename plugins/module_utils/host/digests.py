@@ -10,6 +10,8 @@ import re
 import ssl
 from typing import Optional
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils.pki import _pem
+
 _BLOCK_BYTES = 1 << 20
 _CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.S)
 
@@ -44,3 +46,13 @@ def public_file_sha256(path: str) -> Optional[str]:
         return file_sha256(path)
     except OSError:
         return None
+
+
+def public_half_sha256(path: str) -> Optional[str]:
+    """Digest of what a private key shows to everybody in its public key; None when the file is missing or the key does not hold that."""
+    try:
+        with open(path, "rb") as file:
+            key = _pem.private_key(file.read())
+    except OSError:
+        return None
+    return _pem.public_half_sha256(key.der) if key else None

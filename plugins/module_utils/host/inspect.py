@@ -26,7 +26,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import Lif
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.tools import serving
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import existing_ancestor, mount_points, room
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import ContainerRuntime, find_program
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.digests import certificate_file_sha256, public_file_sha256
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.digests import certificate_file_sha256, public_file_sha256, public_half_sha256
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import listening_ports, processes, telling_flags
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import read_services
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Systemd
@@ -263,7 +263,8 @@ class Look:
         return answer
 
     def units(self) -> Dict[str, Dict[str, Any]]:
-        names = {service.unit for service in self.services.values() if service.unit} | {"containerd.service"} | set(self.question.units)
+        runtime = str((self.platform.get("runtime") or {}).get("unit") or "")
+        names = {service.unit for service in self.services.values() if service.unit} | set(self.question.units) | ({runtime} if runtime else set())
         return {name: unit.as_dict() for name, unit in Systemd().show(sorted(names)).items()}
 
     def containers(self) -> List[Dict[str, Any]]:
@@ -318,15 +319,15 @@ class Look:
         return answer
 
     def identity(self) -> Dict[str, Optional[str]]:
-        api, etcd = self.platform.get("api") or {}, self.platform.get("etcd") or {}
-        ca_cert = str(api.get("ca_cert") or "/etc/kubernetes/pki/ca.crt")
-        directory = os.path.dirname(ca_cert)
-        facts = self.platform.get("identity") or {}
+        facts, etcd = self.platform.get("identity") or {}, self.platform.get("etcd") or {}
+        public_key = str(facts.get("service_account_public_key") or "")
+        found = [digest for digest in (certificate_file_sha256(str(path)) for path in facts.get("ca_certs") or ()) if digest]
         return {
-            "ca_sha256": certificate_file_sha256(ca_cert),
+            # Machines of different kinds have the one authority at different places.
+            "ca_sha256": found[0] if found else None,
             "etcd_ca_sha256": certificate_file_sha256(str(etcd.get("ca_cert") or "")),
-            "front_proxy_ca_sha256": certificate_file_sha256(str(facts.get("front_proxy_ca_cert") or os.path.join(directory, "front-proxy-ca.crt"))),
-            "sa_pub_sha256": public_file_sha256(str(facts.get("service_account_public_key") or os.path.join(directory, "sa.pub"))),
+            "front_proxy_ca_sha256": certificate_file_sha256(str(facts.get("front_proxy_ca_cert") or "")),
+            "sa_pub_sha256": public_file_sha256(public_key) if public_key else public_half_sha256(str(facts.get("service_account_key") or "")),
         }
 
     def manifests(self) -> Dict[str, Any]:

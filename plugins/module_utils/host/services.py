@@ -31,11 +31,9 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import
 
 STATIC_POD = "static_pod"
 UNIT = "unit"
+# A service that this installation of the platform does without.
+ABSENT = "none"
 READINESS = ("etcd_quorum", "api", "container", "none")
-# By a word in its endpoint, the unit of a container runtime; and the files that it reads only when it starts (or only when they are written
-# in place, which a restore never does).
-RUNTIME_UNITS = (("containerd", "containerd.service"), ("crio", "crio.service"), ("dockershim", "docker.service"), ("cri-dockerd", "cri-docker.service"))
-RUNTIME_CONFIG = ("/etc/containerd/*", "/etc/crio/*", "/etc/cni/net.d/*")
 RUN_DIRECTORY = "/run/lifeboat"
 POLL_SECONDS = 0.1
 BEAT_SECONDS = 1.0
@@ -76,15 +74,17 @@ def _platform_error(found: str) -> ServiceError:
 
 
 def read_services(platform: Mapping[str, Any]) -> Dict[str, Service]:
-    """The services of a platform dict, checked."""
+    """The services of a platform dict, checked, without those that the inventory has taken out."""
     services: Dict[str, Service] = {}
     for name, facts in (platform.get("services") or {}).items():
         if not isinstance(facts, Mapping):
             raise _platform_error("service %s is no dict" % name)
         kind = str(facts.get("kind", ""))
+        if kind == ABSENT:
+            continue
         needed = {STATIC_POD: ("manifest", "container"), UNIT: ("unit",)}.get(kind)
         if needed is None:
-            raise _platform_error("service %s has kind %r; known are %s and %s" % (name, kind, STATIC_POD, UNIT))
+            raise _platform_error("service %s has kind %r; known are %s, %s and %s" % (name, kind, STATIC_POD, UNIT, ABSENT))
         for key in needed:
             if not facts.get(key):
                 raise _platform_error("service %s of kind %s has no %s" % (name, kind, key))
@@ -277,8 +277,9 @@ class Node:
         self.systemd = systemd or Systemd()
         self.proc = proc
         facts = platform.get("runtime") or {}
-        self.runtime_unit = str(facts.get("unit") or next((unit for word, unit in RUNTIME_UNITS if word in str(facts.get("endpoint") or "")), ""))
-        self.runtime_config = [str(pattern) for pattern in facts.get("config") or RUNTIME_CONFIG]
+        self.runtime_unit = str(facts.get("unit") or "")
+        # Files that the runtime reads only when it starts (or only when they are written in place, which a restore never does).
+        self.runtime_config = [str(pattern) for pattern in facts.get("config") or ()]
         self._agent = str(platform.get("manifests_agent") or "kubelet")
 
     def live_path(self, service: Service) -> str:

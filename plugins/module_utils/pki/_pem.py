@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
 from typing import Iterator, List, NamedTuple, Optional, Tuple
 
@@ -77,6 +78,15 @@ def _public_part(key: bytes) -> Optional[bytes]:
         if tag == _PUBLIC_POINT:
             return next((point[1:] for kind, point in _values(value) if kind == _BIT_STRING), None)
     return None
+
+
+def public_half_sha256(private: bytes) -> Optional[str]:
+    """Digest of the part of a private key (DER) that its public key holds too; None when the key does not show it."""
+    try:
+        part = _public_part(private)
+    except (ValueError, IndexError):
+        return None
+    return None if part is None or len(part) < 32 else hashlib.sha256(part).hexdigest()
 
 
 def belong_together(public: bytes, private: bytes) -> Optional[bool]:

@@ -328,7 +328,8 @@ def _same_key(check: Check, finding: Finding, salt: str) -> None:
     if (check.certificate and public is None) or (check.key and private is None) or (public is None and private is None):
         _fail("there is no key in the file")
     finding.digests = {
-        "public_sha256": hashlib.sha256(public.der).hexdigest() if public else None,
+        # Some platforms keep no file with the public key: what of it the private one shows tells them apart as well.
+        "public_sha256": hashlib.sha256(public.der).hexdigest() if public else _pem.public_half_sha256(private.der) if private else None,
         # Salted, so that it says nothing outside the run that compares hosts with each other.
         "key_salted_sha256": hashlib.sha256(salt.encode("utf-8") + b"\0" + private.der).hexdigest() if private and private.der and salt else None,
     }

@@ -22,7 +22,9 @@ DEFAULT_REVISION_SLACK = 1_000_000_000
 _FLOOR_BEGINS = 1_577_836_800
 _FLOOR_REVISIONS_PER_SECOND = 1000
 
-STRATEGIES = ("nothing", "rebuild_members", "rebuild_cluster", "roll_back", "rebuild_workers")
+STRATEGIES = ("nothing", "rebuild_members", "rebuild_cluster", "roll_back", "rebuild_workers", "rebuild_admin")
+# Those that put the point over etcd: their token and bump are one for all members, and no use to the others.
+RESTORES_ETCD = ("rebuild_cluster", "roll_back")
 
 
 class RecoveryRefused(LifeboatError):
@@ -78,7 +80,7 @@ class RecoveryPlan:
     """Who gets what. Lists hold inventory host names.
 
     ``etcd_hosts`` get the snapshot, ``member_hosts`` rejoin a living cluster, ``file_hosts`` get keys and configuration,
-    ``stop_hosts`` must be brought to a stop first, ``worker_hosts`` start last.
+    ``stop_hosts`` must be brought to a stop first, ``admin_hosts`` are rebuilt before every other machine, ``worker_hosts`` start last.
     """
 
     strategy: str
@@ -92,6 +94,7 @@ class RecoveryPlan:
     file_hosts: List[str] = dataclasses.field(default_factory=list)
     etcd_hosts: List[str] = dataclasses.field(default_factory=list)
     member_hosts: List[str] = dataclasses.field(default_factory=list)
+    admin_hosts: List[str] = dataclasses.field(default_factory=list)
     stop_hosts: List[str] = dataclasses.field(default_factory=list)
     worker_hosts: List[str] = dataclasses.field(default_factory=list)
     living_hosts: List[str] = dataclasses.field(default_factory=list)
@@ -121,7 +124,7 @@ def _check_groups(hosts: Sequence[HostView], components: Mapping[str, Sequence[s
     if not hosts:
         raise RecoveryRefused(
             "The groups of the inventory hold no machine.",
-            tried="looked for machines in the groups etcd, control_plane and workers",
+            tried="looked for machines in the groups admin, etcd, control_plane and workers",
             remedy="Name the machines of the cluster in the inventory, or let the groups of your inventory be children of these.",
         )
     kinds = sorted({name.partition("/")[0] for name in point.artifacts})
@@ -137,7 +140,7 @@ def _check_groups(hosts: Sequence[HostView], components: Mapping[str, Sequence[s
             tried="matched the components of each machine, which follow from its groups, with the artifacts of the point",
             found="%s, and the point holds it; groups now: %s"
             % (", ".join(wrong), "; ".join("%s in %s" % (host.name, ", ".join(host.groups) or "none") for host in hosts)),
-            remedy="Put them back into the groups control_plane, etcd and workers in which they were.",
+            remedy="Put them back into the groups admin, control_plane, etcd and workers in which they were.",
         )
 
 
@@ -231,10 +234,14 @@ def _survivor(survivors: Sequence[HostView]) -> HostView:
     return max(answering, key=lambda host: (host.etcd_revision, host.etcd_data_newest or 0.0))
 
 
-def _token(hosts: Sequence[HostView], point: PointView, slack: int, now: float, survivor: Optional[HostView] = None) -> tuple[str, int, bool]:
+def _token(
+    hosts: Sequence[HostView], point: PointView, slack: int, now: float, survivor: Optional[HostView] = None, restores_etcd: bool = True
+) -> tuple[str, int, bool]:
     """Token, bump of the revision of what is restored (the point, or what the survivor has), and whether both come from an unfinished run."""
     for host in hosts:
-        if host.planned(point.point) and host.record is not None and host.record.get("token"):
+        # A run that let etcd alone wrote down no bump: taken over by one that restores it, the revision would not move on.
+        alike = (str((host.record or {}).get("strategy") or "") in RESTORES_ETCD) is restores_etcd
+        if alike and host.planned(point.point) and host.record is not None and host.record.get("token"):
             return str(host.record["token"]), int(host.record.get("bump_revision") or 0), True
     high_water = max([point.high_water_revision, point.etcd_revision, *(host.etcd_revision for host in hosts)])
     begin = survivor.etcd_revision if survivor else point.etcd_revision
@@ -262,12 +269,14 @@ def plan_recovery(
     _check_identity(hosts, point)
     etcd_hosts = [host for host in hosts if "etcd" in host.groups]
     under_way = [host for host in hosts if host.begun(point.point)]
-    workers = [host for host in hosts if "workers" in host.groups and "control_plane" not in host.groups]
+    admins = [host for host in hosts if "admin" in host.groups]
+    # A worker that is a member of etcd starts with the members: the others wait for it.
+    workers = [host for host in hosts if "workers" in host.groups and "control_plane" not in host.groups and host not in etcd_hosts]
     members = _check_members(etcd_hosts, point)
-    restoring = any(host in under_way and (host.record or {}).get("strategy") in ("rebuild_cluster", "roll_back") for host in etcd_hosts)
+    restoring = any(host in under_way and (host.record or {}).get("strategy") in RESTORES_ETCD for host in etcd_hosts)
 
     if quorum_alive and not restoring:
-        lost = [host for host in hosts if host.bare or (host in under_way and (host.record or {}).get("strategy") == "rebuild_members")]
+        lost = [host for host in hosts if host.bare or (host in under_way and (host.record or {}).get("strategy") not in RESTORES_ETCD)]
         lost += [host for host in etcd_hosts if not host.etcd_serves and host not in lost]
         if not lost:
             return RecoveryPlan(
@@ -279,9 +288,9 @@ def plan_recovery(
             )
         _check_artifacts(lost, components, point)
         lost_members = [host for host in lost if host in etcd_hosts]
-        token, _bump, adopted = _token(hosts, point, slack, now)
+        token, _bump, adopted = _token(hosts, point, slack, now, restores_etcd=False)
         return RecoveryPlan(
-            "rebuild_members" if lost_members else "rebuild_workers",
+            "rebuild_members" if lost_members else "rebuild_admin" if all(host in admins for host in lost) else "rebuild_workers",
             "etcd has quorum: %s rebuilt, nothing is rolled back." % _named(lost),
             point.point,
             token,
@@ -289,6 +298,7 @@ def plan_recovery(
             adopted,
             file_hosts=[host.name for host in lost],
             member_hosts=[host.name for host in lost_members],
+            admin_hosts=[host.name for host in lost if host in admins],
             stop_hosts=[host.name for host in lost if not host.bare],
             worker_hosts=[host.name for host in lost if host in workers],
             living_hosts=[host.name for host in hosts if host not in lost],
@@ -330,7 +340,9 @@ def plan_recovery(
         survivor.name if survivor else "",
         file_hosts=[host.name for host in rebuilt],
         etcd_hosts=[host.name for host in etcd_hosts],
-        stop_hosts=[host.name for host in control_plane if not host.bare],
+        admin_hosts=[host.name for host in rebuilt if host in admins],
+        # What an earlier run began on the admin node may run by now; the services of one that lives are none of this.
+        stop_hosts=[host.name for host in hosts if not host.bare and (host in control_plane or (host in admins and host in rebuilt))],
         worker_hosts=[host.name for host in workers],
         living_hosts=[host.name for host in hosts if host not in rebuilt and host not in control_plane],
         initial_cluster=members,

@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -236,9 +237,23 @@ class World:
             "bare_markers": [str(self.directory / "marker")],
         }
 
-    def node(self) -> Node:
+    @property
+    def platform_of_units(self) -> dict[str, Any]:
+        """The same services as systemd units; no kubelet is needed for them, so it comes last."""
+        facts = self.platform
+        for name, port in self.ports.items():
+            facts["services"][name] = {**facts["services"][name], "kind": "unit", "unit": f"{name}.service", "process": name, "ports": [port]}
+        return {**facts, "start": [[ETCD], [API], ["kubelet", SCHEDULER]], "stop": [["kubelet", SCHEDULER], [API], [ETCD]]}
+
+    def write_units(self) -> None:
+        """Units of all services, none of which runs."""
+        for name in self.ports:
+            shutil.copytree(self.directory / "units" / "kubelet.service", self.directory / "units" / f"{name}.service")
+
+    def node(self, platform: dict[str, Any] | None = None) -> Node:
         """The node as the modules see it."""
-        return Node(self.platform, ContainerRuntime.of_platform(self.platform), Systemd(str(self.directory / "bin" / "systemctl")))
+        facts = platform or self.platform
+        return Node(facts, ContainerRuntime.of_platform(facts), Systemd(str(self.directory / "bin" / "systemctl")))
 
     def groups(self, verb: str) -> list[list[Service]]:
         """The order of a verb."""
@@ -304,12 +319,13 @@ class World:
             request.unlink()
         running = self.unit()["active"] == "active"
         self._kubelet(running and self.unit()["sub"] == "running")
+        units = self._units()
         if not running or self.unit()["sub"] != "running" or (self.directory / "hung-kubelet").exists():
             return
         wanted = {path.stem for path in self.manifests.glob("*.yaml")} if self.manifests.is_dir() else set()
         for name in wanted - set(self._processes):
             self._begin(name)
-        for name in set(self._processes) - wanted - {KUBELET}:
+        for name in set(self._processes) - wanted - units - {KUBELET}:
             self._end(name, signal.SIGTERM)
 
     def _kubelet(self, wanted: bool) -> None:
@@ -317,6 +333,17 @@ class World:
             self._processes[KUBELET] = self.spawn(KUBELET, 0)
         elif not wanted and KUBELET in self._processes:
             self._end(KUBELET, signal.SIGTERM)
+
+    def _units(self) -> set[str]:
+        """Let the services that are units run or end, as systemctl left them; their names."""
+        units = {name for name in self.ports if (self.directory / "units" / f"{name}.service").is_dir()}
+        for name in units:
+            active = (self.directory / "units" / f"{name}.service" / "active").read_text() == "active"
+            if active and name not in self._processes:
+                self._processes[name] = self.spawn(name, self.ports[name])
+            elif not active:
+                self._end(name, signal.SIGTERM)
+        return units
 
     def spawn(self, name: str, port: int) -> Daemon:
         """A daemon that is nobody's container."""
@@ -335,7 +362,7 @@ class World:
         for name, daemon in list(self._processes.items()):
             if not daemon.alive:
                 del self._processes[name]
-                if name != KUBELET:
+                if name in self._attempts:
                     self._container(name, "EXITED")
 
     def _container(self, name: str, state: str) -> None:

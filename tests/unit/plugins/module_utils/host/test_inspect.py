@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
 import socket
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -45,7 +47,7 @@ fe8000000000000000163efffe000001 02 40 20 80     eth0
 def platform(root: Path) -> dict[str, Any]:
     return {
         "etcd": {"data_dir": str(root / "etcd"), "ca_cert": str(root / "pki/etcd/ca.crt")},
-        "api": {"ca_cert": str(root / "pki/ca.crt")},
+        "identity": {"ca_certs": [str(root / "pki/ca.crt"), str(root / "pki/copy.crt")], "service_account_public_key": str(root / "pki/sa.pub")},
         "manifests_dir": str(root / "manifests"),
         "manifests_parking": str(root / "parking"),
         "runtime": {"crictl": "no-such-crictl", "endpoint": f"unix://{root}/none.sock"},
@@ -124,8 +126,6 @@ def test_a_data_directory_is_described(bare: Path) -> None:
 def test_markers_and_identity(bare: Path) -> None:
     (bare / "pki" / "etcd").mkdir(parents=True)
     body = b"not a real certificate, but DER enough"
-    import base64
-
     pem = "text before\n-----BEGIN CERTIFICATE-----\n" + base64.b64encode(body).decode() + "\n-----END CERTIFICATE-----\n"
     (bare / "pki" / "ca.crt").write_text(pem)
     (bare / "pki" / "etcd" / "ca.crt").write_text("no certificate")
@@ -137,6 +137,33 @@ def test_markers_and_identity(bare: Path) -> None:
     assert node["identity"]["etcd_ca_sha256"] is None
     assert node["identity"]["sa_pub_sha256"] == hashlib.sha256(b"public").hexdigest()
     assert certificate_file_sha256(str(bare / "none")) is None
+
+
+def test_the_authority_and_the_key_lie_where_the_kind_of_machine_has_them(bare: Path) -> None:
+    """No public key is kept: what the private one shows of it is compared."""
+    key = subprocess.run(["openssl", "genrsa", "2048"], check=True, capture_output=True).stdout
+    traditional = subprocess.run(["openssl", "rsa", "-traditional"], input=key, check=True, capture_output=True).stdout
+    modulus = subprocess.run(["openssl", "rsa", "-noout", "-modulus"], input=key, check=True, capture_output=True).stdout.decode().strip().partition("=")[2]
+    (bare / "pki").mkdir()
+    (bare / "pki" / "copy.crt").write_text("-----BEGIN CERTIFICATE-----\n%s\n-----END CERTIFICATE-----\n" % base64.b64encode(b"authority").decode())
+    facts = platform(bare)
+    facts["identity"] = {"ca_certs": facts["identity"]["ca_certs"], "service_account_key": str(bare / "pki/sa.key")}
+    assert look(Question(facts))["identity"]["sa_pub_sha256"] is None
+    for form in (key, traditional):
+        (bare / "pki" / "sa.key").write_bytes(form)
+        identity = look(Question(facts))["identity"]
+        assert identity["ca_sha256"] == hashlib.sha256(b"authority").hexdigest()
+        # A modulus whose first bit is set has a zero byte before it in DER.
+        assert identity["sa_pub_sha256"] == hashlib.sha256(b"\0" + bytes.fromhex(modulus)).hexdigest()
+    (bare / "pki" / "sa.key").write_text("no key")
+    assert look(Question(facts))["identity"]["sa_pub_sha256"] is None
+
+
+def test_the_unit_of_the_runtime_is_looked_at(bare: Path) -> None:
+    facts = platform(bare)
+    assert look(Question(facts))["units"] == {}
+    facts["runtime"]["unit"] = "docker.service"
+    assert look(Question(facts))["units"]["docker.service"]["active"] == "inactive"
 
 
 def test_manifests_and_their_images(bare: Path) -> None:

@@ -93,6 +93,10 @@ def test_wrong_facts_are_named(facts: Any, found: str) -> None:
         read_services({"services": {"x": facts}})
 
 
+def test_a_service_that_an_installation_does_without_is_left_out() -> None:
+    assert list(read_services({"services": {"a": {"kind": "none", "manifest": "a.yaml"}, "b": {"kind": "unit", "unit": "b"}}})) == ["b"]
+
+
 def test_groups_take_bare_names_and_refuse_unknown_ones() -> None:
     known = read_services({"services": {"a": {"kind": "unit", "unit": "a"}, "b": {"kind": "unit", "unit": "b"}}})
     assert [[service.name for service in group] for group in read_groups(known, ["a", ["a", "b"]])] == [["a"], ["a", "b"]]
@@ -569,3 +573,55 @@ def test_units_whose_configuration_was_restored_are_read_again(world: World) -> 
     assert "reload units" in [phase["name"] for phase in result["phases"]]
     assert "daemon-reload" in world.log("systemctl")
     assert any(call.startswith("restart --no-block kubelet.service") for call in world.log("systemctl"))
+
+
+# Services that are units
+
+
+@pytest.fixture
+def units(world: World) -> World:
+    world.write_units()
+    return world
+
+
+def start_units(world: World, **more: Any) -> dict[str, Any]:
+    node = world.node(world.platform_of_units)
+    return start(node, request(world, groups=read_groups(node.services, world.platform_of_units["start"]), **more), world.journal("started"))
+
+
+def stop_units(world: World) -> dict[str, Any]:
+    node = world.node(world.platform_of_units)
+    return stop(node, read_groups(node.services, world.platform_of_units["stop"]), 20, world.journal("stopped"))
+
+
+def test_units_are_started_in_order_with_the_same_proofs(units: World) -> None:
+    result = start_units(units, etcd_hash=True)
+    names = [phase["name"] for phase in result["phases"]]
+    assert names == [f"start {ETCD}", "compare etcd members", f"start {API}", f"start kubelet {SCHEDULER}", "enable units", "prove started"]
+    assert result["etcd"]["equal"] is True
+    assert all(item["state"] == "started" and not item["crash_looping"] for item in result["services"])
+    by_name = {item["name"]: item for item in result["services"]}
+    assert by_name[ETCD]["ready_at"] < by_name[API]["ready_at"] == result["ready_at"]
+    again = start_units(units, etcd_hash=True)
+    assert not again["changed"]
+    assert all(item["state"] == "started" for item in again["services"])
+
+
+def test_an_api_server_that_is_a_unit_waits_for_the_quorum_of_etcd(units: World) -> None:
+    units.flag("no-quorum")
+    with pytest.raises(ServiceError) as caught:
+        start_units(units, wait_seconds=2)
+    assert f"did not become ready: {ETCD}" in str(caught.value)
+    assert "etcd has no leader yet" in caught.value.found
+    assert not any(API in call for call in units.log("systemctl") if call.startswith("start"))
+    units.flag("no-quorum", on=False)
+    assert all(item["state"] == "started" for item in start_units(units)["services"]), "a rerun goes on"
+
+
+def test_units_are_stopped_in_order_and_proven_gone(units: World) -> None:
+    start_units(units)
+    result = stop_units(units)
+    assert [phase["name"] for phase in result["phases"]] == [f"stop kubelet {SCHEDULER}", f"stop {API}", f"stop {ETCD}", "prove stopped"]
+    assert all(item["state"] == "stopped" and item["changed"] for item in result["services"])
+    assert f"nothing listens on {units.ports[API]}" in "; ".join(result["evidence"])
+    assert not stop_units(units)["changed"]

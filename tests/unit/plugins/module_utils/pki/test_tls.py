@@ -287,7 +287,13 @@ def test_same_key(tmp_path: Path, kind: str, old: bool, expected: Optional[bool]
         assert (changed.ok, changed.reason) == (False, "public and private key do not belong together")
     public.write_bytes(b"no key")
     assert examine(check).reason == "there is no key in the file"
-    assert examine(Check("sa", "same_key", key=str(private)), "s").ok
+    alone = examine(Check("sa", "same_key", key=str(private)), "s")
+    assert alone.ok
+    assert (alone.digests["public_sha256"] is None) is (expected is None), "without a public key, what the private one shows of it"
+    private.write_bytes(private_pem(key, old=not old and expected is not None))
+    assert examine(Check("sa", "same_key", key=str(private)), "s").digests["public_sha256"] == alone.digests["public_sha256"]
+    private.write_bytes(private_pem(other, old=old))
+    assert expected is None or examine(Check("sa", "same_key", key=str(private)), "s").digests["public_sha256"] != alone.digests["public_sha256"]
 
 
 KUBEADM = """apiVersion: v1

@@ -25,6 +25,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan imp
 
 CA = "ab" * 32
 NOW = 2_000_000.0
+ADMIN = ("pki", "node_config", "salt_master")
 MEMBERS = {name: "https://10.0.0.%d:2380" % number for number, name in enumerate(("cp1", "cp2", "cp3"), 1)}
 COMPONENTS = {**dict.fromkeys(MEMBERS, ("pki", "node_config", "etcd")), "w1": ("node_config",)}
 ARTIFACTS = tuple("%s/%s.tar.zst.age" % (component, host) for host, components in COMPONENTS.items() for component in components if component != "etcd") + (
@@ -287,3 +288,96 @@ def test_a_restore_begun_with_a_survivor_goes_on_with_it() -> None:
         assert (plan.strategy, plan.source, plan.survivor, plan.token, plan.bump_revision) == ("rebuild_cluster", "survivor", "", "lifeboat-old", 77)
         assert plan.file_hosts == ["cp2", "cp3"]
         assert "saved of the survivor" in plan.reason
+
+
+# The admin node
+
+
+def with_admin(point: PointView = POINT) -> PointView:
+    return dataclasses.replace(point, artifacts=(*point.artifacts, *("%s/adm.tar.zst.age" % component for component in ADMIN)))
+
+
+def recover_with_admin(hosts: List[HostView], **options: Any) -> RecoveryPlan:
+    options.setdefault("quorum_alive", any(host.etcd_serves for host in hosts))
+    return plan_recovery(hosts, {**COMPONENTS, "adm": ADMIN}, with_admin(), now=NOW, **options)
+
+
+def admin(view: HostView) -> HostView:
+    return dataclasses.replace(view, groups=("admin",), etcd_data=False, etcd_serves=False, etcd_data_newest=None)
+
+
+LIVING = [alive("cp1"), alive("cp2"), alive("cp3"), alive("w1")]
+
+
+def test_a_bare_admin_node_alone_is_rebuilt_and_the_cluster_is_left_alone() -> None:
+    plan = recover_with_admin([*LIVING, admin(bare("adm"))])
+    assert (plan.strategy, plan.admin_hosts, plan.file_hosts, plan.bump_revision) == ("rebuild_admin", ["adm"], ["adm"], 0)
+    assert (plan.etcd_hosts, plan.member_hosts, plan.worker_hosts, plan.stop_hosts) == ([], [], [], [])
+    assert plan.living_hosts == ["cp1", "cp2", "cp3", "w1"]
+
+
+def test_an_admin_node_that_lives_is_left_alone() -> None:
+    assert recover_with_admin([*LIVING, admin(alive("adm"))]).strategy == "nothing"
+    plan = recover_with_admin([bare("cp1"), bare("cp2"), bare("cp3"), bare("w1"), admin(alive("adm"))])
+    assert (plan.strategy, plan.admin_hosts, plan.living_hosts) == ("rebuild_cluster", [], ["adm"])
+    assert "adm" not in plan.file_hosts + plan.stop_hosts
+
+
+@pytest.mark.parametrize(
+    ("lost", "strategy"), [("cp2", "rebuild_members"), ("w1", "rebuild_workers"), ("cp1 cp2 cp3", "rebuild_cluster"), ("cp1 cp2 cp3 w1", "rebuild_cluster")]
+)
+def test_whatever_is_bare_is_rebuilt_with_the_admin_node(lost: str, strategy: str) -> None:
+    hosts = [bare(host.name) if host.name in lost.split() else host for host in LIVING]
+    plan = recover_with_admin([*hosts, admin(bare("adm"))])
+    assert (plan.strategy, plan.admin_hosts, sorted(plan.file_hosts)) == (strategy, ["adm"], sorted([*lost.split(), "adm"]))
+    assert "adm" not in plan.member_hosts + plan.worker_hosts + plan.etcd_hosts + plan.stop_hosts
+
+
+@pytest.mark.parametrize(("kind", "name", "strategy"), [("admin", "adm", "rebuild_admin"), ("workers", "w1", "rebuild_workers")])
+def test_a_killed_rebuild_of_one_machine_goes_on(kind: str, name: str, strategy: str) -> None:
+    """It is not bare any more: its files are in place, and its services may run."""
+    begun = under_way(name, "begun", strategy)
+    hosts = [admin(begun) if kind == "admin" else begun, *(host for host in [*LIVING, admin(alive("adm"))] if host.name != name)]
+    plan = recover_with_admin(hosts)
+    assert (plan.strategy, plan.file_hosts, plan.stop_hosts, plan.token, plan.adopted) == (strategy, [name], [name], "lifeboat-old", True)
+
+
+def test_an_admin_node_that_was_begun_with_the_whole_cluster_is_stopped_first() -> None:
+    hosts = [under_way(name, "begun", etcd_serves=False) for name in MEMBERS]
+    plan = recover_with_admin([*hosts, admin(under_way("adm", "begun")), bare("w1")])
+    assert (plan.strategy, plan.admin_hosts, plan.stop_hosts) == ("rebuild_cluster", ["adm"], [*MEMBERS, "adm"])
+
+
+def test_a_recovery_that_let_etcd_alone_gives_no_bump_to_one_that_restores_it() -> None:
+    """Or the store would begin again where its clients have been."""
+    begun = admin(alive("adm", record={"point": POINT.point, "token": "lifeboat-old", "bump_revision": 0, "phase": "begun", "strategy": "rebuild_admin"}))
+    plan = recover_with_admin([begun, bare("cp1"), bare("cp2"), bare("cp3"), alive("w1")])
+    assert plan.token != "lifeboat-old"
+    assert not plan.adopted
+    assert POINT.etcd_revision + plan.bump_revision == POINT.high_water_revision + DEFAULT_REVISION_SLACK
+
+
+def test_a_point_without_the_admin_node_is_refused() -> None:
+    with pytest.raises(RecoveryRefused, match="holds nothing for: pki/adm, node_config/adm, salt_master/adm"):
+        plan_recovery([*LIVING, admin(bare("adm"))], {**COMPONENTS, "adm": ADMIN}, POINT, quorum_alive=True, now=NOW)
+
+
+def test_an_admin_node_of_another_cluster_is_refused() -> None:
+    with pytest.raises(RecoveryRefused, match="another cluster: adm"):
+        recover_with_admin([*LIVING, admin(alive("adm", ca_sha256="cd" * 32))])
+
+
+def test_a_worker_that_is_a_member_of_etcd_starts_with_the_members() -> None:
+    """The API servers are let in when all members hold the same data: they would wait for one that is started after them."""
+    members = {"cp1": MEMBERS["cp1"], "cp2": MEMBERS["cp2"], "w1": MEMBERS["cp3"]}
+    point = dataclasses.replace(POINT, etcd_members=members)
+    worker = dataclasses.replace(bare("w1"), groups=("workers", "etcd"))
+    plan = plan_recovery([bare("cp1"), bare("cp2"), worker, bare("w2")], COMPONENTS, point, quorum_alive=False, now=NOW)
+    assert (plan.etcd_hosts, plan.worker_hosts) == (["cp1", "cp2", "w1"], ["w2"])
+    lost = plan_recovery([alive("cp1"), alive("cp2"), worker], COMPONENTS, point, quorum_alive=True, now=NOW)
+    assert (lost.strategy, lost.member_hosts, lost.worker_hosts) == ("rebuild_members", ["w1"], [])
+
+
+def test_a_roll_back_leaves_the_admin_node_alone() -> None:
+    plan = plan_roll_back([*LIVING, admin(alive("adm"))], {**COMPONENTS, "adm": ADMIN}, with_admin(), now=NOW)
+    assert (plan.stop_hosts, plan.living_hosts, plan.admin_hosts) == (list(MEMBERS), ["w1", "adm"], [])

@@ -1,0 +1,127 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the role platform publishes on the machines of the example inventories, and what it says of a machine with a useless Python."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.integration.evidence.playground import BEGIN, LIMIT_SECONDS, Playground
+
+PLAY = """
+- hosts: all
+  gather_facts: false
+  become: false
+  tasks:
+    - ansible.builtin.include_role: {name: lifeboat.cluster.platform, tasks_from: publish}
+    - ansible.builtin.copy:
+        content: "{{ {'data': platform_data, 'components': platform_components, 'kind': platform_node_kind} | to_json }}"
+        dest: "%s/{{ inventory_hostname }}.json"
+        mode: "0600"
+      delegate_to: localhost
+"""
+
+
+def published(repository: Path, directory: Path, platform: str, overrides: Any = None) -> dict[str, dict[str, Any]]:
+    """What is published on each machine of an example inventory."""
+    (directory / "play.yml").write_text(PLAY % directory)
+    variables = {"lifeboat_platform_overrides": overrides or {}, "ansible_become": False, "ansible_python_interpreter": sys.executable}
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(repository / "inventories" / platform), str(directory / "play.yml")]
+    command += ["-e", json.dumps(variables)]
+    done = subprocess.run(command, cwd=directory, env=dict(os.environ), capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {path.stem: json.loads(path.read_text()) for path in directory.glob("*.json")}
+
+
+def names(order: list[list[str]]) -> list[str]:
+    return [name for group in order for name in group]
+
+
+def test_kubeadm_is_published_as_its_file_has_it(repository: Path, tmp_path: Path) -> None:
+    file = yaml.safe_load((repository / "roles/platform/files/kubeadm.yml").read_text())
+    found = published(repository, tmp_path, "kubeadm")
+    assert {name: host["kind"] for name, host in found.items()} == {
+        **dict.fromkeys((f"cp{number}.example.org" for number in (1, 2, 3)), "control_plane"),
+        "worker1.example.org": "workers",
+    }
+    assert found["cp1.example.org"]["data"] == file
+    assert found["cp1.example.org"]["components"] == ["pki", "node_config", "etcd"]
+    assert found["worker1.example.org"]["data"] == {**file, "services": {"kubelet": file["services"]["kubelet"]}}
+    assert found["worker1.example.org"]["components"] == ["node_config"]
+
+
+def test_caasp3_is_published_as_it_is_for_each_kind_of_machine(repository: Path, tmp_path: Path) -> None:
+    found = published(repository, tmp_path, "caasp3")
+    admin, master, member, worker = (found[f"{name}.example.org"] for name in ("admin", "master1", "worker1", "worker2"))
+    assert [host["kind"] for host in (admin, master, member, worker)] == ["admin", "control_plane", "workers", "workers"]
+    assert admin["components"] == ["pki", "node_config", "velum_database", "directory", "salt_master"]
+    assert [host["components"] for host in (master, member, worker)] == [["pki", "node_config", "etcd"]] * 2 + [["pki", "node_config"]]
+    # Certificates hold no address: each machine asks itself by its own name.
+    assert [host["data"]["etcd"]["endpoint"] for host in (master, member)] == ["https://master1:2379", "https://worker1:2379"]
+    (server,) = [check for check in member["data"]["pki"]["certificates"]["etcd"] if check["id"] == "etcd-server"]
+    assert server["server_name"] == "worker1"
+    # A member of etcd has it in its order, be it a worker; another worker has not.
+    assert member["data"]["start"]["workers"][0] == ["etcd"]
+    assert "etcd" not in names(worker["data"]["start"]["workers"]) + names(worker["data"]["stop"]["workers"])
+    assert ["etcd" in host["data"]["services"] for host in (admin, master, member, worker)] == [False, True, True, False]
+    for host in (admin, master, member, worker):
+        assert set(names(host["data"]["start"][host["kind"]])) == set(host["data"]["services"])
+    assert "/etc/pki/private/ca.key" in admin["data"]["bare_markers"]
+    assert ["/var/lib/etcd/member" in host["data"]["bare_markers"] for host in (admin, master, member, worker)] == [False, True, True, False]
+
+
+def test_an_inventory_takes_services_out_and_makes_units_of_pods(repository: Path, tmp_path: Path) -> None:
+    """Exactly what the documentation advises."""
+    text = (repository / "docs/caasp3.md").read_text().partition("## Admin services as plain units")[2].partition("```yaml\n")[2].partition("```")[0]
+    found = published(repository, tmp_path, "caasp3", yaml.safe_load(text)["lifeboat_platform_overrides"])
+    admin, master = found["admin.example.org"]["data"], found["master1.example.org"]["data"]
+    assert admin["start"]["admin"] == [["velum-mariadb"], ["openldap"], ["salt-master", "salt-minion-ca"], ["salt-minion"]]
+    assert admin["stop"]["admin"] == [["salt-minion"], ["salt-minion-ca", "salt-master"], ["openldap"], ["velum-mariadb"]]
+    assert {name: service["unit"] for name, service in admin["services"].items()} == {
+        "velum-mariadb": "mariadb.service",
+        "openldap": "openldap.service",
+        "salt-master": "salt-master.service",
+        "salt-minion-ca": "salt-minion-ca.service",
+        "salt-minion": "salt-minion.service",
+    }
+    assert admin["salt"]["container"] == admin["velum_database"]["container"] == admin["directory"]["container"] == ""
+    assert admin["salt"]["ports"] == [4505, 4506], "the rest is the file's"
+    assert master["start"]["control_plane"][2] == ["kubelet", "kube-proxy"]
+
+
+def test_a_machine_whose_python_is_useless_is_told_what_to_do(tmp_path: Path) -> None:
+    ground = Playground(tmp_path)
+    text = ground.inventory.read_text().replace("\nw1\n", "\nw1 ansible_python_interpreter=/nonexistent/python3\n")
+    ground.inventory.write_text(text + "[etcd:children]\ncontrol_plane\n")
+    look = [
+        {"ansible.builtin.include_role": {"name": "lifeboat.cluster.platform", "tasks_from": "publish"}},
+        {
+            "ansible.builtin.include_role": {"name": "lifeboat.cluster.platform", "tasks_from": "discover"},
+            "vars": {"platform_unreachable_severity": "{{ severity }}"},
+        },
+    ]
+    sorted_out = {"ansible.builtin.assert": {"that": "groups.lifeboat_unreachable == ['w1'] and groups.lifeboat_reachable | sort == ['cp1', 'cp2']"}}
+    plays = [{"hosts": "control_plane:workers", "gather_facts": False, "any_errors_fatal": True, "tasks": look}]
+    plays += [{"hosts": "localhost", "gather_facts": False, "tasks": [sorted_out]}]
+
+    done = ground.play(BEGIN + yaml.safe_dump(plays), "-e", "severity=error")
+    assert done.returncode != 0, done.stdout
+    checks = ground.checks()
+    assert checks["platform.python", "w1"]["passed"] is False
+    assert "/nonexistent/python3" in checks["platform.python", "w1"]["found"]
+    assert "ansible_python_interpreter" in checks["platform.python", "w1"]["remedy"]
+    assert checks["platform.reachable", "w1"]["passed"] is True, "it can be reached; its Python is what is wrong"
+    assert checks["platform.python", "cp1"]["passed"] is True
+
+    # A backup is made without it, as without one that is away.
+    done = ground.play(BEGIN + yaml.safe_dump(plays), "-e", "severity=warning")
+    assert done.returncode == 0, done.stdout
+    assert ground.checks()["platform.python", "w1"]["passed"] is False
