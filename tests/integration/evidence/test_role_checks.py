@@ -45,6 +45,7 @@ GOOD: dict[str, Any] = {
     "fence_stopped": {"services": [{"state": "stopped"}], "evidence": ["no container"]},
     "node_cluster": {"cluster": {"kube_system_uid": "uid", "ca_sha256": "ca", "version": "v1.34.4", "nodes": [{"name": name} for name in HOSTS]}},
     "node_expected": list(HOSTS),
+    "node_known": {"leaving": {"traces": {"database": [], "keys": [], "cache": [], "etcd": [], "node": []}}},
     "node_config_archive": ARCHIVE,
     "node_config_certificates": CERTIFICATES,
     "node_config_planned": PLANNED,
@@ -123,6 +124,11 @@ FAILED_CERTIFICATE = [{"id": "apiserver", "ok": False, "reason": "key and certif
 
 # One bad thing each; most checks have several ways not to be met.
 BREAKS: dict[str, list[Break]] = {
+    "node.left_cluster": [("node_known.leaving.traces.node", ["w9 uid"])],
+    "node.left_etcd": [("node_known.leaving.traces.etcd", ["9 w9"])],
+    "node.left_database": [("node_known.leaving.traces.database", ["0a3f w9"])],
+    "node.left_keys": [("node_known.leaving.traces.keys", ["rejected 4f:0c"])],
+    "node.left_cache": [("node_known.leaving.traces.cache", ["mine"])],
     "etcd.snapshot_whole": [("etcd_taken.snapshot.trailer_ok", False), ("etcd_taken.snapshot.keys_total", 0)],
     "etcd.snapshot_current": [("etcd_taken.snapshot.revision", 8)],
     "etcd.tool_kept": [("etcd_kept.tool.static", False), ("etcd_kept", {"failed": True, "error": {"message": "no etcdutl", "tried": "PATH", "found": ""}})],
