@@ -109,9 +109,7 @@ def body(call: Call) -> t.Dict[str, t.Any]:
     components = {name: host.get("components") or [] for name, host in seen.items()}
     may_differ = params["versions_may_differ"]
     if params["purpose"] == "roll_back":
-        plan = plan_roll_back(
-            views, components, point, now=time.time(), slack=params["revision_slack"], versions_may_differ=may_differ
-        )
+        plan = plan_roll_back(views, components, point, now=time.time(), slack=params["revision_slack"], versions_may_differ=may_differ)
         return {"plan": plan.as_dict()}
     plan = plan_recovery(
         views,

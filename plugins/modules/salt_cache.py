@@ -23,6 +23,10 @@ extends_documentation_fragment:
   - lifeboat.cluster.salt_master
   - lifeboat.cluster.salt_master.programs
 options:
+  ids:
+    description: Accepted minions to care for. Default is all of them.
+    type: list
+    elements: str
   wait_seconds:
     description: How long to wait for the data of the minions that were asked.
     type: int
@@ -57,13 +61,15 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.salt.arguments im
 from ansible_collections.lifeboat.cluster.plugins.module_utils.salt.keys import ACCEPTED, read_keys
 from ansible_collections.lifeboat.cluster.plugins.module_utils.salt.programs import lacking
 
-SPEC: Dict[str, Any] = dict(FILES, **PROGRAMS, wait_seconds={"type": "int", "default": 60})
+SPEC: Dict[str, Any] = dict(FILES, **PROGRAMS, ids={"type": "list", "elements": "str"}, wait_seconds={"type": "int", "default": 60})
 
 
 def body(call: Call) -> Dict[str, Any]:
     """Look who is lacking, and unless only asked, have them send."""
     params = call.params
-    missing = lacking(params["cache_dir"], sorted(read_keys(params["pki_dir"]).by_state(ACCEPTED)))
+    accepted = read_keys(params["pki_dir"]).by_state(ACCEPTED)
+    ids = sorted(accepted if params["ids"] is None else set(accepted) & set(params["ids"]))
+    missing = lacking(params["cache_dir"], ids)
     asked = sorted(set(missing["data"]) | set(missing["mine"]))
     before = "".join("%s\n" % minion_id for minion_id in asked)
     if asked and not call.check_mode:

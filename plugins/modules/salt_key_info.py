@@ -33,6 +33,11 @@ options:
     type: list
     elements: str
     default: []
+  grains:
+    description: Other grains that every accepted minion is asked for, with O(ping).
+    type: list
+    elements: str
+    default: []
   expected:
     description: Ids that ought to be accepted. What differs is in RV(salt.expected).
     type: list
@@ -87,10 +92,11 @@ salt:
       contains:
         running: {description: Whether the master answered., type: bool}
         reason: {description: Why not., type: str}
-        present: {description: Ids that are connected, type: list, elements: str}
+        present: {description: Ids that are connected., type: list, elements: str}
         answered: {description: Accepted ids that answered., type: list, elements: str}
         silent: {description: Accepted ids that did not answer., type: list, elements: str}
         busy: {description: "By id, those of O(busy_grains) that are set.", type: dict}
+        grains: {description: "By id, the values of O(grains).", type: dict}
 """
 
 from typing import Any, Dict
@@ -104,6 +110,7 @@ SPEC: Dict[str, Any] = dict(
     **PROGRAMS,
     ping={"type": "bool", "default": False},
     busy_grains={"type": "list", "elements": "str", "default": []},
+    grains={"type": "list", "elements": "str", "default": []},
     expected={"type": "list", "elements": "str"},
 )
 
@@ -120,7 +127,7 @@ def body(call: Call) -> Dict[str, Any]:
         data=cached(params["cache_dir"], "data"),
         mine=cached(params["cache_dir"], "mine"),
         expected=compare(keys, params["expected"]) if params["expected"] is not None else None,
-        answers=programs_of(params).ask(sorted(found[ACCEPTED]), params["busy_grains"]).as_result() if params["ping"] else None,
+        answers=programs_of(params).ask(sorted(found[ACCEPTED]), params["busy_grains"], params["grains"]).as_result() if params["ping"] else None,
     )
     return {"salt": found}
 

@@ -65,8 +65,7 @@ minion:
     fingerprint: {description: "Of its public key, as C(salt-key -F) has it; empty when there is none.", type: str}
     master_fingerprint: {description: Of the master's key that it remembers; empty when it remembers none., type: str}
     machine_id: {description: Content of /etc/machine-id., type: str}
-    running: {description: Whether its unit runs., type: bool}
-    unit: {description: "C(load), C(active), C(sub), C(enabled), C(main_pid) and C(restarts) of its unit.", type: dict}
+    running: {description: Whether its unit runs; null when systemd cannot be asked., type: bool}
     problems: {description: "Files that are there and cannot be read or understood, each with the reason.", type: list, elements: str}
 """
 

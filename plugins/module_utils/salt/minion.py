@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import reason
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Systemd
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Systemd, Unit, UnitError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.salt import grains
 from ansible_collections.lifeboat.cluster.plugins.module_utils.salt.keys import file_fingerprint
 from ansible_collections.lifeboat.cluster.plugins.module_utils.salt.programs import busy
@@ -65,6 +65,14 @@ def _grains(path: str, problems: List[str]) -> Optional[Dict[str, Any]]:
     return None
 
 
+def _unit(systemd: Systemd, name: str, problems: List[str]) -> Optional[Unit]:
+    try:
+        return systemd.show([name])[name]
+    except UnitError as error:
+        problems.append("%s: %s" % (name, error.found))
+    return None
+
+
 def look(question: Question, systemd: Optional[Systemd] = None) -> Dict[str, Any]:
     """What there is. A part that is missing is null or empty; one that is there and not understood is in ``problems``."""
     problems: List[str] = []
@@ -76,7 +84,7 @@ def look(question: Question, systemd: Optional[Systemd] = None) -> Dict[str, Any
     master, master_file = _configured(question.config_dir, "master", problems)
     found = _grains(question.grains, problems)
     roles = (found or {}).get("roles") or []
-    unit = (systemd or Systemd()).show([question.unit])[question.unit]
+    unit = _unit(systemd or Systemd(), question.unit, problems)
     return {
         "id": None if minion_id is None else str(minion_id),
         "id_file": id_file if minion_id is not None else "",
@@ -88,7 +96,6 @@ def look(question: Question, systemd: Optional[Systemd] = None) -> Dict[str, Any
         "fingerprint": file_fingerprint(os.path.join(question.pki_dir, "minion.pub")),
         "master_fingerprint": file_fingerprint(os.path.join(question.pki_dir, "minion_master.pub")),
         "machine_id": (_text(question.machine_id) or "").strip(),
-        "running": unit.runs,
-        "unit": unit.as_dict(),
+        "running": None if unit is None else unit.runs,
         "problems": problems,
     }

@@ -34,10 +34,11 @@ class Answers:
     answered: List[str] = field(default_factory=list)
     silent: List[str] = field(default_factory=list)
     busy: Dict[str, List[str]] = field(default_factory=dict)
+    grains: Dict[str, Dict[str, Any]] = field(default_factory=dict)
 
     def as_result(self) -> Dict[str, Any]:
         """Fields for a module's result."""
-        names = ("running", "reason", "present", "answered", "silent", "busy")
+        names = ("running", "reason", "present", "answered", "silent", "busy", "grains")
         return {name: getattr(self, name) for name in names}
 
 
@@ -74,24 +75,26 @@ class Programs:
         found = self._json("salt", "--static", "--timeout=%d" % self.timeout_seconds, "-L", targets, function, *arguments)
         return {str(key): value for key, value in found.items()} if isinstance(found, dict) else {}
 
-    def ask(self, ids: Sequence[str], busy_grains: Sequence[str] = ()) -> Answers:
-        """Who is connected and who answers; with ``busy_grains`` also who is at work. A master that does not run is a finding."""
+    def ask(self, ids: Sequence[str], busy_grains: Sequence[str] = (), grains: Sequence[str] = ()) -> Answers:
+        """Who is connected and who answers; also who is at work, and other grains. A master that does not run is a finding."""
         answers = Answers()
+        names = sorted({*busy_grains, *grains})
         try:
             present = self._json("salt-run", "manage.present")
             answers.present = sorted(map(str, present)) if isinstance(present, list) else []
-            found = self.call(ids, "grains.item", *busy_grains) if busy_grains and ids else self.call(ids, "test.ping") if ids else {}
+            found = (self.call(ids, "grains.item", *names) if names else self.call(ids, "test.ping")) if ids else {}
         except (ProgramError, SaltError) as error:
             answers.reason = " ".join(error.found.split())
             answers.silent = sorted(ids)
             return answers
         answers.running = True
-        said = {minion_id: value for minion_id, value in found.items() if (isinstance(value, dict) if busy_grains else value is True)}
-        answers.answered = sorted(set(said) & set(ids))
+        said = {minion_id: value for minion_id, value in sorted(found.items()) if minion_id in ids and (isinstance(value, dict) if names else value is True)}
+        answers.answered = list(said)
         answers.silent = sorted(set(ids) - set(said))
-        if busy_grains:
-            at_work = {minion_id: busy(value, busy_grains) for minion_id, value in sorted(said.items())}
-            answers.busy = {minion_id: names for minion_id, names in at_work.items() if names}
+        if names:
+            at_work = {minion_id: busy(value, busy_grains) for minion_id, value in said.items()}
+            answers.busy = {minion_id: which for minion_id, which in at_work.items() if which}
+            answers.grains = {minion_id: {name: value.get(name) for name in grains} for minion_id, value in said.items()}
         return answers
 
     def fill(self, cache_dir: str, ids: Sequence[str], wait_seconds: float) -> Dict[str, List[str]]:

@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -17,13 +16,14 @@ from typing import Any
 import yaml
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from tests.integration.etcd.servers import free_ports
+from tests.integration.salt import units
 
 PATIENCE_SECONDS = 120.0
 CALL_SECONDS = 90
 # Two masters and a worker: the id of a minion is the id of its machine.
 NODES = ("0a3f5c7e9b1d4f60a2c4e6081a2b3c4d", "1b4a6d8f0c2e5071b3d5f7192b3c4d5e", "2c5b7e901d3f6182c4e608203c4d5e6f")
 LOCAL = ("admin", "ca")
+PORTS = (4505, 4506)
 ROLES = {NODES[0]: ["kube-master", "etcd"], NODES[1]: ["kube-master", "etcd"], NODES[2]: ["kube-minion"], "admin": ["admin"], "ca": ["ca"]}
 
 
@@ -43,33 +43,30 @@ def wait_for(what: str, condition: Callable[[], Any], seconds: float = PATIENCE_
 
 
 class Program:
-    """A server program of Salt: it and its children are one process group, which is all that is ever killed."""
+    """A server program of Salt: it and its children are one process group, which is all that is ever killed.
 
-    def __init__(self, command: list[str], log: Path) -> None:
-        self._command = command
-        self.log = log
-        self._process: subprocess.Popen[bytes] | None = None
+    It is known by a file, since the stand-in for systemctl starts and stops it too.
+    """
+
+    def __init__(self, world: World, name: str, command: list[str]) -> None:
+        self.unit = f"{name}.service"
+        self.file = world.units / self.unit
+        self.file.mkdir()
+        # Out of the network of this machine: nothing of it is ever reached, and its packet filter stays as it is.
+        (self.file / "command").write_text("\0".join(["nsenter", f"--net=/run/netns/{world.network}", *command]))
 
     @property
     def runs(self) -> bool:
-        """Whether it was started and has not ended."""
-        return self._process is not None and self._process.poll() is None
+        """Whether anything of it lives."""
+        return units.group_lives(self.file)
 
     def start(self) -> None:
         """Start it; it need not be ready when this returns."""
-        assert not self.runs
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        units.start(self.file)
 
     def stop(self) -> None:
         """Kill it."""
-        if self._process is not None:
-            try:
-                os.killpg(self._process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            self._process.wait()
-            self._process = None
+        units.stop(self.file)
 
 
 class Minion(Program):
@@ -105,16 +102,20 @@ class Minion(Program):
         (self.config / "minion.d" / "master.conf").write_text("master: 127.0.0.1\n")
         (self.config / "minion.d" / "minion_id.conf").write_text(f"id: {minion_id}\n")
         self.grains.write_text(yaml.safe_dump({"roles": ROLES.get(minion_id, []), "bootstrap_complete": True}, default_flow_style=False))
-        super().__init__([str(world.programs / "salt-minion"), "-c", str(self.config), "-l", "warning"], self.directory / "out.log")
+        super().__init__(world, f"salt-minion-{self.directory.name}", [str(world.programs / "salt-minion"), "-c", str(self.config), "-l", "warning"])
 
 
 class World:
     """An admin node's master and all minions."""
 
-    def __init__(self, directory: Path, programs: Path) -> None:
+    def __init__(self, directory: Path, programs: Path, network: str) -> None:
         self.directory = directory
         self.programs = programs
-        self.publish_port, self.ret_port = free_ports(2)
+        self.network = network
+        self.publish_port, self.ret_port = PORTS
+        self.units = directory / "units"
+        self.units.mkdir()
+        self.golden = directory / "golden"
         self.admin = directory / "srv"
         self.config = self.admin / "etc"
         self.pki = self.config / "pki" / "master"
@@ -138,19 +139,22 @@ class World:
             "pillar_roots": {"base": [str(self.admin / "pillar")]},
         }
         (self.config / "master").write_text(yaml.safe_dump(settings))
-        self.master = Program([str(programs / "salt-master"), "-c", str(self.config), "-l", "warning"], self.admin / "out.log")
+        self.master = Program(self, "salt-master", [str(programs / "salt-master"), "-c", str(self.config), "-l", "warning"])
         self.minions = {minion_id: Minion(self, minion_id) for minion_id in (*LOCAL, *NODES)}
-        self._programs: list[Program] = [self.master, *self.minions.values()]
+        self.guests: list[Minion] = []
 
     def add(self, minion_id: str, name: str) -> Minion:
         """One more minion, not started, in a directory of its own."""
-        minion = Minion(self, minion_id, name)
-        self._programs.append(minion)
-        return minion
+        self.guests.append(Minion(self, minion_id, name))
+        return self.guests[-1]
+
+    def inside(self, *command: str) -> list[str]:
+        """A command in the network of this world."""
+        return ["nsenter", f"--net=/run/netns/{self.network}", *command]
 
     def call(self, program: str, *arguments: str, statuses: tuple[int, ...] = (0,)) -> Any:
         """What a program of Salt answers as JSON, None when it says nothing of the kind."""
-        command = [str(self.programs / program), "-c", str(self.config), "--out=json", *arguments]
+        command = self.inside(str(self.programs / program), "-c", str(self.config), "--out=json", *arguments)
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=CALL_SECONDS, check=False)
         assert done.returncode in statuses, f"{' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         try:
@@ -183,7 +187,35 @@ class World:
         wait_for("every minion to answer", lambda: self.answering() == set(self.minions))
         wait_for("the mine to be filled", lambda: all((self.cache / "minions" / minion_id / "mine.p").exists() for minion_id in self.minions))
 
+    def keep(self) -> None:
+        """Remember what is there now, for ``heal``."""
+        shutil.copytree(self.pki, self.golden / "pki")
+        shutil.copytree(self.cache / "minions", self.golden / "cache")
+
+    def heal(self) -> None:
+        """Whatever a test did: the master has its keys and cache again, all minions answer, and nobody else is there."""
+        for guest in self.guests:
+            guest.stop()
+        for minion in self.minions.values():
+            if not minion.runs:
+                minion.start()
+        if any((self.pki / name).read_bytes() != (self.golden / "pki" / name).read_bytes() for name in ("master.pem", "master.pub")):
+            self.master.stop()
+            for name in ("master.pem", "master.pub"):
+                (self.pki / name).unlink()
+                shutil.copy2(self.golden / "pki" / name, self.pki / name)
+        for state in ("minions", "minions_pre", "minions_rejected", "minions_denied"):
+            kept = self.golden / "pki" / state
+            (self.pki / state).mkdir(exist_ok=True)
+            for name in self.keys(state) - {path.name for path in kept.iterdir()}:
+                (self.pki / state / name).unlink()
+            shutil.copytree(kept, self.pki / state, dirs_exist_ok=True)
+        shutil.copytree(self.golden / "cache", self.cache / "minions", dirs_exist_ok=True)
+        if not self.master.runs:
+            self.master.start()
+        wait_for("every minion to answer again", lambda: self.answering() == set(self.minions))
+
     def stop(self) -> None:
         """Kill everything that was started."""
-        for program in self._programs:
+        for program in (self.master, *self.minions.values(), *self.guests):
             program.stop()
