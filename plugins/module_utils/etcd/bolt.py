@@ -164,7 +164,7 @@ class BoltFile:
             return None, "no bbolt magic number"
         if version != _VERSION:
             return None, "bbolt version %d" % version
-        if _fnv1a64(self.data[start:start + _META.size - 8]) != checksum:
+        if _fnv1a64(self.data[start : start + _META.size - 8]) != checksum:
             return None, "wrong checksum"
         if page_size & (page_size - 1) or not _SMALLEST_PAGE <= page_size <= _LARGEST_PAGE:
             return None, "page size %d" % page_size

@@ -353,9 +353,7 @@ class MessageClient:
             "count_only": count_only,
         }
         answer = self._call(messages.RANGE, request)
-        items = tuple(
-            KeyValue(kv["key"], kv["value"], kv["create_revision"], kv["mod_revision"], kv["version"], kv["lease"]) for kv in answer["kvs"]
-        )
+        items = tuple(KeyValue(kv["key"], kv["value"], kv["create_revision"], kv["mod_revision"], kv["version"], kv["lease"]) for kv in answer["kvs"])
         return Range(revision=answer["header"]["revision"], count=answer["count"], more=answer["more"], items=items)
 
     def put(self, key: bytes, value: bytes) -> int:

@@ -34,9 +34,7 @@ class Broken(OSError):
     """The other side stopped in the middle."""
 
 
-def open_stream(
-    host: str, port: int, context: Optional[ssl.SSLContext], path: str, timeout_seconds: float
-) -> Optional[Tuple[Messages, Callable[[], None]]]:
+def open_stream(host: str, port: int, context: Optional[ssl.SSLContext], path: str, timeout_seconds: float) -> Optional[Tuple[Messages, Callable[[], None]]]:
     """Call with an empty request. Returns the messages and how to close, or nothing when not even one message came.
 
     ``context`` must offer h2 only; without one the connection is plain.
@@ -131,8 +129,8 @@ def _messages(link: socket.socket) -> Messages:
                         raise Broken("what came is not an uncompressed gRPC message")
                     if len(buffer) < 5 + length:
                         break
-                    yield bytes(memoryview(buffer)[5:5 + length])
-                    del buffer[:5 + length]
+                    yield bytes(memoryview(buffer)[5 : 5 + length])
+                    del buffer[: 5 + length]
                 if unreported > _WINDOW // 4:
                     update = struct.pack(">I", unreported)
                     link.sendall(_frame(_WINDOW_UPDATE, 0, 0, update) + _frame(_WINDOW_UPDATE, 0, _STREAM, update))
@@ -150,4 +148,4 @@ def _messages(link: socket.socket) -> Messages:
 
 
 def _unpadded(payload: bytes) -> bytes:
-    return payload[1:len(payload) - payload[0]] if payload else payload
+    return payload[1 : len(payload) - payload[0]] if payload else payload

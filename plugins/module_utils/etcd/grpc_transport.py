@@ -177,9 +177,7 @@ class GrpcClient(MessageClient):
         )
 
     def _no_etcd(self, method: messages.Method, error: Malformed) -> EtcdError:
-        return EtcdError(
-            "the answer of %s to %s is not etcd's" % (self.connection.endpoint, method.name), found=str(error), endpoint=self.connection.endpoint
-        )
+        return EtcdError("the answer of %s to %s is not etcd's" % (self.connection.endpoint, method.name), found=str(error), endpoint=self.connection.endpoint)
 
 
 class _SilenceGuard:

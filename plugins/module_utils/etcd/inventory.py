@@ -193,7 +193,7 @@ class Store:
                 size, position = self._long_size(middle + 1)
             if data[middle] != 0x0A or position + size > end:
                 raise self._corrupt("the record of revision %d does not begin with a key" % _REVISION.unpack_from(row)[0])
-            key = data[position:position + size]
+            key = data[position : position + size]
             if len(row) == 18:
                 live.pop(key, None)
             else:
@@ -205,7 +205,7 @@ class Store:
 
     def _long_size(self, position: int) -> Tuple[int, int]:
         try:
-            size, after = read_varint(self._bolt.data[position:position + 10], 0)
+            size, after = read_varint(self._bolt.data[position : position + 10], 0)
         except Malformed as error:
             raise self._corrupt(str(error)) from None
         return size, position + after
@@ -214,7 +214,7 @@ class Store:
         numbers = {2: 0, 3: 0, 4: 0, 6: 0}
         value = b""
         try:
-            for number, raw in fields(self._bolt.data[place[0]:place[1]]):
+            for number, raw in fields(self._bolt.data[place[0] : place[1]]):
                 if isinstance(raw, int):
                     numbers[number] = raw
                 elif number == 5:
@@ -274,7 +274,7 @@ class Store:
                 resource = resources[prefix] = resource_of(prefix)
             start, end, lease = self._value_place(start, end)
             result.leased_keys_total += lease
-            head = data[start:min(end, start + _HEAD_BYTES)]
+            head = data[start : min(end, start + _HEAD_BYTES)]
             if head.startswith(_ENCRYPTION_MAGIC):
                 kind = ENCRYPTED
                 encryption = encryption_key(head)
@@ -320,7 +320,7 @@ class Store:
         if head.startswith(_PROTOBUF_MAGIC):
             # The type stands first and is short: k8s\0, tag 1, size, type.
             size = head[5] if len(head) > 5 and head[4] == 0x0A else 0
-            type_meta = head[6:6 + size]
+            type_meta = head[6 : 6 + size]
             kind = known.get(type_meta)
             if kind is None:
                 kind = known[type_meta] = _protobuf_kind(type_meta)
@@ -335,7 +335,7 @@ class Store:
                 return UNKNOWN
             return _kind_of(document.get("apiVersion"), document.get("kind")) if isinstance(document, dict) else UNKNOWN
         if head.startswith(_CBOR_MAGIC):
-            return _cbor_kind(self._bolt.data[start + len(_CBOR_MAGIC):end])
+            return _cbor_kind(self._bolt.data[start + len(_CBOR_MAGIC) : end])
         return UNKNOWN
 
 
@@ -345,7 +345,7 @@ def key_prefix(key: bytes) -> bytes:
     if len(parts) < 3:
         return b""
     if len(parts) == 3:
-        return key[:key.rindex(b"/") + 1]
+        return key[: key.rindex(b"/") + 1]
     depth = 4 if len(parts) > 4 and (b"." in parts[2] or parts[2] == b"services") else 3
     return b"/".join(parts[:depth]) + b"/"
 
@@ -360,7 +360,7 @@ def resource_of(prefix: bytes) -> str:
 
 def encryption_key(head: bytes) -> EncryptionKey:
     """Which provider and key a value was encrypted with: k8s:enc:<provider>:<version>:<key name>:."""
-    parts = head[len(_ENCRYPTION_MAGIC):].split(b":", 3)
+    parts = head[len(_ENCRYPTION_MAGIC) :].split(b":", 3)
     texts = [part.decode("utf-8", "backslashreplace")[:253] for part in parts[:3]]
     if len(parts) < 4:
         # No colon after the name: whatever this is, its bytes are not to be shown.
@@ -416,12 +416,12 @@ def _cbor_head(data: bytes, position: int) -> Tuple[int, int, int]:
     size = 1 << (extra - 24)
     if position + size > len(data):
         raise IndexError
-    return major, int.from_bytes(data[position:position + size], "big"), position + size
+    return major, int.from_bytes(data[position : position + size], "big"), position + size
 
 
 def _cbor_text(item: bytes) -> str:
     major, size, position = _cbor_head(item, 0)
-    return item[position:position + size].decode("utf-8", "replace") if major in (2, 3) else ""
+    return item[position : position + size].decode("utf-8", "replace") if major in (2, 3) else ""
 
 
 def _cbor_skip(data: bytes, position: int, depth: int) -> int:

@@ -62,9 +62,7 @@ RANGE_REQUEST = Schema(
     Field(8, "keys_only", "bool"),
     Field(9, "count_only", "bool"),
 )
-RANGE_RESPONSE = Schema(
-    _HEADER, Field(2, "kvs", "message", repeated=True, schema=KEY_VALUE), Field(3, "more", "bool"), Field(4, "count", "int")
-)
+RANGE_RESPONSE = Schema(_HEADER, Field(2, "kvs", "message", repeated=True, schema=KEY_VALUE), Field(3, "more", "bool"), Field(4, "count", "int"))
 
 WATCH_REQUEST = Schema(
     Field(
@@ -114,9 +112,7 @@ ALARM = Method(
     "alarms",
     "/etcdserverpb.Maintenance/Alarm",
     "maintenance/alarm",
-    Schema(
-        Field(1, "action", "enum", names=("GET", "ACTIVATE", "DEACTIVATE")), Field(2, "memberID", "uint"), Field(3, "alarm", "enum", names=ALARMS)
-    ),
+    Schema(Field(1, "action", "enum", names=("GET", "ACTIVATE", "DEACTIVATE")), Field(2, "memberID", "uint"), Field(3, "alarm", "enum", names=ALARMS)),
     Schema(_HEADER, Field(2, "alarms", "message", repeated=True, schema=ALARM_MEMBER)),
 )
 MEMBER_LIST = Method(
@@ -153,5 +149,16 @@ DELETE = Method(
 WATCH = Method("watch", "/etcdserverpb.Watch/Watch", "watch", WATCH_REQUEST, WATCH_RESPONSE)
 
 METHODS: Tuple[Method, ...] = (
-    STATUS, SNAPSHOT, HASH_KV, ALARM, MEMBER_LIST, MEMBER_ADD, MEMBER_REMOVE, MEMBER_PROMOTE, RANGE, PUT, DELETE, WATCH,
+    STATUS,
+    SNAPSHOT,
+    HASH_KV,
+    ALARM,
+    MEMBER_LIST,
+    MEMBER_ADD,
+    MEMBER_REMOVE,
+    MEMBER_PROMOTE,
+    RANGE,
+    PUT,
+    DELETE,
+    WATCH,
 )

@@ -100,6 +100,8 @@ def _project(view: ClusterView, change: str, voters: int, healthy: int) -> Proje
         reason = "it is the last voter"
     elif projection.healthy < projection.quorum:
         reason = "the quorum would be lost: %d of %d voters would be healthy in the worst case, %d are needed" % (
-            projection.healthy, projection.voters, projection.quorum,
+            projection.healthy,
+            projection.voters,
+            projection.quorum,
         )
     return Projection(change, before, healthy_before, projection.voters, projection.healthy, reason)

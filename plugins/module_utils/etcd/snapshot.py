@@ -205,7 +205,7 @@ def _write_all(source: VerifiedStream, descriptor: int, path: str) -> None:
         for block in source:
             view = memoryview(block)
             while len(view):
-                view = view[os.write(descriptor, view):]
+                view = view[os.write(descriptor, view) :]
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
             raise
@@ -312,8 +312,8 @@ def prove(path: str, *, skip_hash_check: bool = False) -> FileProof:
                 tail = held[-TRAILER_BYTES:]
             else:
                 digest.update(tail)
-                digest.update(view[:count - TRAILER_BYTES])
-                tail = bytes(view[count - TRAILER_BYTES:count])
+                digest.update(view[: count - TRAILER_BYTES])
+                tail = bytes(view[count - TRAILER_BYTES : count])
     expected = digest.digest()
     trailer_ok = size % _SECTOR_BYTES == TRAILER_BYTES and expected == tail
     if not trailer_ok and not skip_hash_check:

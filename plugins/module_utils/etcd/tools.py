@@ -185,9 +185,7 @@ def _image_version(name: str) -> Tuple[int, int, int]:
 
 def _lines(command: Sequence[str], tried: List[str]) -> List[str]:
     try:
-        answer = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=120, check=False, env=environment()
-        )
+        answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=120, check=False, env=environment())
     except (OSError, subprocess.TimeoutExpired) as error:
         tried.append("%s: %s" % (" ".join(command), error))
         return []

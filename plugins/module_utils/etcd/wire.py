@@ -66,7 +66,7 @@ def fields(buffer: Buffer) -> Iterator[Tuple[int, Union[int, Buffer]]]:
             raise Malformed("field %d has the unknown wire type %d" % (number, kind))
         if position + size > end:
             raise Malformed("field %d runs over the end of the message" % number)
-        yield number, buffer[position:position + size]
+        yield number, buffer[position : position + size]
         position += size
 
 
