@@ -101,6 +101,15 @@ class Inside:
             return bool(self._find(program))
         return self.run(["sh", "-c", 'command -v "$1"', "sh", program], statuses=(0, 1, 127)).status == 0
 
+    def first(self, *programs: str) -> str:
+        """The first of these programs that is there, as a shell beside it can call it. Raises ProgramError when none is."""
+        for program in programs:
+            if self.has(program):
+                return program if self.container else self._find(program)
+        raise self._error(
+            list(programs[:1]), "none of %s (looked in %s)" % (", ".join(programs), self._path()), "Install the program, or name the container that has it."
+        )
+
     def _arguments(self, command: List[str], variables: Mapping[str, str], interactive: bool) -> List[str]:
         if not self.container:
             program = self._find(command[0])
