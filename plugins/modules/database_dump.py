@@ -83,7 +83,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.database.argument
     CONNECTION_ARGUMENTS,
     CONTENTS_ARGUMENTS,
     SCRATCH_ARGUMENTS,
-    server_of,
+    open_server,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.database.contents import Rules
 
@@ -93,7 +93,7 @@ def body(call: Call) -> Dict[str, Any]:
     params = call.params
     if os.path.lexists(params["path"]):
         return {"changed": False, "dump": dump.examine(params["path"]).as_result()}
-    server, rules = server_of(params), Rules.from_params(params)
+    server, rules = open_server(params), Rules.from_params(params)
     if call.check_mode:
         found = dump.survey(server, params["schema"], rules)
         result: Dict[str, Any] = {"path": params["path"], **found.as_result()}

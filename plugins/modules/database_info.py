@@ -14,6 +14,7 @@ description:
   - Counts the rows of all tables in one transaction, asks for the version of the schema and for what is in progress, and logs in as each user with
     the password in its file.
   - With O(dump), reads the dump to its end, says whether the schema holds the same, and with O(prove) loads it into a scratch server.
+  - A server that does not answer is an answer, and no failure. Then only the files are compared with each other.
   - Passwords are in no result. Whether two of them are equal is told as an answer.
 extends_documentation_fragment:
   - lifeboat.cluster.attributes
@@ -69,6 +70,8 @@ database:
   returned: success
   type: dict
   contains:
+    answers: {description: Whether the server is there and lets its administrator in., type: bool}
+    reason: {description: Why it does not., type: str}
     exists: {description: Whether the schema is there. Without it there is nothing more., type: bool}
     busy: {description: How much is in progress., type: int}
     missing_state_tables: {description: State tables that are not there., type: list, elements: str}
@@ -117,6 +120,7 @@ minions:
   elements: dict
 """
 
+import functools
 import secrets
 from typing import Any, Dict, Optional
 
@@ -138,10 +142,12 @@ def body(call: Call) -> Dict[str, Any]:
     schema, rules = params["schema"], contents.Rules.from_params(params)
     held: Optional[dump.Dump] = dump.examine(params["dump"], params["sha256"]) if params["dump"] else None
     server = server_of(params)
-    found = contents.read(server, schema, rules, held.contents.salt if held else secrets.token_hex(16))
+    reason = server.refusal()
+    found = None if reason else contents.read(server, schema, rules, held.contents.salt if held else secrets.token_hex(16))
+    fitting = (credentials.files if reason else functools.partial(credentials.logins, server, schema))(users_of(params), params["returner_file"])
     result: Dict[str, Any] = {
-        "database": {"exists": found is not None},
-        "credentials": [item.as_result() for item in credentials.logins(server, schema, users_of(params), params["returner_file"])],
+        "database": {"answers": not reason, "reason": reason, "exists": found is not None},
+        "credentials": [item.as_result() for item in fitting],
     }
     if found is not None:
         missing = found.missing(rules)

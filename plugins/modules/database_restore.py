@@ -102,7 +102,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.database.argument
     CONNECTION_ARGUMENTS,
     CONTENTS_ARGUMENTS,
     CREDENTIALS_ARGUMENTS,
-    server_of,
+    open_server,
     users_of,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.database.contents import Rules
@@ -122,7 +122,7 @@ def body(call: Call) -> Dict[str, Any]:
         accept_newer_schema=params["accept_newer_schema"],
     )
     dump = examine(params["dump"], params["sha256"])
-    server = server_of(params)
+    server = open_server(params)
     plan = restore.plan(server, dump, request)
     found, moved = plan.credentials, []
     if plan.changed and not call.check_mode:

@@ -113,7 +113,7 @@ from typing import Any, Dict, Mapping, Optional
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
 from ansible_collections.lifeboat.cluster.plugins.module_utils.database import rows
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database.arguments import CONNECTION_ARGUMENTS, server_of
+from ansible_collections.lifeboat.cluster.plugins.module_utils.database.arguments import CONNECTION_ARGUMENTS, open_server
 
 HIDDEN = "(not shown)"
 
@@ -128,7 +128,7 @@ def body(call: Call) -> Dict[str, Any]:
         state=params["state"],
         dependents=[rows.Dependent(**entry) for entry in params["dependents"]],
     )
-    server = server_of(params)
+    server = open_server(params)
     plan = rows.plan(server, params["schema"], wanted)
     if plan.changed and not call.check_mode:
         rows.apply(server, params["schema"], wanted, plan)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database.server import Server, User, read_password
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.inside import Inside
+from ansible_collections.lifeboat.cluster.plugins.module_utils.database.server import Server, User
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.inside import INSIDE_ARGUMENTS, Inside
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.passwords import read_password
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.scratch import DEFAULT_DIRECTORY
 
 CONNECTION_ARGUMENTS: Dict[str, Any] = {
-    "container": {"type": "str", "default": ""},
-    "container_runtime": {"type": "str", "default": "docker"},
-    "search_path": {"type": "list", "elements": "path", "default": []},
+    **INSIDE_ARGUMENTS,
     "socket": {"type": "path", "required": True},
     "schema": {"type": "str", "required": True},
     "root_user": {"type": "str", "default": "root"},
@@ -40,18 +40,18 @@ CREDENTIALS_ARGUMENTS: Dict[str, Any] = {
     },
     "returner_file": {"type": "path", "default": ""},
 }
-SCRATCH_ARGUMENTS: Dict[str, Any] = {"scratch_directory": {"type": "path", "default": "/var/lib/lifeboat/scratch"}}
-
-
-def inside_of(params: Mapping[str, Any]) -> Inside:
-    """Where the programs are, out of a module's parameters."""
-    return Inside(params["container"], params["container_runtime"], tuple(params["search_path"]))
+SCRATCH_ARGUMENTS: Dict[str, Any] = {"scratch_directory": {"type": "path", "default": DEFAULT_DIRECTORY}}
 
 
 def server_of(params: Mapping[str, Any]) -> Server:
-    """The server out of a module's parameters; refuses when its administrator can't log in."""
+    """The server out of a module's parameters. It may not answer."""
     password = read_password(params["root_password_file"])
-    server = Server(inside_of(params), params["socket"], params["root_user"], password, params["timeout_seconds"])
+    return Server(Inside.of_params(params), params["socket"], params["root_user"], password, params["timeout_seconds"])
+
+
+def open_server(params: Mapping[str, Any]) -> Server:
+    """The server out of a module's parameters; refuses when its administrator can't log in."""
+    server = server_of(params)
     server.require(params["root_password_file"])
     return server
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Dict, List, Sequence, Set, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.database.contents import exists
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database.server import DatabaseError, Server, User, compose, identifier, literal, read_password
+from ansible_collections.lifeboat.cluster.plugins.module_utils.database.server import DatabaseError, Server, User, compose, identifier, literal
+from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.passwords import read_password
 
 _PRIVILEGE = re.compile(r"[A-Z]+( [A-Z]+)*\Z")
 _SETTING = re.compile(r"^mysql\.(user|pass)\s*:\s*(.*?)\s*$", re.M)
@@ -75,7 +77,7 @@ def files(users: Sequence[User], returner_file: str) -> List[Credential]:
         try:
             read_password(user.password_file)
             result.append(Credential(user.name, user.password_file, True, ""))
-        except DatabaseError as error:
+        except LifeboatError as error:
             result.append(Credential(user.name, user.password_file, False, error.message))
     if returner_file:
         result.append(_returner(users, returner_file))
@@ -90,7 +92,7 @@ def _returner(users: Sequence[User], returner_file: str) -> Credential:
             return Credential(name, returner_file, False, "it is for a user that is not among the users of the schema")
         if not hmac.compare_digest(password.encode("utf-8"), read_password(owner.password_file).encode("utf-8")):
             return Credential(name, returner_file, False, "its password is another one than that in %s" % owner.password_file)
-    except DatabaseError as error:
+    except LifeboatError as error:
         return Credential("", returner_file, False, error.message)
     return Credential(name, returner_file, True, "")
 

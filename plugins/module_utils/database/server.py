@@ -48,19 +48,6 @@ def compose(template: str, *parts: str) -> str:
     return template % parts
 
 
-def read_password(path: str) -> str:
-    """The password in a file: its first line. Raises DatabaseError when there is none; the password is in no text."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            password = file.readline().rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        found = error.strerror if isinstance(error, OSError) and error.strerror else "no text"
-        raise DatabaseError("The password file %s cannot be read." % path, found=found, remedy="Put the file back, or name the right one.") from None
-    if not password:
-        raise DatabaseError("The password file %s is empty." % path, remedy="Put the password into it, or name the right file.")
-    return password
-
-
 def _unescape(cell: str) -> Optional[str]:
     """A cell of the client's batch output. It tells NULL from the word NULL no more than the client does."""
     return None if cell == "NULL" else _ESCAPED.sub(lambda found: _PLAIN.get(found.group(1), found.group(1)), cell)

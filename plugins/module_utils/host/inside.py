@@ -11,12 +11,18 @@ from __future__ import annotations
 import dataclasses
 import os
 import subprocess
-from typing import IO, List, Mapping, Optional, Sequence, Union
+from typing import IO, Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import SEARCH_PATH, find_program
 
 DEFAULT_SECONDS = 60.0
+# Options of all modules that run programs of a service; documented in the fragment inside.
+INSIDE_ARGUMENTS: Dict[str, Any] = {
+    "container": {"type": "str", "default": ""},
+    "container_runtime": {"type": "str", "default": "docker"},
+    "search_path": {"type": "list", "elements": "path", "default": []},
+}
 _TAIL = 2000
 
 
@@ -50,6 +56,11 @@ class Inside:
     container: str = ""
     runtime: str = "docker"
     search: Sequence[str] = ()
+
+    @classmethod
+    def of_params(cls, params: Mapping[str, Any]) -> Inside:
+        """Out of a module's parameters."""
+        return cls(params["container"], params["container_runtime"], tuple(params["search_path"]))
 
     @property
     def where(self) -> str:

@@ -9,17 +9,17 @@ A backup is proven by loading it into such a server. The directory is seen by th
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import socket
 import threading
 import time
 from typing import Callable, Iterator, Optional, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import exclusive, make_directories
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.inside import Inside, ProgramError
 
 DEFAULT_DIRECTORY = "/var/lib/lifeboat/scratch"
-LOCKS = "/var/lib/lifeboat"
 READY_SECONDS = 120.0
 # A server outlives nobody: it is killed when standard input ends, which it does when this process is gone, for whatever reason.
 _WATCHED = """exec 3<&0
@@ -39,11 +39,24 @@ class ScratchError(LifeboatError):
 
 
 @contextlib.contextmanager
+def _alone(inside: Inside, path: str) -> Iterator[None]:
+    """Hold a name that the kernel gives to one process of this host at a time, and takes back from a dead one."""
+    name = hashlib.sha256(("%s %s" % (inside.container, path)).encode("utf-8")).hexdigest()
+    with socket.socket(socket.AF_UNIX) as held:
+        try:
+            held.bind("\0lifeboat-scratch-%s" % name)
+        except OSError as error:
+            raise ScratchError(
+                "The scratch directory %s is in use by another process." % path, found=error.strerror or str(error), remedy="Wait for it to end, then run again."
+            ) from error
+        yield
+
+
+@contextlib.contextmanager
 def directory(inside: Inside, base: str, name: str) -> Iterator[str]:
     """An empty private directory below ``base``, as the programs see it; removed at the end. One at a time for each name."""
-    make_directories(LOCKS)
     path = os.path.join(base, name)
-    with exclusive(os.path.join(LOCKS, "scratch-%s.lock" % name), "The scratch directory %s" % path, wait=False):
+    with _alone(inside, path):
         # A run that was killed may have left some.
         inside.run(["rm", "-rf", "--", path])
         inside.run(["mkdir", "-p", "-m", "700", base])

@@ -9,14 +9,14 @@ import os
 import secrets
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.database import contents, dump, restore
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database.arguments import server_of, users_of
+from ansible_collections.lifeboat.cluster.plugins.module_utils.database.arguments import open_server, users_of
 from ansible_collections.lifeboat.cluster.plugins.module_utils.database.server import Server
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.inside import Inside
 from tests.debian_programs import LIBRARIES, unpacked
@@ -138,7 +138,7 @@ class Velum:
 
     def server(self) -> Server:
         """The server as the modules reach it."""
-        return server_of(self.options())
+        return open_server(self.options())
 
     def sql(self, statements: str, schema: str = SCHEMA) -> list[list[str | None]]:
         """What an administrator would type."""
@@ -204,7 +204,7 @@ def wait_for(what: str, reached: Any) -> None:
 
 
 @contextmanager
-def running(directory: Path, options: Mapping[str, str] | None = None) -> Iterator[Velum]:
+def running(directory: Path) -> Iterator[Velum]:
     """A server for as long as the block runs."""
     velum = Velum(directory, programs(directory / "bin"))
     install = [velum.programs / "mariadb-install-db", "--no-defaults", f"--datadir={velum.data}", "--user=root", "--auth-root-authentication-method=normal"]
