@@ -37,6 +37,7 @@ class ActionModule(ActionBase):
                 sha256={"type": "str"},
                 size_bytes={"type": "int"},
                 inspect={"type": "bool", "default": False},
+                facts={"type": "dict", "default": {}},
                 remove_source={"type": "bool", "default": True},
             ),
             required_together=[("sha256", "size_bytes")],
@@ -68,7 +69,7 @@ class ActionModule(ActionBase):
         if there is None:
             with delivery.workspace.plain(size, artifact) as plain:
                 self._transfer(source, plain, size, host)
-                stored = delivery.store(plain, options["recipients"], options["inspect"], sha256)
+                stored = delivery.store(plain, options["recipients"], options["inspect"], sha256, options["facts"])
         if options["remove_source"]:
             self._remove(source)
         record = (there or stored).to_record()

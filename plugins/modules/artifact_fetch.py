@@ -49,6 +49,12 @@ options:
     description: Record what the files in the archive say about certificates, keys, encryption configuration, kubeconfigs and static pods. Public facts only.
     type: bool
     default: false
+  facts:
+    description:
+      - What the component says of the artifact, such as counts that a restore is compared with. It becomes C(contents.facts) of the manifest, which is
+        not sealed, so neither secrets nor digests of secrets may be in it.
+    type: dict
+    default: {}
   remove_source:
     description: Remove the file from the host when it is stored.
     type: bool
@@ -115,7 +121,7 @@ artifact:
       description: Size of the plain file.
       type: int
     contents:
-      description: Of an archive the number of entries, files and bytes in files, and with O(inspect) what the files say.
+      description: Of an archive the number of entries, files and bytes in files, and with O(inspect) what the files say; also O(facts).
       type: dict
 name:
   description: Name that the artifact has or would have.

@@ -10,7 +10,8 @@ import errno
 import fcntl
 import json
 import os
-from typing import Any, Dict, Iterable, Iterator, List, Tuple
+import pwd
+from typing import IO, Any, Dict, Iterable, Iterator, List, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 
@@ -95,6 +96,37 @@ def write_file(path: str, data: bytes, mode: int = 0o600) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+    sync_directory(directory)
+
+
+@contextlib.contextmanager
+def growing(path: str, owner: str = "") -> Iterator[IO[bytes]]:
+    """A new private file that is written beside its place; it gets its owner and its name when the block ends well. Never replaces a file."""
+    directory, name = os.path.split(path)
+    temporary = os.path.join(directory, name + ".part")
+    try:
+        identity = pwd.getpwnam(owner) if owner else None
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except KeyError:
+        raise DiskError("%s can't be given to %s." % (display(path), owner), found="no such user on this host", remedy="Name a user of this host.") from None
+    except OSError as error:
+        raise DiskError("%s can't be written." % display(path), found=reason(error), remedy="Make its directory first, mode 0700.") from error
+    try:
+        with os.fdopen(descriptor, "r+b", buffering=0) as file:
+            yield file
+            if identity is not None:
+                os.fchown(descriptor, identity.pw_uid, identity.pw_gid)
+            os.fsync(descriptor)
+        # A link fails where a rename would replace.
+        os.link(temporary, path, follow_symlinks=False)
+        os.unlink(temporary)
+    except OSError as error:
+        raise DiskError("%s can't be written." % display(path), found=reason(error), remedy="Make room, then run again. Nothing was left behind.") from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
     sync_directory(directory)
 
 

@@ -11,12 +11,18 @@ from __future__ import annotations
 import dataclasses
 import os
 import subprocess
-from typing import IO, List, Mapping, Optional, Sequence, Union
+from typing import IO, Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import SEARCH_PATH, find_program
 
 DEFAULT_SECONDS = 60.0
+# Options of all modules that run programs of a service; documented in the fragment inside.
+INSIDE_ARGUMENTS: Dict[str, Any] = {
+    "container": {"type": "str", "default": ""},
+    "container_runtime": {"type": "str", "default": "docker"},
+    "search_path": {"type": "list", "elements": "path", "default": []},
+}
 _TAIL = 2000
 
 
@@ -50,6 +56,11 @@ class Inside:
     container: str = ""
     runtime: str = "docker"
     search: Sequence[str] = ()
+
+    @classmethod
+    def of_params(cls, params: Mapping[str, Any]) -> Inside:
+        """Out of a module's parameters."""
+        return cls(params["container"], params["container_runtime"], tuple(params["search_path"]))
 
     @property
     def where(self) -> str:
@@ -100,6 +111,15 @@ class Inside:
         if not self.container:
             return bool(self._find(program))
         return self.run(["sh", "-c", 'command -v "$1"', "sh", program], statuses=(0, 1, 127)).status == 0
+
+    def first(self, *programs: str) -> str:
+        """The first of these programs that is there, as a shell beside it can call it. Raises ProgramError when none is."""
+        for program in programs:
+            if self.has(program):
+                return program if self.container else self._find(program)
+        raise self._error(
+            list(programs[:1]), "none of %s (looked in %s)" % (", ".join(programs), self._path()), "Install the program, or name the container that has it."
+        )
 
     def _arguments(self, command: List[str], variables: Mapping[str, str], interactive: bool) -> List[str]:
         if not self.container:

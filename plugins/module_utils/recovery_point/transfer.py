@@ -157,8 +157,8 @@ class Delivery:
             remedy="open a new recovery point; or give artifacts of one component and host different names",
         )
 
-    def store(self, path: str, recipients: Any, inspect: bool, sha256: Optional[str]) -> Artifact:
-        """Inspect the plain file, seal it into the point, and keep the record."""
+    def store(self, path: str, recipients: Any, inspect: bool, sha256: Optional[str], facts: Optional[Dict[str, Any]] = None) -> Artifact:
+        """Inspect the plain file, seal it into the point, and keep the record, with what the component says of the file."""
         contents: Dict[str, Any] = {}
         if names.is_tar(self.artifact):
             try:
@@ -170,6 +170,9 @@ class Delivery:
                     found=error.found,
                     remedy="look at the space on the host, and back up again",
                 ) from error
+
+        if facts:
+            contents["facts"] = facts
 
         def check(digests: sealing.Digests) -> None:
             if sha256 and digests.plain_sha256 != sha256:
