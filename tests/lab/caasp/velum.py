@@ -155,6 +155,8 @@ def pillars(topology: Topology) -> dict[str, str]:
         "dashboard": topology.admin[0].name,
         "dashboard_external_fqdn": "caasp.example.org",
         "api:server:external_fqdn": "api.example.org",
+        # The load balancer of the lab, where clients outside of it reach the API.
+        "api:server:extra_ips": topology.api_address,
         "cluster_cidr": "10.244.0.0/16",
         "services_cidr": "172.24.0.0/16",
         "dns:cluster_ip": "172.24.0.2",

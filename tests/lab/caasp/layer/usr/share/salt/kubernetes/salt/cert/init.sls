@@ -6,6 +6,8 @@
 {%- set roles = grains['roles'] %}
 {%- set master = 'kube-master' in roles %}
 {%- set names = [host, host ~ '.' ~ domain, grains['machine_id'], grains['machine_id'] ~ '.' ~ domain] %}
+{#- Addresses are in no other certificate of the product, not even those of nodes. #}
+{%- set addresses = ', IP:172.24.0.1, IP:' ~ pillar['api:server:extra_ips'] %}
 {%- set pairs = [('kubectl-client-cert', 'cluster-admin', 'system:masters')] if master or 'admin' in roles else [] %}
 {%- if 'kube-master' in roles or 'kube-minion' in roles %}
 {%- do pairs.extend([
@@ -53,7 +55,7 @@
     - private_key: /etc/pki/{{ name }}.key
     - CN: {{ common_name }}
     - O: {{ organisation }}
-    - subjectAltName: "{{ 'DNS:' ~ names | join(', DNS:') }}{{ ', IP:172.24.0.1' if master else '' }}"
+    - subjectAltName: "DNS:{{ names | join(', DNS:') }}{{ addresses if name == 'kube-apiserver' else '' }}"
     - days_remaining: 90
     - mode: '0644'
     - require:
