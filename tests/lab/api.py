@@ -19,13 +19,13 @@ class NotAnswering(Exception):
     """The API does not answer, or not with success."""
 
 
-def readyz(address: str) -> str:
+def readyz(address: str, port: int = API_PORT) -> str:
     """Empty when the API server at this address is ready, otherwise what it said instead."""
     context = ssl.create_default_context()
     # Only asks a server of this lab for its health; nothing is sent that could be stolen.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    connection = http.client.HTTPSConnection(address, API_PORT, timeout=2, context=context)
+    connection = http.client.HTTPSConnection(address, port, timeout=2, context=context)
     try:
         connection.request("GET", "/readyz")
         response = connection.getresponse()

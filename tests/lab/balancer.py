@@ -17,7 +17,7 @@ def configuration(topology: Topology) -> str:
     A server counts as up when its /readyz says so, or when it does not talk to strangers: an API server that waits for etcd gets no
     requests. Connections to a dead server are closed, otherwise kubelets would hang on them for minutes.
     """
-    servers = "\n".join(f"    server {node.name} {node.address}:{API_PORT}" for node in topology.control_plane)
+    servers = "\n".join(f"    server {node.name} {node.address}:{topology.server_port}" for node in topology.control_plane)
     return f"""\
 global
     maxconn 4000

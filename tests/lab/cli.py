@@ -22,6 +22,7 @@ _TOPOLOGIES = """\
 topologies:
   single          one node: cp1
   ha              three control plane nodes cp1 cp2 cp3, one worker w1, a load balancer
+  caasp           CaaSP v3: admin node admin, masters m1 m2, workers w1 w2, etcd on m1 m2 w1, a load balancer
 """
 
 
@@ -29,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     faults = "faults:\n" + "\n".join(f"  {name:<15} {fault.about}" for name, fault in FAULTS.items())
     parser = argparse.ArgumentParser(
         prog="python3 -m tests.lab",
-        description="Real kubeadm clusters on this machine, out of systemd-nspawn machines. Run as root from the repository.",
+        description="Real Kubernetes clusters on this machine, out of systemd-nspawn machines. Run as root from the repository.",
         epilog=f"{_TOPOLOGIES}\n{faults}\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

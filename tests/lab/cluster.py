@@ -61,8 +61,7 @@ class Cluster:
     def _start_node(self, node: Node) -> None:
         if not node.plan.control_plane:
             self._wait("the API answers through the load balancer", lambda: readyz(self.topology.api_address))
-            node.run(["ln", "-s", "/usr/lib/systemd/system/kubelet.service", f"/{KUBELET_LINK}"])
-            node.run(["systemctl", "start", "kubelet"])
+            start_kubelet(node)
             return
         self._wait(f"etcd on {node.name} answers", lambda: _etcd_health(node), lambda: _evidence(node, "etcd"))
         self._release(node, "kube-apiserver")
@@ -96,17 +95,16 @@ class Cluster:
             pods = api.items("/api/v1/pods")
         except NotAnswering as error:
             return str(error)
-        # What etcd holds from before looks fine as well: only what was reported since counts.
-        unready = [name for name in (node.name for node in self.nodes) if not any(_name(item) == name and _node_ready(item, since) for item in nodes)]
+        unready = unready_nodes(nodes, [node.name for node in self.nodes], since)
         if unready:
-            return f"nodes not ready: {' '.join(unready)}"
+            return unready
         running = {_name(pod) for pod in pods if _pod_runs(pod, since)}
         missing = [f"{name}-{node.name}" for node in self.control_plane for name in ("etcd", *LATER) if f"{name}-{node.name}" not in running]
         if missing:
             return f"static pods not running: {' '.join(missing)}"
-        web = [name for name in running if re.fullmatch(rf"{kubeadm.DEPLOYMENT}-[0-9a-z]+-[0-9a-z]+", name)]
-        if len(web) < kubeadm.REPLICAS:
-            return f"{len(web)} of {kubeadm.REPLICAS} pods of {kubeadm.NAMESPACE}/{kubeadm.DEPLOYMENT} run"
+        workload = workload_problem(pods, since)
+        if workload:
+            return workload
         for node in self.control_plane:
             for name, port in HEALTH_PORTS.items():
                 answer = node.run(["curl", "-sSk", "--max-time", "2", f"https://127.0.0.1:{port}/healthz"], check=False)
@@ -117,6 +115,24 @@ class Cluster:
     def pod_subnets(self) -> dict[str, object]:
         """The subnet that the cluster gave to each node."""
         return {_name(item): _get(item, "spec", "podCIDR") for item in self.api().items("/api/v1/nodes")}
+
+
+def start_kubelet(node: Node) -> None:
+    """Let in a kubelet that was held back, now and at every boot."""
+    node.run(["ln", "-s", "/usr/lib/systemd/system/kubelet.service", f"/{KUBELET_LINK}"])
+    node.run(["systemctl", "start", "kubelet"])
+
+
+def unready_nodes(items: Sequence[object], names: Sequence[str], since: float) -> str:
+    """Which nodes are not ready. What etcd holds from before looks fine as well: only what was reported since counts."""
+    unready = [name for name in names if not any(_name(item) == name and _node_ready(item, since) for item in items)]
+    return f"nodes not ready: {' '.join(unready)}" if unready else ""
+
+
+def workload_problem(pods: Sequence[object], since: float) -> str:
+    """What is missing of the lab's Deployment."""
+    web = [pod for pod in pods if re.fullmatch(rf"{kubeadm.DEPLOYMENT}-[0-9a-z]+-[0-9a-z]+", _name(pod)) and _pod_runs(pod, since)]
+    return f"{len(web)} of {kubeadm.REPLICAS} pods of {kubeadm.NAMESPACE}/{kubeadm.DEPLOYMENT} run" if len(web) < kubeadm.REPLICAS else ""
 
 
 def _evidence(node: Node, container: str = "") -> str:

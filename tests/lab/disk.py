@@ -1,9 +1,10 @@
 # Copyright: (c) 2026, Lifeboat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A node's disk: what it wrote over the read-only layers, containerd's store, and the small file system of etcd.
+"""A node's disk: what it wrote over the read-only layers, containerd's store, and the small file system of its database.
 
 ``upper`` and ``work`` belong to the overlay; ``containerd`` is apart because containerd's own overlays cannot sit on one; ``etcd.img`` is
-a file system of its own so that "etcd's disk is full" is real. ``layers.json`` names the read-only layers, uppermost first.
+a file system of its own, of etcd or of an admin node's database, so that "the disk is full" is real. ``layers.json`` names the read-only
+layers, uppermost first.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Disk:
         self.upper = directory / "upper"
         self.work = directory / "work"
         self.containerd = directory / "containerd"
-        self.etcd_image = directory / "etcd.img"
+        self.data_image = directory / "etcd.img"
         self._layers = directory / "layers.json"
 
     @property
@@ -40,14 +41,14 @@ class Disk:
         """The read-only layers below, uppermost first."""
         return [Path(text) for text in json.loads(self._layers.read_text())]
 
-    def create(self, layers: Sequence[Path], containerd: Path, etcd: Path | None) -> None:
-        """A new disk: the layers, a copy of a containerd store, and (for a control plane) a copy of an etcd file system."""
+    def create(self, layers: Sequence[Path], containerd: Path, data: Path | None) -> None:
+        """A new disk: the layers, a copy of a containerd store, and (where there is a database) a copy of its file system."""
         self.remove()
         for path in (self.upper, self.work):
             path.mkdir(parents=True)
         link_tree(containerd, self.containerd)
-        if etcd is not None:
-            run(["cp", "--sparse=always", etcd, self.etcd_image])
+        if data is not None:
+            run(["cp", "--sparse=always", data, self.data_image])
         self._layers.write_text(json.dumps([str(layer) for layer in layers]))
 
     def write(self, name: str, text: str, mode: int, owner: int = 0) -> None:

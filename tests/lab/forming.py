@@ -103,7 +103,7 @@ def rest(cluster: Cluster, progress: Progress) -> None:
         api.request("DELETE", f"/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{name}")
     in_parallel(lambda node: node.run(["systemctl", "stop", "kubelet"]), cluster.nodes)
     for pattern in ("kube-apiserver", "etcd", ""):
-        in_parallel(partial(_remove_pods, pattern), cluster.nodes)
+        in_parallel(partial(remove_pods, pattern), cluster.nodes)
     for node in cluster.control_plane:
         node.run(["sh", "-c", f"mv /root/kube-*.yaml /{MANIFESTS}/"])
     in_parallel(lambda node: node.shut_down(), cluster.nodes)
@@ -113,7 +113,8 @@ def _containers(node: Node, pattern: str) -> str:
     return node.run(["crictl", "ps", "-q", "--name", pattern]).stdout
 
 
-def _remove_pods(pattern: str, node: Node) -> None:
+def remove_pods(pattern: str, node: Node) -> None:
+    """Remove the pods of a node whose name has the pattern, with their containers."""
     pods = node.run(["crictl", "pods", "-q", *(["--name", pattern] if pattern else [])]).stdout.split()
     if pods:
         node.run(["crictl", "rmp", "-f", *pods])

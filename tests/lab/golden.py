@@ -18,30 +18,35 @@ from .topology import Topology
 _RECIPE = ("golden.py", "forming.py", "kubeadm.py", "topology.py")
 
 # What a node wrote that is about the time of forming the cluster, or would be rewritten at every boot anyway.
-_FORGOTTEN = ("var/log/journal", "var/log/pods", "var/log/containers", "var/tmp", "tmp", "root", "run", "home")
+_FORGOTTEN = ("var/log/journal", "var/log/pods", "var/log/containers", "var/tmp", "tmp", "run", "home")
 
 
-def golden_key(topology: Topology) -> str:
-    """What a golden cluster depends on; certificates and etcd members hold addresses, so the slot is a part of it.
+def cluster_key(topology: Topology, recipe: str, bare: str) -> str:
+    """The key of a golden cluster; certificates and etcd members hold addresses, so the slot is a part of it.
 
     Certificates are good for a year, so a cluster is used in the half-year in which it was formed.
     """
     today = datetime.now(UTC)
     half_year = f"{today.year}-{(today.month - 1) // 6}"
-    return key_of(source_text(*(SOURCE / name for name in _RECIPE)), bare_key(), topology.kind, str(topology.slot), half_year)
+    return key_of(recipe, bare, topology.kind, str(topology.slot), half_year)
 
 
-def save_disk(disk: Disk, target: Path) -> None:
+def golden_key(topology: Topology) -> str:
+    """What a golden cluster of kubeadm depends on."""
+    return cluster_key(topology, source_text(*(SOURCE / name for name in _RECIPE)), bare_key())
+
+
+def save_disk(disk: Disk, target: Path, *, keep_root: bool) -> None:
     """Move the disk of a node that is off into a golden entry."""
     target.mkdir(parents=True)
-    for name in _FORGOTTEN:
+    for name in _FORGOTTEN if keep_root else (*_FORGOTTEN, "root"):
         path = disk.upper / name
         if path.exists():
             run(["rm", "-rf", path])
     _move(disk.upper, target / "upper")
     _move(disk.containerd, target / "containerd")
-    if disk.etcd_image.exists():
-        run(["cp", "--sparse=always", disk.etcd_image, target / "etcd.img"])
+    if disk.data_image.exists():
+        run(["cp", "--sparse=always", disk.data_image, target / "etcd.img"])
 
 
 def _move(source: Path, target: Path) -> None:
@@ -56,5 +61,5 @@ def _move(source: Path, target: Path) -> None:
 def golden_disk(disk: Disk, entry: Path, name: str, bare: BareMachine) -> None:
     """A new disk for a node as it was in the golden cluster."""
     saved = entry / name
-    etcd = saved / "etcd.img"
-    disk.create([saved / "upper", *bare.layers], saved / "containerd", etcd if etcd.exists() else None)
+    data = saved / "etcd.img"
+    disk.create([saved / "upper", *bare.layers], saved / "containerd", data if data.exists() else None)

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from .machinefiles import USER
-from .topology import API_PORT, Topology
+from .platforms import platform_of
+from .topology import API_PORT, NodePlan, Topology
 
 
 def ssh_options(directory: Path, control_directory: Path) -> list[str]:
@@ -30,21 +31,37 @@ def _quoted(value: object) -> str:
     return json.dumps(value)
 
 
+def _hosts(nodes: Iterable[NodePlan]) -> dict[str, object]:
+    return {"hosts": {node.name: {"ansible_host": node.address} for node in nodes}}
+
+
+def _lines(content: Mapping[str, object], indentation: str) -> list[str]:
+    """Nested dictionaries as YAML; an empty one, and whatever else there is, in one line."""
+    found = []
+    for key, value in content.items():
+        if isinstance(value, dict) and value:
+            found += [f"{indentation}{key}:", *_lines(value, indentation + "  ")]
+        else:
+            found.append(f"{indentation}{key}: {_quoted(value)}")
+    return found
+
+
 def render(topology: Topology, name: str, variables: Mapping[str, object]) -> str:
     """The inventory in YAML. What is true of the cluster, the controller's own plays have to know too: hence `all`."""
-    lines = [f"# Written by the lab {name}; `down` removes it.", "all:", "  vars:"]
-    lines += [f"    {key}: {_quoted(value)}" for key, value in variables.items() if key.startswith("lifeboat_")]
-    lines += ["  children:", "    admin:", "      hosts: {}", "    cluster:", "      vars:"]
-    lines += [f"        {key}: {_quoted(value)}" for key, value in variables.items() if not key.startswith("lifeboat_")]
-    lines += ["      children:", "        control_plane:", "          hosts:"]
-    for node in topology.control_plane:
-        lines += [f"            {node.name}:", f"              ansible_host: {_quoted(node.address)}"]
-    lines += ["        etcd:", "          children:", "            control_plane: {}"]
-    lines.append("        workers:")
-    lines.append("          hosts:" if topology.workers else "          hosts: {}")
-    for node in topology.workers:
-        lines += [f"            {node.name}:", f"              ansible_host: {_quoted(node.address)}"]
-    return "\n".join(lines) + "\n"
+    everywhere = {key: value for key, value in variables.items() if key.startswith("lifeboat_")}
+    # Members are named again when they are not just the control plane; their addresses are with their first group.
+    stacked = topology.etcd == topology.control_plane
+    groups: dict[str, object] = {
+        "control_plane": _hosts(topology.control_plane),
+        "etcd": {"children": {"control_plane": {}}} if stacked else {"hosts": {node.name: {} for node in topology.etcd}},
+        "workers": _hosts(topology.workers),
+    }
+    # Only below the group with the variables are hosts reached.
+    outside: dict[str, object] = {}
+    (groups if topology.admin else outside)["admin"] = _hosts(topology.admin)
+    reached = {key: value for key, value in variables.items() if key not in everywhere}
+    content = {"all": {"vars": everywhere, "children": {**outside, "cluster": {"vars": reached, "children": groups}}}}
+    return "\n".join([f"# Written by the lab {name}; `down` removes it.", *_lines(content, "")]) + "\n"
 
 
 def variables(topology: Topology, name: str, directory: Path, control_directory: Path) -> dict[str, object]:
@@ -56,7 +73,7 @@ def variables(topology: Topology, name: str, directory: Path, control_directory:
         "ansible_ssh_common_args": " ".join(f"-o {option}" for option in options),
         "ansible_python_interpreter": "/usr/bin/python3",
         "ansible_become": True,
-        "lifeboat_platform": "kubeadm",
+        **platform_of(topology.kind).variables,
         "lifeboat_cluster_name": name,
         "lifeboat_api_server": f"https://{topology.api_address}:{API_PORT}",
         "lifeboat_lab": True,

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 
 from . import versions
-from .topology import API_NAME, API_PORT, NodePlan, Topology
+from .topology import API_PORT, NodePlan, Topology
 
 SOCKET = "unix:///run/containerd/containerd.sock"
 ENCRYPTION_FILE = "/etc/kubernetes/enc/encryption.yaml"
@@ -29,8 +29,9 @@ class Secrets:
     encryption_key: str
 
 
-def _documents(*documents: dict[str, object]) -> str:
-    return "\n---\n".join(json.dumps(document, indent=2) for document in documents) + "\n"
+def documents(*wanted: dict[str, object]) -> str:
+    """A file of documents."""
+    return "\n---\n".join(json.dumps(document, indent=2) for document in wanted) + "\n"
 
 
 # kubeadm's own limits are for machines that have nothing else to do.
@@ -62,8 +63,13 @@ def _registration(topology: Topology, node: NodePlan) -> dict[str, object]:
 def init_configuration(topology: Topology, secrets: Secrets) -> str:
     """For `kubeadm init` on the first control plane node."""
     first = topology.control_plane[0]
-    names = [API_NAME, topology.api_address, topology.balancer_address, *(name for node in topology.control_plane for name in (node.name, node.address))]
-    return _documents(
+    names = [
+        topology.api_name,
+        topology.api_address,
+        topology.balancer_address,
+        *(name for node in topology.control_plane for name in (node.name, node.address)),
+    ]
+    return documents(
         {
             "apiVersion": "kubeadm.k8s.io/v1beta4",
             "kind": "InitConfiguration",
@@ -80,7 +86,7 @@ def init_configuration(topology: Topology, secrets: Secrets) -> str:
             "kind": "ClusterConfiguration",
             "kubernetesVersion": f"v{versions.KUBERNETES}",
             "clusterName": "lab",
-            "controlPlaneEndpoint": f"{API_NAME}:{API_PORT}",
+            "controlPlaneEndpoint": f"{topology.api_name}:{API_PORT}",
             "networking": {"podSubnet": "10.244.0.0/16", "serviceSubnet": "10.96.0.0/16"},
             "etcd": {"local": {"dataDir": "/var/lib/etcd", "imageTag": versions.ETCD_IMAGE_TAG}},
             "apiServer": {
@@ -101,18 +107,23 @@ def init_configuration(topology: Topology, secrets: Secrets) -> str:
             "proxy": {"disabled": True},
             "dns": {"disabled": True},
         },
-        {
-            "apiVersion": "kubelet.config.k8s.io/v1beta1",
-            "kind": "KubeletConfiguration",
-            "cgroupDriver": "cgroupfs",
-            "failSwapOn": False,
-            "failCgroupV1": False,
-            "enforceNodeAllocatable": [],
-            # The root file system is an overlay, for which kubelet finds no usage figures.
-            "localStorageCapacityIsolation": False,
-            "imageGCHighThresholdPercent": 100,
-        },
+        kubelet_configuration(),
     )
+
+
+def kubelet_configuration() -> dict[str, object]:
+    """What every kubelet of a lab needs on such machines."""
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "cgroupDriver": "cgroupfs",
+        "failSwapOn": False,
+        "failCgroupV1": False,
+        "enforceNodeAllocatable": [],
+        # The root file system is an overlay, for which kubelet finds no usage figures.
+        "localStorageCapacityIsolation": False,
+        "imageGCHighThresholdPercent": 100,
+    }
 
 
 def join_configuration(topology: Topology, node: NodePlan, secrets: Secrets, certificate_authority_hash: str) -> str:
@@ -121,19 +132,23 @@ def join_configuration(topology: Topology, node: NodePlan, secrets: Secrets, cer
         "apiVersion": "kubeadm.k8s.io/v1beta4",
         "kind": "JoinConfiguration",
         "discovery": {
-            "bootstrapToken": {"token": secrets.token, "apiServerEndpoint": f"{API_NAME}:{API_PORT}", "caCertHashes": [f"sha256:{certificate_authority_hash}"]}
+            "bootstrapToken": {
+                "token": secrets.token,
+                "apiServerEndpoint": f"{topology.api_name}:{API_PORT}",
+                "caCertHashes": [f"sha256:{certificate_authority_hash}"],
+            }
         },
         "nodeRegistration": _registration(topology, node),
         "timeouts": _TIMEOUTS,
     }
     if node.control_plane:
         document["controlPlane"] = {"localAPIEndpoint": {"advertiseAddress": node.address, "bindPort": API_PORT}, "certificateKey": secrets.certificate_key}
-    return _documents(document)
+    return documents(document)
 
 
 def encryption_configuration(secrets: Secrets) -> str:
     """Encryption at rest of Secrets."""
-    return _documents(
+    return documents(
         {
             "apiVersion": "apiserver.config.k8s.io/v1",
             "kind": "EncryptionConfiguration",
@@ -146,7 +161,7 @@ def encryption_configuration(secrets: Secrets) -> str:
 
 def network_configuration(node: NodePlan) -> str:
     """The CNI configuration of a node: a bridge with fixed addresses; routes to the others are the network's matter."""
-    return _documents(
+    return documents(
         {
             "cniVersion": "1.0.0",
             "name": "lab",
@@ -180,7 +195,7 @@ def workload() -> str:
         "volumes": [{"name": "data", "emptyDir": {}}, {"name": "credentials", "secret": {"secretName": DEPLOYMENT}}],
     }
     metadata = {"name": DEPLOYMENT, "namespace": NAMESPACE}
-    return _documents(
+    return documents(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"LISTEN": ":8080"}},
         {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"password": "correct horse battery staple"}},

@@ -17,16 +17,15 @@ from . import faults, inventory, prerequisites
 from .balancer import Balancer
 from .cache import Cache
 from .cgroups import Cgroups
-from .cluster import Cluster
 from .commands import in_parallel, run
 from .errors import LabError
-from .forming import form, rest
-from .golden import golden_disk, golden_key, save_disk
+from .golden import golden_disk, save_disk
 from .locks import locked
-from .machines import BareMachine, bare_machine
+from .machines import BareMachine
 from .network import Network
 from .node import Node
 from .paths import output_directory
+from .platforms import FinishedCluster, platform_of
 from .processes import PRIVATE_MOUNTS, carry_out, send, wait_gone
 from .progress import Progress
 from .relay import Relay
@@ -114,8 +113,8 @@ class Lab:
     def _network(self, topology: Topology) -> Network:
         return Network(self.name, topology)
 
-    def _cluster(self, topology: Topology) -> Cluster:
-        return Cluster(topology, self._nodes(topology), self.directory / "scratch", self._progress)
+    def _cluster(self, topology: Topology) -> FinishedCluster:
+        return platform_of(topology.kind).cluster(topology, self._nodes(topology), self.directory / "scratch", self._progress)
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
@@ -132,7 +131,7 @@ class Lab:
             topology = make_topology(kind, self._store.slots.take(self.name, self._slots_with_golden(kind)))
             self._store.write(LabRecord(self.name, kind, topology.slot))
             self._progress(f"lab {self.name}: {kind} on {topology.prefix}.0/24")
-            bare = bare_machine(self._cache, self._progress)
+            bare = platform_of(kind).bare_machine(self._cache, self._progress)
             self._store.write(LabRecord(self.name, kind, topology.slot, bare.to_record()))
             self._prepare(topology)
             golden = self._golden(topology, bare)
@@ -223,7 +222,7 @@ class Lab:
         record = self._record()
         if "golden" not in record.entries:
             raise LabError(f"use the lab {self.name}", "it was never finished", f"make it anew: python3 -m tests.lab up {record.topology} --name {self.name}")
-        return BareMachine.from_record(record.entries), Path(record.entries["golden"])
+        return platform_of(record.topology).read_machine(record.entries), Path(record.entries["golden"])
 
     def _connected(self) -> Network:
         """The lab's network; after a reboot of this machine there is none."""
@@ -248,21 +247,23 @@ class Lab:
         self._write_output(topology)
 
     def _golden(self, topology: Topology, bare: BareMachine) -> Path:
+        platform = platform_of(topology.kind)
+
         def build(directory: Path) -> None:
-            self._progress("forming the golden cluster with kubeadm (a minute, once for each topology and subnet)")
-            cluster = self._cluster(topology)
-            in_parallel(lambda node: node.boot_bare(bare), cluster.nodes)
-            form(cluster, self._progress)
-            rest(cluster, self._progress)
-            for node in cluster.nodes:
-                save_disk(node.disk, directory / node.name)
+            self._progress("forming the golden cluster (a minute or two, once for each topology and subnet)")
+            nodes = self._nodes(topology)
+            in_parallel(lambda node: node.boot_bare(bare), nodes)
+            platform.form(topology, nodes, self.directory / "scratch", self._progress)
+            for node in nodes:
+                save_disk(node.disk, directory / node.name, keep_root=platform.keep_root)
             self._progress("the golden cluster is saved")
 
-        return self._cache.entry("golden", golden_key(topology), build)
+        return self._cache.entry("golden", platform.golden_key(topology), build)
 
     def _slots_with_golden(self, kind: str) -> list[int]:
         """Where a cluster of this topology need not be formed first."""
-        return [slot for slot in range(LAST_SLOT + 1) if self._cache.path("golden", golden_key(make_topology(kind, slot))).exists()]
+        key = platform_of(kind).golden_key
+        return [slot for slot in range(LAST_SLOT + 1) if self._cache.path("golden", key(make_topology(kind, slot))).exists()]
 
     @staticmethod
     def _boot_golden(node: Node, golden: Path, bare: BareMachine) -> None:
@@ -282,8 +283,9 @@ class Lab:
             cluster.hold_back(node)
             node.boot()
 
-        in_parallel(boot, cluster.nodes)
-        in_parallel(lambda node: node.wait_booted(), cluster.nodes)
+        nodes = self._nodes(topology)
+        in_parallel(boot, nodes)
+        in_parallel(lambda node: node.wait_booted(), nodes)
         self._progress("machines have booted")
         cluster.start_in_order()
         self._progress("the API answers; waiting for nodes and pods")

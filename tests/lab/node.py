@@ -39,7 +39,7 @@ class Node:
         self.record = directory / "process.json"
         self.console = directory / "console.log"
         self._root = directory / "root"
-        self._etcd = directory / "etcd"
+        self._data = directory / "data"
         self._keys = keys
         self._cgroups = cgroups
 
@@ -73,7 +73,7 @@ class Node:
         disk = self.disk
         host_key = self._keys / f"host-{self.name}"
         disk.write("etc/hostname", f"{self.name}\n", 0o644)
-        disk.write("etc/hosts", hosts_file(self.topology), 0o644)
+        disk.write("etc/hosts", hosts_file(self.topology, admin=self.plan.admin), 0o644)
         disk.write("etc/resolv.conf", "", 0o644)
         disk.write("etc/ssh/ssh_host_ed25519_key", host_key.read_text(), 0o600)
         disk.write("etc/ssh/ssh_host_ed25519_key.pub", host_key.with_suffix(".pub").read_text(), 0o644)
@@ -89,7 +89,7 @@ class Node:
         if self.running:
             return
         self.power_off()
-        for path in (self._root, self._etcd):
+        for path in (self._root, self._data):
             path.mkdir(parents=True, exist_ok=True)
         self.console.unlink(missing_ok=True)
         binds = [f"--bind={self.disk.containerd}:/var/lib/containerd", "--bind=/dev/kmsg"]
@@ -102,9 +102,9 @@ class Node:
             *self._cgroups.join_steps(self.lab, self.name),
             ("run", "mount", "-t", "overlay", "-o", overlay, f"lab-{self.name}", str(self._root)),
         ]
-        if self.disk.etcd_image.exists():
-            steps.append(("run", "mount", "-o", "loop,discard,barrier=0", str(self.disk.etcd_image), str(self._etcd)))
-            binds.append(f"--bind={self._etcd}:/var/lib/etcd")
+        if self.disk.data_image.exists():
+            steps.append(("run", "mount", "-o", "loop,discard,barrier=0", str(self.disk.data_image), str(self._data)))
+            binds.append(f"--bind={self._data}:{self.plan.data_directory}")
         program = [
             *("systemd-nspawn", "--quiet", f"--directory={self._root}", f"--machine={self.lab}-{self.name}", f"--hostname={self.name}", "--boot"),
             *("--register=no", "--keep-unit", "--capability=all", "--system-call-filter=@known", "--resolv-conf=off", "--timezone=off", "--link-journal=no"),
@@ -136,7 +136,7 @@ class Node:
     def boot_bare(self, bare: BareMachine) -> None:
         """Give it an empty disk and power on; returns when it can be reached."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.disk.create(bare.layers, bare.containerd, bare.etcd_image if self.plan.control_plane else None)
+        self.disk.create(bare.layers, bare.containerd, bare.etcd_image if self.plan.data_directory else None)
         self.provision(fresh_identity=True)
         self.boot()
         self.wait_booted()

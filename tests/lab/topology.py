@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from .errors import LabError
 
-API_NAME = "api.lab.internal"
 API_PORT = 6443
 LAST_SLOT = 250
 
@@ -19,9 +18,29 @@ class NodePlan:
 
     name: str
     index: int
-    control_plane: bool
+    roles: frozenset[str]
     address: str
     pod_subnet: str
+
+    @property
+    def admin(self) -> bool:
+        """Whether it manages the cluster from outside and is no node of it."""
+        return "admin" in self.roles
+
+    @property
+    def control_plane(self) -> bool:
+        """Whether it has an API server."""
+        return "control_plane" in self.roles
+
+    @property
+    def etcd(self) -> bool:
+        """Whether it has an etcd member."""
+        return "etcd" in self.roles
+
+    @property
+    def data_directory(self) -> str:
+        """Where the file system is mounted that can be filled without filling the machine: that of its database. Empty without one."""
+        return "/var/lib/etcd" if self.etcd else "/var/lib/mysql" if self.admin else ""
 
 
 @dataclass(frozen=True)
@@ -53,14 +72,39 @@ class Topology:
         return f"{self.prefix}.53"
 
     @property
+    def domain(self) -> str:
+        """The lab's DNS domain, which only /etc/hosts knows."""
+        return "infra.caasp.local" if self.kind == "caasp" else "lab.internal"
+
+    @property
+    def api_name(self) -> str:
+        """Under which name the nodes reach the API."""
+        return f"api.{self.domain}"
+
+    @property
+    def server_port(self) -> int:
+        """The port of the API servers themselves, behind the load balancer."""
+        return 6444 if self.kind == "caasp" else API_PORT
+
+    @property
+    def admin(self) -> tuple[NodePlan, ...]:
+        """Machines beside the cluster that manage it."""
+        return tuple(node for node in self.nodes if node.admin)
+
+    @property
     def control_plane(self) -> tuple[NodePlan, ...]:
-        """Nodes with etcd and an API server."""
+        """Nodes with an API server."""
         return tuple(node for node in self.nodes if node.control_plane)
 
     @property
+    def etcd(self) -> tuple[NodePlan, ...]:
+        """Nodes with an etcd member."""
+        return tuple(node for node in self.nodes if node.etcd)
+
+    @property
     def workers(self) -> tuple[NodePlan, ...]:
-        """Nodes without."""
-        return tuple(node for node in self.nodes if not node.control_plane)
+        """Nodes of the cluster without an API server."""
+        return tuple(node for node in self.nodes if not node.control_plane and not node.admin)
 
     @property
     def api_address(self) -> str:
@@ -76,10 +120,21 @@ class Topology:
         raise LabError(f"find node {name}", f"topology {self.kind} has {known}", "name one of these")
 
 
-# Name, control plane, last octet.
-_MACHINES: dict[str, tuple[tuple[str, bool, int], ...]] = {
-    "single": (("cp1", True, 11),),
-    "ha": (("cp1", True, 11), ("cp2", True, 12), ("cp3", True, 13), ("w1", False, 21)),
+_CONTROL_PLANE = frozenset({"control_plane", "etcd"})
+_WORKER: frozenset[str] = frozenset()
+
+# Name, roles, last octet.
+_MACHINES: dict[str, tuple[tuple[str, frozenset[str], int], ...]] = {
+    "single": (("cp1", _CONTROL_PLANE, 11),),
+    "ha": (("cp1", _CONTROL_PLANE, 11), ("cp2", _CONTROL_PLANE, 12), ("cp3", _CONTROL_PLANE, 13), ("w1", _WORKER, 21)),
+    # Two masters: the third member of etcd is on a worker, as the product does it.
+    "caasp": (
+        ("admin", frozenset({"admin"}), 10),
+        ("m1", _CONTROL_PLANE, 11),
+        ("m2", _CONTROL_PLANE, 12),
+        ("w1", frozenset({"etcd"}), 21),
+        ("w2", _WORKER, 22),
+    ),
 }
 
 TOPOLOGIES = tuple(_MACHINES)
@@ -89,17 +144,18 @@ def make_topology(kind: str, slot: int) -> Topology:
     """The machines of a topology with the addresses of a slot."""
     if kind not in _MACHINES:
         raise LabError(f"make a lab of topology {kind}", "no such topology", f"use one of: {' '.join(TOPOLOGIES)}")
-    nodes = tuple(
-        NodePlan(name, index, control_plane, f"10.77.{slot}.{octet}", f"10.244.{index}.0/24")
-        for index, (name, control_plane, octet) in enumerate(_MACHINES[kind])
-    )
+    nodes = tuple(NodePlan(name, index, roles, f"10.77.{slot}.{octet}", f"10.244.{index}.0/24") for index, (name, roles, octet) in enumerate(_MACHINES[kind]))
     return Topology(kind, slot, nodes)
 
 
-LOCAL_HOSTS = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
+def loopback_names(topology: Topology, *, admin: bool) -> str:
+    """The lines of /etc/hosts that are about the machine itself; the product puts the name of its directory there."""
+    directory = f" ldap.{topology.domain}" if admin else ""
+    return f"127.0.0.1 localhost{directory}\n::1 localhost ip6-localhost ip6-loopback\n"
 
 
-def hosts_file(topology: Topology) -> str:
-    """The /etc/hosts of every node: the lab has no name server, this file is its DNS."""
-    lines = [f"{topology.api_address} {API_NAME}", *(f"{node.address} {node.name}" for node in topology.nodes)]
-    return LOCAL_HOSTS + "\n".join(lines) + "\n"
+def hosts_file(topology: Topology, *, admin: bool = False) -> str:
+    """The /etc/hosts of a node: the lab has no name server, this file is its DNS."""
+    lines = [f"{topology.api_address} {topology.api_name}"]
+    lines += [f"{node.address} {node.name}" + (f" {node.name}.{topology.domain}" if topology.admin else "") for node in topology.nodes]
+    return loopback_names(topology, admin=admin) + "\n".join(lines) + "\n"

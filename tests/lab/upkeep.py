@@ -8,19 +8,21 @@ from pathlib import Path
 
 from . import prerequisites
 from .binaries import binaries_key
+from .caasp.machines import product_key
+from .caasp.software import software_key
 from .cache import Cache
-from .golden import golden_key
 from .machines import bare_key, bare_machine
 from .osimage import os_image_key
+from .platforms import platform_of
 from .progress import Progress
 from .state import LabStore
 from .topology import LAST_SLOT, TOPOLOGIES, make_topology
 
-KINDS = ("binaries", "debian", "bare", "golden")
+KINDS = ("binaries", "debian", "bare", "caasp-software", "caasp", "golden")
 
 
 def build(progress: Progress, *, install: bool = False) -> None:
-    """Binaries, operating system, bare machine; golden clusters come with the first `up`."""
+    """Binaries, operating system, bare machine; golden clusters, and all of CaaSP, come with the first `up`."""
     prerequisites.check(progress, install=install)
     machine = bare_machine(Cache(), progress)
     progress(f"built: {' '.join(path.name for path in machine.entries)}")
@@ -30,7 +32,8 @@ def clean(progress: Progress) -> list[Path]:
     """Remove cache entries that neither the present sources nor any lab need."""
     cache = Cache()
     keep = [cache.path("binaries", binaries_key()), cache.path("debian", os_image_key()), cache.path("bare", bare_key())]
-    keep += [cache.path("golden", golden_key(make_topology(kind, slot))) for kind in TOPOLOGIES for slot in range(LAST_SLOT + 1)]
+    keep += [cache.path("caasp-software", software_key()), cache.path("caasp", product_key())]
+    keep += [cache.path("golden", platform_of(kind).golden_key(make_topology(kind, slot))) for kind in TOPOLOGIES for slot in range(LAST_SLOT + 1)]
     store = LabStore()
     for name in store.names():
         record = store.read(name)

@@ -25,13 +25,35 @@ def test_the_inventory_has_every_node_in_its_group(kind: str) -> None:
     data = yaml.safe_load(inventory.render(topology, "one", inventory.variables(topology, "one", OUTPUT, SOCKETS)))
     groups = data["all"]["children"]
     cluster = groups["cluster"]["children"]
-    assert groups["admin"]["hosts"] == {}
+    assert set({**groups, **cluster}["admin"]["hosts"]) == {node.name for node in topology.admin}
     assert set(cluster["control_plane"]["hosts"]) == {node.name for node in topology.control_plane}
     assert set(cluster["workers"]["hosts"]) == {node.name for node in topology.workers}
-    assert cluster["etcd"]["children"] == {"control_plane": {}}
     for node in topology.nodes:
-        hosts = cluster["control_plane" if node.control_plane else "workers"]["hosts"]
+        hosts = {**groups, **cluster}["admin" if node.admin else "control_plane" if node.control_plane else "workers"]["hosts"]
         assert hosts[node.name]["ansible_host"] == node.address
+
+
+@pytest.mark.parametrize("kind", ["single", "ha"])
+def test_stacked_members_of_etcd_are_the_control_plane(kind: str) -> None:
+    topology = make_topology(kind, 7)
+    data = yaml.safe_load(inventory.render(topology, "one", inventory.variables(topology, "one", OUTPUT, SOCKETS)))
+    assert data["all"]["children"]["cluster"]["children"]["etcd"] == {"children": {"control_plane": {}}}
+    assert data["all"]["children"]["admin"] == {"hosts": {}}
+    assert data["all"]["vars"]["lifeboat_platform"] == "kubeadm"
+
+
+def test_the_product_has_a_member_of_etcd_on_a_worker_and_an_admin_node_that_is_reached() -> None:
+    topology = make_topology("caasp", 7)
+    data = yaml.safe_load(inventory.render(topology, "one", inventory.variables(topology, "one", OUTPUT, SOCKETS)))
+    cluster = data["all"]["children"]["cluster"]
+    assert set(cluster["children"]["etcd"]["hosts"]) == {"m1", "m2", "w1"}
+    assert "w1" in cluster["children"]["workers"]["hosts"]
+    assert set(cluster["children"]["admin"]["hosts"]) == {"admin"}
+    assert cluster["vars"]["ansible_user"] == "ops"
+    assert "admin" not in data["all"]["children"]
+    variables = data["all"]["vars"]
+    assert variables["lifeboat_platform"] == "caasp3"
+    assert variables["lifeboat_platform_overrides"]["salt"] == {"container": "", "programs": ["/opt/salt/bin"]}
 
 
 def test_localhost_knows_the_cluster_but_not_how_its_hosts_are_reached() -> None:
@@ -82,6 +104,14 @@ def test_the_hosts_file_is_the_name_server() -> None:
     assert "127.0.0.1 localhost" in lines
     assert "10.77.2.5 api.lab.internal" in lines
     assert "10.77.2.21 w1" in lines
+
+
+def test_the_directory_of_the_product_is_on_the_admin_node_itself() -> None:
+    topology = make_topology("caasp", 2)
+    assert "127.0.0.1 localhost ldap.infra.caasp.local" in hosts_file(topology, admin=True).splitlines()
+    assert "ldap" not in hosts_file(topology)
+    assert "10.77.2.21 w1 w1.infra.caasp.local" in hosts_file(topology).splitlines()
+    assert "10.77.2.5 api.infra.caasp.local" in hosts_file(topology).splitlines()
 
 
 def test_names_of_the_kernel_are_short_and_different() -> None:
