@@ -218,7 +218,7 @@ etcd:
 from typing import Any, Dict
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import Journal, Node, only_one, plan_stop, read_groups, stop
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import LOCK_PATIENCE_SECONDS, Journal, Node, only_one, plan_stop, read_groups, stop
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.starting import StartRequest, plan_start, start
 
 GLOBS: Dict[str, Any] = {"type": "list", "elements": "str"}
@@ -261,7 +261,7 @@ def body(call: Call) -> Dict[str, Any]:
         diff = {"before": "", "after": "".join("%s: %s\n" % (item["service"], item["action"]) for item in plan if item["change"])}
         if call.check_mode:
             return {"changed": any(item["change"] for item in plan), "state": "stopped", "plan": plan, "diff": diff}
-        with only_one():
+        with only_one(params["wait_seconds"] + LOCK_PATIENCE_SECONDS):
             return dict(stop(node, groups, params["wait_seconds"], journal), plan=plan, diff=diff)
     request = StartRequest(
         groups=groups,
@@ -272,7 +272,7 @@ def body(call: Call) -> Dict[str, Any]:
     if call.check_mode:
         planned = plan_start(node, request, rehearse=True)
         return {"changed": planned.changed, "state": "started", "plan": planned.as_dict(), "diff": planned.diff()}
-    with only_one():
+    with only_one(params["wait_seconds"] + LOCK_PATIENCE_SECONDS):
         result = start(node, request, journal)
     for conflict in result["hosts_conflicts"]:
         call.warn("/etc/hosts: %s" % conflict)

@@ -21,6 +21,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import
     DiskError,
     exclusive,
     make_directories,
+    read_json,
     sync_directories,
     sync_directory,
     write_file,
@@ -37,6 +38,7 @@ READINESS = ("etcd_quorum", "api", "container", "none")
 RUN_DIRECTORY = "/run/lifeboat"
 POLL_SECONDS = 0.1
 BEAT_SECONDS = 1.0
+# On top of what an earlier call may spend on one group of services.
 LOCK_PATIENCE_SECONDS = 30.0
 # The kubelet gives a static pod 30 seconds to end. Where it has not ended after this long, the kubelet does not do its work.
 PATIENCE_SECONDS = 40.0
@@ -225,9 +227,27 @@ class Journal:
             time.sleep(POLL_SECONDS)
 
 
+def _at_work(directory: str) -> str:
+    """What the call that holds this host's services is doing, by its progress file."""
+    try:
+        line = read_json(os.path.join(directory, "progress"), "What the other call is doing")
+        return "process %s: %s, for %.0f s, waiting for %s" % (
+            line["pid"],
+            line["phase"],
+            time.time() - float(line["at"]),
+            "; ".join(line["waiting_for"]) or "nothing",
+        )
+    except (DiskError, OSError, KeyError, TypeError, ValueError):
+        return "a process that has not said what it does"
+
+
 @contextmanager
-def only_one(directory: str = RUN_DIRECTORY, wait_seconds: float = LOCK_PATIENCE_SECONDS) -> Iterator[None]:
-    """Keep a second call on this host (a rerun, while the module of a controller that was killed still works) from working at the same time."""
+def only_one(wait_seconds: float, directory: str = RUN_DIRECTORY) -> Iterator[None]:
+    """Keep a second call on this host from working at the same time.
+
+    A controller that is killed leaves its module at work: it waits for a quorum, say, as long as it was allowed to wait for one group of services.
+    The rerun waits for its end, so ``wait_seconds`` is that time and a little more.
+    """
     make_directories(directory)
     end = time.monotonic() + wait_seconds
     with ExitStack() as stack:
@@ -235,9 +255,9 @@ def only_one(directory: str = RUN_DIRECTORY, wait_seconds: float = LOCK_PATIENCE
             try:
                 stack.enter_context(exclusive(os.path.join(directory, "services.lock"), "The control of this node's services", wait=False))
                 break
-            except DiskError:
+            except DiskError as error:
                 if time.monotonic() >= end:
-                    raise
+                    raise DiskError(error.message, tried="%s for %d s" % (error.tried, wait_seconds), found=_at_work(directory), remedy=error.remedy) from error
             time.sleep(POLL_SECONDS)
         yield
 

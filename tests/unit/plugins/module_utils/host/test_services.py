@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import threading
 import time
@@ -21,7 +22,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.host import files
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import DiskError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.archive import CaptureRequest, WantedPath, capture
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.readiness import MembersDifferError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import ServiceError, only_one, plan_stop, read_groups, read_services, stop
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import Journal, ServiceError, only_one, plan_stop, read_groups, read_services, stop
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.starting import StartRequest, plan_start, start
 from tests.unit.plugins.module_utils.host.node_world import API, ETCD, KUBELET, SCHEDULER, World, Zygote, free_port, make_certificates
 
@@ -227,11 +228,36 @@ def test_an_older_parked_manifest_is_kept(running: World) -> None:
 
 
 def test_only_one_call_works_at_a_time(tmp_path: Path) -> None:
+    """The second one waits, and tells in the end what the first one does."""
     run = str(tmp_path / "run")
-    with only_one(run), pytest.raises(DiskError, match="The control of this node's services is in use by another process"), only_one(run, wait_seconds=0.1):
+    with only_one(5, run):
+        with pytest.raises(DiskError, match="The control of this node's services is in use by another process") as caught, only_one(0.1, run):
+            pass
+        assert caught.value.found == "a process that has not said what it does"
+        Journal("started", run).beat("start etcd", ["no quorum"], now=True)
+        with pytest.raises(DiskError) as caught, only_one(0.1, run):
+            pass
+        assert re.fullmatch(rf"process {os.getpid()}: start etcd, for \d+ s, waiting for no quorum", caught.value.found)
+    with only_one(0, run):
         pass
-    with only_one(run, wait_seconds=0):
-        pass
+
+
+def test_the_second_call_goes_on_when_the_first_has_ended(tmp_path: Path) -> None:
+    """However long that took, within what it is given."""
+    run, begun, ended = str(tmp_path / "run"), threading.Event(), threading.Event()
+
+    def first() -> None:
+        with only_one(5, run):
+            begun.set()
+            ended.wait(60)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert begun.wait(60)
+    threading.Timer(0.5, ended.set).start()
+    with only_one(60, run):
+        assert ended.is_set()
+    thread.join(60)
 
 
 def test_a_manifest_moves_to_another_file_system(tmp_path: Path) -> None:
