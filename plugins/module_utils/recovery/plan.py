@@ -299,7 +299,7 @@ def plan_recovery(
             file_hosts=[host.name for host in lost],
             member_hosts=[host.name for host in lost_members],
             admin_hosts=[host.name for host in lost if host in admins],
-            stop_hosts=[host.name for host in lost if not host.bare],
+            stop_hosts=[host.name for host in lost if not host.bare or host in admins],
             worker_hosts=[host.name for host in lost if host in workers],
             living_hosts=[host.name for host in hosts if host not in lost],
             initial_cluster=members,
@@ -341,8 +341,8 @@ def plan_recovery(
         file_hosts=[host.name for host in rebuilt],
         etcd_hosts=[host.name for host in etcd_hosts],
         admin_hosts=[host.name for host in rebuilt if host in admins],
-        # What an earlier run began on the admin node may run by now; the services of one that lives are none of this.
-        stop_hosts=[host.name for host in hosts if not host.bare and (host in control_plane or (host in admins and host in rebuilt))],
+        # What an earlier run began on the admin node may run by now, and programs of a bare one do; the services of one that lives are none of this.
+        stop_hosts=[host.name for host in hosts if (host in control_plane and not host.bare) or (host in admins and host in rebuilt)],
         worker_hosts=[host.name for host in workers],
         living_hosts=[host.name for host in hosts if host not in rebuilt and host not in control_plane],
         initial_cluster=members,

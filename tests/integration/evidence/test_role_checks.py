@@ -41,6 +41,8 @@ GOOD: dict[str, Any] = {
         "hashes_reason": "",
         "watch": {"cancelled": True, "reason": "required revision has been compacted", "compact_revision": 110},
     },
+    "fence_closed": {"rules": ["iptables -t raw -A PREROUTING ! -i lo -j DROP"]},
+    "fence_opened": {"rules": []},
     "fence_started": {"services": [{"state": "started"}], "crash_looping": [], "phases": [{"name": "etcd", "seconds": 1.5}]},
     "fence_stopped": {"services": [{"state": "stopped"}], "evidence": ["no container"]},
     "node_cluster": {"cluster": {"kube_system_uid": "uid", "ca_sha256": "ca", "version": "v1.34.4", "nodes": [{"name": name} for name in HOSTS]}},
@@ -53,7 +55,7 @@ GOOD: dict[str, Any] = {
     "pki_certificates": CERTIFICATES,
     "pki_planned": PLANNED,
     "etcd_marker": {"content": base64.b64encode(b'{"revision_after": 110}').decode()},
-    "platform_data": {"pki": {"shared": ["service-account", "cluster-ca"]}, "runtime": {"unit": "containerd.service"}},
+    "platform_data": {"doors": [4505, 4506], "pki": {"shared": ["service-account", "cluster-ca"]}, "runtime": {"unit": "containerd.service"}},
     "pki_published": ["service-account 1", "cluster-ca 2"],
     "pki_shared": ["service-account 1", "cluster-ca 2"],
     "node_config_wanted": [{"id": "apiserver"}],
@@ -124,6 +126,8 @@ FAILED_CERTIFICATE = [{"id": "apiserver", "ok": False, "reason": "key and certif
 
 # One bad thing each; most checks have several ways not to be met.
 BREAKS: dict[str, list[Break]] = {
+    "fence.closed": [("fence_closed.rules", [])],
+    "fence.opened": [("fence_opened.rules", ["iptables -t raw -A PREROUTING ! -i lo -j DROP"])],
     "node.left_cluster": [("node_known.leaving.traces.node", ["w9 uid"])],
     "node.left_etcd": [("node_known.leaving.traces.etcd", ["9 w9"])],
     "node.left_database": [("node_known.leaving.traces.database", ["0a3f w9"])],
