@@ -291,12 +291,23 @@ uniqueMember: {person}
 """
 
 
-# Host configuration of the admin node that no program of the lab reads
+# Host configuration; little of it is read by a program of the lab
 
 
-def planted_files(topology: Topology) -> dict[str, str]:
-    """Files of the admin node that a backup has to hold, by path."""
-    admin = topology.admin[0]
+def host_files(topology: Topology, plan: NodePlan) -> dict[str, str]:
+    """Host configuration of any machine, by path."""
+    return {
+        "/etc/caasp/hosts": f"127.0.0.1 localhost\n{topology.host_address} storage.example.org\n",
+        "/etc/sysconfig/network/config": 'NETCONFIG_DNS_STATIC_SEARCHLIST="example.org"\n',
+        "/etc/sysconfig/network/ifcfg-eth0": f"BOOTPROTO='static'\nIPADDR='{plan.address}/24'\nSTARTMODE='auto'\n",
+        "/etc/sysconfig/proxy": 'PROXY_ENABLED="no"\nNO_PROXY="localhost, 127.0.0.1"\n',
+        "/etc/sysconfig/docker": 'DOCKER_OPTS=""\n',
+        "/etc/sysconfig/keyboard": 'KEYTABLE="us"\n',
+    }
+
+
+def admin_files(topology: Topology) -> dict[str, str]:
+    """What the admin node has besides, by path."""
     servers = "\n".join(f"    server {node.name} {node.name}:{topology.server_port} check" for node in topology.control_plane)
     return {
         "/etc/caasp/haproxy/haproxy.cfg": f"""\
@@ -312,16 +323,10 @@ listen kubernetes-master
     bind 127.0.0.1:{API_PORT} ssl crt /etc/pki/private/kube-apiserver-proxy-bundle.pem
 {servers}
 """,
-        "/etc/caasp/hosts": f"127.0.0.1 localhost\n{topology.host_address} storage.example.org\n",
         "/etc/caasp/salt-master-custom.conf": "# Settings of people for the Salt master.\nlog_level: warning\n",
         "/etc/caasp/cpi/openstack.conf": "[Global]\nauth-url=https://cloud.example.org:5000/v3\nusername=caasp\npassword=not a real one\n",
-        "/etc/caasp/pillar-seeds/dashboard": f"dashboard: {admin.name}\n",
+        "/etc/caasp/pillar-seeds/dashboard": f"dashboard: {topology.admin[0].name}\n",
         "/etc/salt/pillar/custom.sls": "# Pillar of people.\ncustom:\n  owner: operations\n",
-        "/etc/sysconfig/network/config": 'NETCONFIG_DNS_STATIC_SEARCHLIST="example.org"\n',
-        "/etc/sysconfig/network/ifcfg-eth0": f"BOOTPROTO='static'\nIPADDR='{admin.address}/24'\nSTARTMODE='auto'\n",
-        "/etc/sysconfig/proxy": 'PROXY_ENABLED="no"\nNO_PROXY="localhost, 127.0.0.1"\n',
-        "/etc/sysconfig/docker": 'DOCKER_OPTS=""\n',
-        "/etc/sysconfig/keyboard": 'KEYTABLE="us"\n',
     }
 
 

@@ -30,6 +30,8 @@ def form(cluster: CaaspCluster, progress: Progress) -> None:
     begin = time.time()
     progress("the admin node: certificates, databases, Salt master")
     passwords = _admin_secrets(cluster.admin)
+    public_key = cluster.admin.read("root/.ssh/id_rsa.pub")
+    in_parallel(lambda machine: _host_files(machine, public_key), cluster.machines)
     _certificates(cluster.admin)
     _database(cluster, passwords)
     _directory(cluster.admin, passwords["openldap-password"])
@@ -59,8 +61,15 @@ def _admin_secrets(admin: Node) -> dict[str, str]:
     admin.run(["mkdir", "-p", "-m", "700", "/root/.ssh"])
     admin.run(["ssh-keygen", "-q", "-t", "rsa", "-N", "", "-C", "root@admin", "-f", "/root/.ssh/id_rsa"])
     _write(admin, {"/var/lib/misc/ssh-public-key/id_rsa.pub": admin.read("root/.ssh/id_rsa.pub")})
-    _write(admin, documents.planted_files(admin.topology))
+    _write(admin, documents.admin_files(admin.topology))
     return passwords
+
+
+def _host_files(machine: Node, public_key: str) -> None:
+    _write(machine, documents.host_files(machine.topology, machine.plan))
+    if not machine.plan.admin:
+        # The product's installation puts the admin node's key there.
+        _write(machine, {"/root/.ssh/authorized_keys": public_key}, 0o600)
 
 
 def _certificates(admin: Node) -> None:

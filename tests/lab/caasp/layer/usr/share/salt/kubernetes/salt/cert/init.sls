@@ -41,6 +41,7 @@
     - contents: {{ salt['mine.get']('ca', 'ca.crt')['ca'] | json }}
     - mode: '0444'
     - makedirs: True
+    - dir_mode: '0755'
 {%- for name, common_name, organisation in pairs %}
 
 /etc/pki/{{ name }}.key:

@@ -1,6 +1,11 @@
 # Copyright: (c) 2026, Lifeboat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # A file with what the pillar says and a unit that belongs to it: shows that the admin node configures its cluster.
+{%- if grains['id'] == 'ca' %}
+# It shares the admin node with that one's own minion.
+nothing to do:
+  test.nop
+{%- else %}
 /etc/caasp-flag:
   file.managed:
     - contents: |
@@ -26,3 +31,4 @@ caasp-flag.service:
     - watch:
       - file: /etc/caasp-flag
       - file: /etc/systemd/system/caasp-flag.service
+{%- endif %}
