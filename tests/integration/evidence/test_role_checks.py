@@ -54,8 +54,49 @@ GOOD: dict[str, Any] = {
     "pki_archive": ARCHIVE,
     "pki_certificates": CERTIFICATES,
     "pki_planned": PLANNED,
+    "salt_master_seen": {
+        "salt": {
+            "accepted": {"admin": "aa:bb", "0a3f": "cc:dd"},
+            "pending": {},
+            "rejected": {},
+            "denied": {},
+            "problems": [],
+            "duplicates": [],
+            "mine": ["0a3f", "admin"],
+            "master": {"fingerprint": "ee:ff", "pair": True, "reason": ""},
+        }
+    },
+    "salt_master_answers": {"running": True, "reason": "", "busy": {}, "silent": [], "answered": ["0a3f", "admin"]},
+    "salt_master_odd": [[], [], []],
+    "salt_master_minion_seen": {"busy": [], "grains": {"roles": ["admin"]}, "problems": [], "master_fingerprint": "ee:ff"},
+    "salt_master_archive": ARCHIVE,
+    "salt_master_left_out": [],
+    "salt_master_again": {
+        "salt": {
+            "accepted": {"admin": "aa:bb", "0a3f": "cc:dd"},
+            "master": {"fingerprint": "ee:ff", "pair": True, "reason": ""},
+            "answers": {"busy": {}},
+        }
+    },
+    "salt_master_planned": PLANNED,
+    "salt_master_unpacked": {"salt": {"accepted": {"admin": "aa:bb"}, "master": {"fingerprint": "ee:ff", "pair": True, "reason": ""}}},
+    "salt_master_point": {"master": "ee:ff", "accepted": {"admin": "aa:bb"}},
+    "salt_master_hosts": [{"inventory_hostname": "admin"}],
+    "salt_master_strangers": [],
+    "salt_master_plan": {"refused": [], "missing": [], "unknown": {"accepted": [], "pending": []}},
+    "salt_master_done": ["0a3f pending absent"],
+    "salt_master_answering": [],
+    "salt_master_verified": {"salt": {"master": {"pair": True, "reason": ""}}},
+    "salt_master_filled": {"asked": ["0a3f"]},
+    "salt_master_not_in_mine": [],
+    "salt_master_twice": [],
     "etcd_marker": {"content": base64.b64encode(b'{"revision_after": 110}').decode()},
-    "platform_data": {"doors": [4505, 4506], "pki": {"shared": ["service-account", "cluster-ca"]}, "runtime": {"unit": "containerd.service"}},
+    "platform_data": {
+        "doors": [4505, 4506],
+        "salt": {"grains": "/etc/salt/grains"},
+        "pki": {"shared": ["service-account", "cluster-ca"]},
+        "runtime": {"unit": "containerd.service"},
+    },
     "pki_published": ["service-account 1", "cluster-ca 2"],
     "pki_shared": ["service-account 1", "cluster-ca 2"],
     "node_config_wanted": [{"id": "apiserver"}],
@@ -98,6 +139,7 @@ GOOD: dict[str, Any] = {
     "recovery_point_sealed": {"signed": True, "size_bytes": 9, "manifest": {"artifacts": [{"name": "pki/cp1"}], "status": "completed", "missing": []}},
     "recovery_point_chosen": {"passed": True, "checks": [{"passed": True, "found": "signed"}], "artifacts": []},
     "result": {
+        "salt": {"accepted": {"admin": "aa:bb", "0a3f": "cc:dd"}, "answers": {"reason": "", "answered": ["admin", "0a3f"]}},
         "cluster": {
             "kube_system_uid": "uid",
             "ca_sha256": "ca",
@@ -213,6 +255,39 @@ BREAKS: dict[str, list[Break]] = {
     "recovery_point.kit": [("recovery_point_packed.problems", ["collection: not installed as a whole"])],
     "recovery_point.complete": [("recovery_point_sealed.manifest.status", "partially_failed")],
     "recovery_point.verified": [("recovery_point_chosen.passed", False)],
+    "salt_master.key_pair": [("salt_master_seen.salt.master", {"fingerprint": "ee:ff", "pair": False, "reason": "not one pair"})],
+    "salt_master.accepted": [("salt_master_seen.salt.accepted", {}), ("salt_master_seen.salt.problems", ["minions/x: it holds no public key"])],
+    "salt_master.idle": [
+        ("salt_master_answers.busy", {"0a3f": ["update_in_progress"]}),
+        ("salt_master_minion_seen.busy", ["removal_in_progress"]),
+        ("salt_master_minion_seen.grains", None),
+    ],
+    "salt_master.keys_settled": [("salt_master_odd.1", ["1b4a"]), ("salt_master_seen.salt.duplicates", [{"id": "0a3f"}])],
+    "salt_master.minions_answer": [("salt_master_answers.silent", ["0a3f"]), ("salt_master_answers.running", False)],
+    "salt_master.mine": [("salt_master_seen.salt.mine", ["admin"])],
+    "salt_master.captured": [("salt_master_left_out", ["/etc/salt/pki/master/minions/0a3f"])],
+    "salt_master.unchanged": [
+        ("salt_master_again.salt.accepted", {"admin": "aa:bb"}),
+        ("salt_master_again.salt.master.fingerprint", "00:00"),
+        ("salt_master_again.salt.answers.busy", {"0a3f": ["update_in_progress"]}),
+    ],
+    "salt_master.unpacked": [("salt_master_planned.staging.entries", 0), ("salt_master_planned.plan.space.0.enough", False)],
+    "salt_master.point_whole": [
+        ("salt_master_unpacked.salt.master.pair", False),
+        ("salt_master_unpacked.salt.master.fingerprint", "00:00"),
+        ("salt_master_unpacked.salt.accepted", {}),
+    ],
+    "salt_master.known_to_minions": [("salt_master_strangers", ["w1"])],
+    "salt_master.keys_reconciled": [("salt_master_plan.refused", [{"id": "0a3f", "why": "another"}]), ("salt_master_plan.missing", ["0a3f"])],
+    "salt_master.keys_known": [("salt_master_plan.unknown.pending", ["1b4a"])],
+    "salt_master.answers": [("result.salt.answers.answered", ["admin"]), ("result.salt.accepted", {}), ("salt_master_answering", ["admin", "1b4a"])],
+    "salt_master.fingerprints": [
+        ("salt_master_verified.salt.master.pair", False),
+        ("salt_master_hosts", []),
+        ("salt_master_strangers", ["w1"]),
+    ],
+    "salt_master.mine_complete": [("salt_master_not_in_mine", ["0a3f"])],
+    "salt_master.no_duplicate": [("salt_master_twice", ["0a3f"])],
 }
 
 

@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,11 @@ SECRET = secrets_search.planted_value()
 class Play:
     """Runs tasks in one play on this host, at the highest verbosity, and keeps what was printed."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, prefix: Sequence[str] = ()) -> None:
         self.directory = directory
         self.printed = ""
+        # What runs the command line, where that is not just this machine.
+        self.prefix = prefix
 
     def __call__(self, **tasks: dict[str, Any]) -> dict[str, dict[str, Any]]:
         """The results of the tasks. Beside the module and its arguments a task may have check_mode."""
@@ -46,6 +49,7 @@ class Play:
         book.write_text(json.dumps([{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": steps}]))
         variables = dict(os.environ, ANSIBLE_COLLECTIONS_PATH=str(environment.collection_tree()), ANSIBLE_LOCALHOST_WARNING="false", ANSIBLE_NOCOLOR="1")
         command = [
+            *self.prefix,
             str(Path(sys.executable).with_name("ansible-playbook")),
             "-vvv",
             "-i",

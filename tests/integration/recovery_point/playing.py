@@ -15,12 +15,23 @@ from typing import Any
 
 import yaml
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.names import points_prefix
 from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Keys, Maker
 
 LIMIT_SECONDS = 300
 NOBODY = 65534
 Task = dict[str, Any]
+
+
+def role(name: str, verb: str, **variables: Any) -> Task:
+    """One verb of one role."""
+    return {"ansible.builtin.include_role": {"name": f"lifeboat.cluster.{name}", "tasks_from": verb}, "vars": variables}
+
+
+def staged(name: str, state: str) -> Task:
+    """One end of a stage."""
+    return {"lifeboat.cluster.stage": {"name": name, "state": state}}
 
 
 class Stage(Maker):
@@ -163,6 +174,11 @@ class Stage(Maker):
             "check_mode": False,
             "delegate_to": "localhost",
         }
+
+    def checks(self) -> dict[str, dict[str, Any]]:
+        """The checks of the newest run by id."""
+        run = max(self.runs.iterdir(), key=lambda path: (path / "salt").stat().st_mtime_ns)
+        return {record["id"]: record for record in Journal(str(run)).read() if record["kind"] == "check"}
 
     # -- what must not be there --------------------------------------------------------------------------------------------------------
 

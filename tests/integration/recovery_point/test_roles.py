@@ -10,30 +10,18 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
-from tests.integration.recovery_point.playing import Stage, Task
+from tests.integration.recovery_point.playing import Stage, Task, role, staged
 from tests.integration.recovery_point.servers import Etcd, etcd, free_ports
 from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, make_pki_files, make_tar
 
 TOKEN = "restore-20261120t140000z"
 KIT = ["collection/collection.tar.zst.age", "inventory/inventory.json.zst.age"]
 TOOL = "tools/etcdutl.zst.age"
-
-
-def role(name: str, verb: str, **variables: Any) -> Task:
-    """One verb of one role."""
-    return {"ansible.builtin.include_role": {"name": f"lifeboat.cluster.{name}", "tasks_from": verb}, "vars": variables}
-
-
-def staged(name: str, state: str) -> Task:
-    """One end of a stage."""
-    return {"lifeboat.cluster.stage": {"name": name, "state": state}}
 
 
 class Scene(Stage):
@@ -143,11 +131,6 @@ class Scene(Stage):
                 ],
             ),
         ]
-
-    def checks(self) -> dict[str, dict[str, Any]]:
-        """The checks of the newest run by id."""
-        run = max(self.runs.iterdir(), key=lambda path: (path / "salt").stat().st_mtime_ns)
-        return {record["id"]: record for record in Journal(str(run)).read() if record["kind"] == "check"}
 
 
 @pytest.fixture

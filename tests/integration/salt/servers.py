@@ -48,10 +48,11 @@ class Program:
     It is known by a file, since the stand-in for systemctl starts and stops it too.
     """
 
-    def __init__(self, world: World, name: str, command: list[str]) -> None:
+    def __init__(self, world: World, name: str, runtime: Path, command: list[str]) -> None:
         self.unit = f"{name}.service"
         self.file = world.units / self.unit
         self.file.mkdir()
+        (self.file / "runtime").write_text(str(runtime))
         # Out of the network of this machine: nothing of it is ever reached, and its packet filter stays as it is.
         (self.file / "command").write_text("\0".join(["nsenter", f"--net=/run/netns/{world.network}", *command]))
 
@@ -84,7 +85,7 @@ class Minion(Program):
             "pki_dir": str(self.pki),
             "cachedir": str(self.directory / "cache"),
             "sock_dir": str(self.directory / "run"),
-            "pidfile": str(self.directory / "minion.pid"),
+            "pidfile": str(self.directory / "pid" / "minion.pid"),
             "log_file": str(self.directory / "minion.log"),
             "master_port": world.ret_port,
             "publish_port": world.publish_port,
@@ -102,7 +103,9 @@ class Minion(Program):
         (self.config / "minion.d" / "master.conf").write_text("master: 127.0.0.1\n")
         (self.config / "minion.d" / "minion_id.conf").write_text(f"id: {minion_id}\n")
         self.grains.write_text(yaml.safe_dump({"roles": ROLES.get(minion_id, []), "bootstrap_complete": True}, default_flow_style=False))
-        super().__init__(world, f"salt-minion-{self.directory.name}", [str(world.programs / "salt-minion"), "-c", str(self.config), "-l", "warning"])
+        super().__init__(
+            world, f"salt-minion-{self.directory.name}", self.directory / "pid", [str(world.programs / "salt-minion"), "-c", str(self.config), "-l", "warning"]
+        )
 
 
 class World:
@@ -129,7 +132,7 @@ class World:
             "pki_dir": str(self.pki),
             "cachedir": str(self.cache),
             "sock_dir": str(self.admin / "run"),
-            "pidfile": str(self.admin / "master.pid"),
+            "pidfile": str(self.admin / "pid" / "master.pid"),
             "log_file": str(self.admin / "master.log"),
             "auto_accept": False,
             "worker_threads": 3,
@@ -139,7 +142,7 @@ class World:
             "pillar_roots": {"base": [str(self.admin / "pillar")]},
         }
         (self.config / "master").write_text(yaml.safe_dump(settings))
-        self.master = Program(self, "salt-master", [str(programs / "salt-master"), "-c", str(self.config), "-l", "warning"])
+        self.master = Program(self, "salt-master", self.admin / "pid", [str(programs / "salt-master"), "-c", str(self.config), "-l", "warning"])
         self.minions = {minion_id: Minion(self, minion_id) for minion_id in (*LOCAL, *NODES)}
         self.guests: list[Minion] = []
 

@@ -40,13 +40,20 @@ def start(unit: Path) -> None:
 
 
 def stop(unit: Path) -> None:
-    """Kill the program and its children, and wait until they are gone."""
+    """Kill the program and its children, wait until they are gone, and empty their runtime directory, as systemd does.
+
+    Salt takes a process that nobody waits for, as may happen where there is no systemd, for one that still runs.
+    """
     while group_lives(unit):
+        process = int((unit / "group").read_text())
         try:
-            os.killpg(int((unit / "group").read_text()), signal.SIGKILL)
-        except ProcessLookupError:
+            os.killpg(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+        except (ProcessLookupError, ChildProcessError):
             pass
         time.sleep(0.02)
+    for path in Path((unit / "runtime").read_text()).glob("*"):
+        path.unlink()
 
 
 def show(unit: Path) -> str:

@@ -23,7 +23,16 @@ PLATFORM: Mapping[str, object] = {
         "salt": {"container": "", "programs": ["/opt/salt/bin"]},
         "velum_database": {"container": ""},
         "directory": {"container": ""},
-        "runtime": {"crictl": "crictl", "endpoint": SOCKET},
+        "runtime": {"unit": "containerd.service", "crictl": "crictl", "endpoint": SOCKET},
+        "services": {
+            # Only the admin node does without one.
+            "kubelet": {"kind": "{{ 'none' if 'admin' in group_names else 'unit' }}"},
+            "velum-mariadb": {"kind": "unit", "unit": "mariadb.service"},
+            "openldap": {"kind": "unit", "unit": "openldap.service"},
+            "salt-master": {"kind": "unit", "unit": "salt-master.service"},
+            "salt-minion-ca": {"kind": "unit", "unit": "salt-minion-ca.service"},
+            **dict.fromkeys(("salt-api", "velum-dashboard", "velum-api", "velum-event-processor", "haproxy", "kube-proxy"), {"kind": "none"}),
+        },
     },
 }
 
@@ -39,7 +48,8 @@ def assignments(values: Mapping[str, object]) -> str:
 def grains(plan: NodePlan) -> str:
     """/etc/salt/grains: what a machine is."""
     roles = ["admin"] if plan.admin else ["kube-master" if plan.control_plane else "kube-minion", *(["etcd"] if plan.etcd else [])]
-    return f"bootstrap_complete: true\nroles: {json.dumps(roles)}\n"
+    # As Salt itself writes them.
+    return "bootstrap_complete: true\nroles:\n" + "".join(f"- {role}\n" for role in roles)
 
 
 def minion_files(topology: Topology, plan: NodePlan, minion: str) -> dict[str, str]:

@@ -94,8 +94,8 @@ def test_a_page_that_leads_back_to_itself(written: Callable[[bytes], str]) -> No
         root = bolt.meta.root
     damaged = bytearray(GOOD)
     page = root * 4096
-    damaged[page + 8:page + 12] = (1).to_bytes(2, "little") + (1).to_bytes(2, "little")
-    damaged[page + 16:page + 32] = (16).to_bytes(4, "little") + (0).to_bytes(4, "little") + root.to_bytes(8, "little")
+    damaged[page + 8 : page + 12] = (1).to_bytes(2, "little") + (1).to_bytes(2, "little")
+    damaged[page + 16 : page + 32] = (16).to_bytes(4, "little") + (0).to_bytes(4, "little") + root.to_bytes(8, "little")
     with pytest.raises(StoreCorrupt, match="referred to twice"):
         Store.open(written(bytes(damaged)))
 

@@ -47,7 +47,7 @@ def answers(blobs: list[bytes]) -> bytes:
 
 def in_frames(content: bytes, size: int) -> bytes:
     """Cut without regard to messages."""
-    return b"".join(frame(DATA, content[start:start + size]) for start in range(0, len(content), size))
+    return b"".join(frame(DATA, content[start : start + size]) for start in range(0, len(content), size))
 
 
 @pytest.fixture

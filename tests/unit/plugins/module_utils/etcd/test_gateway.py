@@ -165,14 +165,14 @@ def test_a_wrong_trailer_is_never_given_out(server: Server) -> None:
 @pytest.mark.parametrize("keep", [0.0, 0.3, 0.8])
 def test_a_stream_that_ends_early(server: Server, keep: float) -> None:
     lines = _stream([bytes([number]) * 32768 for number in range(40)]).splitlines(keepends=True)
-    server.answer("/v3/maintenance/snapshot", b"".join(lines[:int(len(lines) * keep)]))
+    server.answer("/v3/maintenance/snapshot", b"".join(lines[: int(len(lines) * keep)]))
     with snapshot.stream(server.client()) as source, pytest.raises(SnapshotError, match="ended early"):
         list(source)
 
 
 def test_a_stream_that_breaks_inside_a_message(server: Server) -> None:
     content = _stream([bytes([number]) * 32768 for number in range(40)])
-    server.answer("/v3/maintenance/snapshot", content[:len(content) // 2])
+    server.answer("/v3/maintenance/snapshot", content[: len(content) // 2])
     with snapshot.stream(server.client()) as source, pytest.raises(Unreachable, match="middle of a message"):
         list(source)
 
