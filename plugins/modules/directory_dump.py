@@ -45,8 +45,8 @@ EXAMPLES = r"""
   lifeboat.cluster.directory_dump:
     container: openldap
     config_dir: /var/lib/misc/ldap-config
-    suffix: dc=infra,dc=caasp,dc=local
-    bind_dn: cn=admin,dc=infra,dc=caasp,dc=local
+    suffix: dc=example,dc=org
+    bind_dn: cn=admin,dc=example,dc=org
     password_file: /var/lib/misc/infra-secrets/openldap-password
     path: "{{ staging }}/directory.tar"
     owner: operator

@@ -70,7 +70,7 @@ EXAMPLES = r"""
   lifeboat.cluster.directory_restore:
     state: applied
     config_dir: /var/lib/misc/ldap-config
-    suffix: dc=infra,dc=caasp,dc=local
+    suffix: dc=example,dc=org
     data_dir: /var/lib/misc/ldap
     owner: openldap
     dump: "{{ staging }}/directory.tar"

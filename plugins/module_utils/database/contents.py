@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.database.server import DatabaseError, Row, Server, compose, identifier, literal
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.inside import ProgramError
 
 _NO_SUCH_TABLE = re.compile(r"ERROR 1146\b")
 # The sums of four parts of each row's digest: the order of the rows does not matter, and two equal rows do not cancel each other out.
@@ -109,7 +108,7 @@ def version_of(server: Server, schema: str, rules: Rules) -> str:
         return ""
     try:
         return server.value(rules.version_query, schema) or ""
-    except ProgramError as error:
+    except DatabaseError as error:
         if _NO_SUCH_TABLE.search(error.found):
             return ""
         raise

@@ -4,7 +4,8 @@
 """A dump that proves itself: taken in one transaction, loaded into a scratch server, compared, and closed with a line that says what it holds.
 
 The file is plain SQL, as the server's own dump program writes it, and any client loads it. Its last line is a comment with the size and the
-SHA-256 of all before, and with the counts and salted digests of the tables: a file that is cut off or altered anywhere gives itself away.
+SHA-256 of all before, with the counts and salted digests of the tables, and with its own SHA-256: a file that is cut off or altered anywhere
+gives itself away.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ class Dump:
 
 def _closing(body_bytes: int, body_sha256: str, taken_at: str, found: Contents) -> bytes:
     record = {"format": FORMAT, "size": body_bytes, "sha256": body_sha256, "taken_at": taken_at, "contents": asdict(found)}
-    return _TRAILER + json.dumps(record, sort_keys=True).encode("ascii") + b"\n"
+    text = json.dumps(record, sort_keys=True).encode("ascii")
+    return _TRAILER + hashlib.sha256(text).hexdigest().encode("ascii") + b" " + text + b"\n"
 
 
 def _damaged(path: str, found: str) -> DumpError:
@@ -109,8 +111,9 @@ def examine(path: str, sha256: str = "") -> Dump:
 
 def _record(path: str, line: bytes) -> Dict[str, Any]:
     try:
-        record = json.loads(line[len(_TRAILER) :].decode("ascii"))
-        whole = line.endswith(b"\n") and record["format"] == FORMAT and {"size", "sha256", "taken_at", "contents"} <= set(record)
+        digest, _blank, text = line[len(_TRAILER) : -1].partition(b" ")
+        record = json.loads(text.decode("ascii"))
+        whole = line.endswith(b"\n") and digest.decode("ascii") == hashlib.sha256(text).hexdigest() and record["format"] == FORMAT
     except (ValueError, KeyError, TypeError):
         whole = False
     if not whole:
@@ -141,7 +144,8 @@ def scratch_server(inside: Inside, base: str, timeout_seconds: float) -> Iterato
         inside.run([inside.first(*_INSTALLERS), "--no-defaults", "--datadir=%s" % data, "--user=%s" % user], timeout_seconds=timeout_seconds)
         command = [inside.first(*_SERVERS), "--no-defaults", "--datadir=%s" % data, "--socket=%s" % socket, "--pid-file=%s/pid" % directory]
         # Whoever gets through the directory's mode is root or its owner; nobody has to log in. What is lost in a crash is thrown away anyway.
-        command += ["--user=%s" % user, "--skip-networking", "--skip-grant-tables", "--innodb-flush-log-at-trx-commit=0", "--max-allowed-packet=1G"]
+        command += ["--user=%s" % user, "--skip-networking", "--skip-grant-tables", "--innodb-flush-log-at-trx-commit=0"]
+        command += ["--innodb-flush-method=nosync", "--max-allowed-packet=1G"]
         server = Server(inside, socket, timeout_seconds=timeout_seconds)
         with scratch.serving(inside, command, server.answers, timeout_seconds):
             yield server

@@ -9,6 +9,7 @@ schema beside it. The statement is the server's own work: a client that is kille
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from dataclasses import dataclass
@@ -60,6 +61,8 @@ class Plan:
     present: Optional[Contents]
     differences: List[str]
     credentials: List[Credential]
+    # A schema for loading that an earlier run left, killed after the swap.
+    leftover: bool
 
     @property
     def grants(self) -> bool:
@@ -69,7 +72,7 @@ class Plan:
     @property
     def changed(self) -> bool:
         """Whether there is anything to do."""
-        return self.action != NOTHING or self.grants
+        return self.action != NOTHING or self.grants or self.leftover
 
 
 def _beside(schema: str, what: str) -> str:
@@ -110,7 +113,8 @@ def plan(server: Server, dump: Dump, request: Request) -> Plan:
         _refuse(
             "Schema %s can't make way: renaming moves tables alone." % request.schema, ", ".join(present.code), "Move these aside by hand, then run this again."
         )
-    return Plan(action, present, differing, credentials.logins(server, request.schema, request.users, request.returner_file))
+    fitting = credentials.logins(server, request.schema, request.users, request.returner_file)
+    return Plan(action, present, differing, fitting, contents.exists(server, request.loading) is not None)
 
 
 def apply(server: Server, dump: Dump, request: Request, planned: Plan) -> Tuple[Contents, List[Credential], List[Dict[str, str]]]:
@@ -119,6 +123,8 @@ def apply(server: Server, dump: Dump, request: Request, planned: Plan) -> Tuple[
     if planned.action != NOTHING:
         _load(server, dump, request)
         moved = _swap(server, request, dump.contents)
+    elif planned.leftover:
+        _drop_loading(server, request)
     if planned.grants:
         credentials.grant(server, request.schema, request.users)
     found = contents.read(server, request.schema, request.rules, dump.contents.salt)
@@ -142,7 +148,9 @@ def _load(server: Server, dump: Dump, request: Request) -> None:
             load(server, file, request.loading)
         _require_equal(contents.read(server, request.loading, request.rules, dump.contents.salt), dump, request.loading)
     except LifeboatError:
-        _drop_loading(server, request)
+        # Room for what lives. Should the server be gone too, the next run begins with this.
+        with contextlib.suppress(LifeboatError):
+            _drop_loading(server, request)
         raise
 
 

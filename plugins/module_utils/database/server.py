@@ -13,13 +13,17 @@ from dataclasses import dataclass, field
 from typing import IO, Any, Dict, List, Optional, Sequence, Union
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.inside import DEFAULT_SECONDS, Done, Inside
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.inside import DEFAULT_SECONDS, Done, Inside, ProgramError
 
 CLIENTS = ("mariadb", "mysql")
 DUMPERS = ("mariadb-dump", "mysqldump")
 _PACKET = "--max-allowed-packet=1G"
 _ESCAPED = re.compile(r"\\(.)")
 _PLAIN = {"t": "\t", "n": "\n", "0": "\0", "\\": "\\"}
+_ERROR = re.compile(r"^ERROR (\d+) \(", re.M)
+_STATEMENT = "--------------"
+# Logins, connections, names of tables and schemas: these texts hold no values.
+_HARMLESS = frozenset(("1044", "1045", "1049", "1114", "1142", "1146", "1205", "1227", "1698", "2002", "2003", "2006", "2013"))
 # What the client answers with while nobody listens, and when the password is wrong.
 _ABSENT = re.compile(r"ERROR (2002|2003|2013|2006)\b")
 _DENIED = re.compile(r"ERROR (1045|1698|1044)\b")
@@ -48,6 +52,15 @@ def compose(template: str, *parts: str) -> str:
     return template % parts
 
 
+def _told(found: str) -> str:
+    """What a program complained about, without the statement that it repeats and without the values in it."""
+    errors = list(_ERROR.finditer(found))
+    if not errors:
+        return "it said nothing that could be shown" if _STATEMENT in found else found
+    text = found[errors[-1].start() :]
+    return text if errors[-1].group(1) in _HARMLESS else re.sub("'.*'", "'...'", text, flags=re.S)
+
+
 def _unescape(cell: str) -> Optional[str]:
     """A cell of the client's batch output. It tells NULL from the word NULL no more than the client does."""
     return None if cell == "NULL" else _ESCAPED.sub(lambda found: _PLAIN.get(found.group(1), found.group(1)), cell)
@@ -73,7 +86,11 @@ class Server:
         """Run a client program. Its own configuration files are left out: only what is said here holds."""
         command = [self.inside.first(*programs), "--no-defaults", "--socket=%s" % self.socket, "--user=%s" % self.user]
         command += ["--default-character-set=utf8mb4", _PACKET, *arguments]
-        return self.inside.run(command, environment={"MYSQL_PWD": self.password}, stdin=stdin, stdout=stdout, timeout_seconds=self.timeout_seconds)
+        try:
+            return self.inside.run(command, environment={"MYSQL_PWD": self.password}, stdin=stdin, stdout=stdout, timeout_seconds=self.timeout_seconds)
+        except ProgramError as error:
+            # Not the error itself: a client repeats the statement that failed, and statements hold secrets.
+            raise DatabaseError(error.message, tried=error.tried, found=_told(error.found), remedy=error.remedy) from None
 
     def query(self, statements: str, schema: str = "") -> List[Row]:
         """The rows of a statement, or of several; texts, None for NULL."""

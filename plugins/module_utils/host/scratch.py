@@ -47,7 +47,9 @@ def _alone(inside: Inside, path: str) -> Iterator[None]:
             held.bind("\0lifeboat-scratch-%s" % name)
         except OSError as error:
             raise ScratchError(
-                "The scratch directory %s is in use by another process." % path, found=error.strerror or str(error), remedy="Wait for it to end, then run again."
+                "The scratch directory %s is in use by another process." % path,
+                found=error.strerror or str(error),
+                remedy="Wait for it to end, then run again.",
             ) from error
         yield
 

@@ -26,6 +26,8 @@ SCHEMA = "velum_production"
 VOLATILE = ["salt_events", "salt_returns", "jids", "salt_jobs"]
 STATE = ["minions", "pillars", "users", "certificates", "registries", "registry_mirrors", "orchestrations", "schema_migrations"]
 VERSION = "20182106194300"
+ASIDE = f"{SCHEMA}_lifeboat_restore_1"
+LOADING = f"{SCHEMA}_lifeboat_loading"
 LIMIT_SECONDS = 120.0
 
 SHAPE = """
@@ -83,6 +85,7 @@ class Velum:
     programs: Path
     secret: str = field(default_factory=lambda: "s3cr" + secrets.token_hex(8))
     root_password: str = field(default_factory=lambda: "root'" + secrets.token_hex(8))
+    process: subprocess.Popen[bytes] | None = None
 
     @property
     def socket(self) -> Path:
@@ -173,6 +176,21 @@ class Velum:
         planned = restore.plan(server, held, request)
         return planned, restore.apply(server, held, request, planned)[2] if planned.changed else []
 
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        command = [str(self.programs / "mariadbd"), "--no-defaults", f"--datadir={self.data}", f"--socket={self.socket}", "--user=root", "--skip-networking"]
+        command += [f"--pid-file={self.directory}/pid", "--innodb-flush-log-at-trx-commit=0"]
+        with (self.directory / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        probe = Server(Inside(search=(str(self.programs),)), str(self.socket))
+        wait_for("MariaDB", lambda: "ERROR 2" not in probe.refusal())
+
+    def stop(self) -> None:
+        """End it at once, as a crash does."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
     def reset(self) -> None:
         """A new installation with rows: nothing is left of what a test did."""
         self.file("mariadb-root-password").write_text(self.root_password + "\n")
@@ -204,20 +222,26 @@ def wait_for(what: str, reached: Any) -> None:
 
 
 @contextmanager
+def mounted(directory: Path, size: str) -> Iterator[Path]:
+    """A file system of this size."""
+    directory.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", directory], check=True)
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", directory], check=True)
+        directory.rmdir()
+
+
+@contextmanager
 def running(directory: Path) -> Iterator[Velum]:
     """A server for as long as the block runs."""
     velum = Velum(directory, programs(directory / "bin"))
     install = [velum.programs / "mariadb-install-db", "--no-defaults", f"--datadir={velum.data}", "--user=root", "--auth-root-authentication-method=normal"]
     subprocess.run(install, check=True, stdin=subprocess.DEVNULL, capture_output=True)
-    command = [str(velum.programs / "mariadbd"), "--no-defaults", f"--datadir={velum.data}", f"--socket={velum.socket}", "--user=root", "--skip-networking"]
-    command += [f"--pid-file={directory}/pid", "--innodb-flush-log-at-trx-commit=0"]
-    with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
-        fresh = Server(Inside(search=(str(velum.programs),)), str(velum.socket))
-        wait_for("MariaDB", fresh.answers)
-        fresh.query("SET PASSWORD = PASSWORD('%s');" % velum.root_password.replace("'", "''"))
+        velum.start()
+        Server(Inside(search=(str(velum.programs),)), str(velum.socket)).query("SET PASSWORD = PASSWORD('%s');" % velum.root_password.replace("'", "''"))
         yield velum
     finally:
-        process.kill()
-        process.wait()
+        velum.stop()
