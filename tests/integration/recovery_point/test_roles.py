@@ -43,6 +43,9 @@ class Scene(Stage):
                     "lifeboat_signing_key": str(keys.signing_key),
                     "lifeboat_allowed_signers": str(keys.allowed_signers),
                     "platform_data": {
+                        "runtime": {"unit": "containerd.service"},
+                        "versions": ["kubelet"],
+                        "images_from_manifests": True,
                         "etcd": {"endpoint": self.urls[1], "ca_cert": "", "client_cert": "", "client_key": "", "data_dir": str(self.directory / "restored")}
                     },
                 }
@@ -109,7 +112,7 @@ class Scene(Stage):
             "token": TOKEN,
             "bump_revision": 1000,
             "initial_cluster": {"cp1": self.urls[0]},
-            **{f"{kind}_hosts": [] for kind in ("file", "stop", "member", "worker")},
+            **{f"{kind}_hosts": [] for kind in ("file", "stop", "admin", "member", "worker")},
             "etcd_hosts": ["cp1"],
             "survivor": "",
         }
