@@ -55,8 +55,8 @@ class CaaspCluster:
         return {"admin", "ca", *(ids[node.name] for node in self.nodes)}
 
     def salt(self, target: str, function: str, *arguments: str, timeout: int = 30) -> dict[str, object]:
-        """A function on minions: what each that answered returned."""
-        command = ["salt", "--out=json", "--static", f"--timeout={timeout}", "--compound", target, function, *arguments]
+        """A function on minions: what each that answered returned. A minion that cannot send its answer counts as busy, and is waited for: not for ever."""
+        command = ["timeout", str(3 * timeout), "salt", "--out=json", "--static", f"--timeout={timeout}", "--compound", target, function, *arguments]
         answer = self.admin.run(command, check=False, timeout=600, environment=SALT_PATH).stdout
         try:
             found = json.loads(answer)
@@ -101,7 +101,12 @@ class CaaspCluster:
         self.wait("the databases answer", partial(self._database_problem), self.admin, "mariadb", "openldap")
         self.wait("all minions answer", partial(self._salt_problem), self.admin, "salt-master", "salt-minion", "salt-minion-ca")
         api = self.api()
-        wait_until("all nodes are ready and all pods run", lambda: self._kubernetes_problem(api, since), TIMEOUT, evidence=self._evidence, say=self._progress)
+        self.wait_ready(api, since)
+        wait_until("the workload runs", lambda: self._workload_problem(api, since), TIMEOUT, evidence=self._evidence, say=self._progress)
+
+    def wait_ready(self, api: Api, since: float) -> None:
+        """Wait until all nodes are ready."""
+        wait_until("all nodes are ready", lambda: self._nodes_problem(api, since), TIMEOUT, evidence=self._evidence, say=self._progress)
 
     def _database_problem(self) -> str:
         rows = self.admin.run(["systemctl", "is-active", "mariadb", "openldap"], check=False)
@@ -121,13 +126,17 @@ class CaaspCluster:
         missing = self.minions() - answered
         return f"no answer from {' '.join(sorted(missing))}" if missing else ""
 
-    def _kubernetes_problem(self, api: Api, since: float) -> str:
+    def _nodes_problem(self, api: Api, since: float) -> str:
         try:
-            nodes = api.items("/api/v1/nodes")
-            pods = api.items(f"/api/v1/namespaces/{kubeadm.NAMESPACE}/pods")
+            return unready_nodes(api.items("/api/v1/nodes"), [node.name for node in self.nodes], since)
         except NotAnswering as error:
             return str(error)
-        return unready_nodes(nodes, [node.name for node in self.nodes], since) or workload_problem(pods, since)
+
+    def _workload_problem(self, api: Api, since: float) -> str:
+        try:
+            return workload_problem(api.items(f"/api/v1/namespaces/{kubeadm.NAMESPACE}/pods"), since)
+        except NotAnswering as error:
+            return str(error)
 
     def _evidence(self) -> str:
         return "\n".join(_evidence(node, "kubelet") for node in self.nodes)

@@ -42,7 +42,7 @@ def form(cluster: CaaspCluster, progress: Progress) -> None:
     progress("etcd with objects in its v2 store")
     _etcd(cluster)
     progress("Kubernetes")
-    _kubernetes(cluster)
+    _kubernetes(cluster, begin)
     cluster.wait_complete(begin)
 
 
@@ -182,7 +182,7 @@ def _etcd(cluster: CaaspCluster) -> None:
     cluster.members[0].run(command, input=json.dumps(keys))
 
 
-def _kubernetes(cluster: CaaspCluster) -> None:
+def _kubernetes(cluster: CaaspCluster, since: float) -> None:
     for machine in cluster.machines:
         _write(machine, documents.kubeconfigs(cluster.topology, machine.plan), 0o600)
         if machine.plan.admin or machine.plan.control_plane:
@@ -196,6 +196,8 @@ def _kubernetes(cluster: CaaspCluster) -> None:
     in_parallel(lambda master: master.run(["systemctl", "start", *units], timeout=300), cluster.masters)
     wait_until("the API answers through the load balancer", lambda: readyz(cluster.topology.api_address), 300)
     in_parallel(lambda node: node.run(["systemctl", "start", "kubelet"]), cluster.nodes)
+    # Before, all pods could land on the first worker that is.
+    cluster.wait_ready(cluster.api(), since)
     cluster.masters[0].run(["kubectl", "apply", "-f", "-"], input=kubeadm.workload())
 
 
