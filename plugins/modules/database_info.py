@@ -122,7 +122,7 @@ minions:
 
 import functools
 import secrets
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
 from ansible_collections.lifeboat.cluster.plugins.module_utils.database import contents, credentials, dump
@@ -134,6 +134,19 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.database.argument
     server_of,
     users_of,
 )
+from ansible_collections.lifeboat.cluster.plugins.module_utils.database.server import Server
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.inside import Inside
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.passwords import PasswordFileError
+
+
+def reached(params: Dict[str, Any]) -> Tuple[Optional[Server], str]:
+    """The server where its administrator can log in, else why not: a machine that was emptied has not even the password."""
+    try:
+        server = server_of(params)
+    except PasswordFileError as error:
+        return None, error.message
+    reason = server.refusal()
+    return (None, reason) if reason else (server, "")
 
 
 def body(call: Call) -> Dict[str, Any]:
@@ -141,22 +154,22 @@ def body(call: Call) -> Dict[str, Any]:
     params = call.params
     schema, rules = params["schema"], contents.Rules.from_params(params)
     held: Optional[dump.Dump] = dump.examine(params["dump"], params["sha256"]) if params["dump"] else None
-    server = server_of(params)
-    reason = server.refusal()
-    found = None if reason else contents.read(server, schema, rules, held.contents.salt if held else secrets.token_hex(16))
-    fitting = (credentials.files if reason else functools.partial(credentials.logins, server, schema))(users_of(params), params["returner_file"])
+    server, reason = reached(params)
+    found = None if server is None else contents.read(server, schema, rules, held.contents.salt if held else secrets.token_hex(16))
+    look = credentials.files if server is None else functools.partial(credentials.logins, server, schema)
+    fitting = look(users_of(params), params["returner_file"])
     result: Dict[str, Any] = {
         "database": {"answers": not reason, "reason": reason, "exists": found is not None},
         "credentials": [item.as_result() for item in fitting],
     }
-    if found is not None:
+    if server is not None and found is not None:
         missing = found.missing(rules)
         result["database"].update(found.as_result(), missing_state_tables=missing, busy=0 if missing else contents.busy(server, schema, rules))
         if params["minions_query"]:
             result["minions"] = server.records(params["minions_query"], schema)
     if held is not None:
         if params["prove"]:
-            dump.checked(held, rules, server.inside, base=params["scratch_directory"], timeout_seconds=params["timeout_seconds"])
+            dump.checked(held, rules, Inside.of_params(params), base=params["scratch_directory"], timeout_seconds=params["timeout_seconds"])
         differing = contents.differences(found, held.contents) if found else ["no such schema"]
         result.update(dump=held.as_result(), differences=differing, proven=params["prove"])
     return result
