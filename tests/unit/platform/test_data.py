@@ -26,8 +26,6 @@ MACHINES = {
     "kubeadm": (("control_plane", "etcd"), ("workers",)),
     "caasp3": (("admin",), ("control_plane", "etcd"), ("control_plane",), ("workers", "etcd"), ("workers",)),
 }
-# Components whose roles are not here yet.
-TO_COME = {"velum_database", "directory", "salt_master"}
 
 Data = dict[str, Any]
 
@@ -73,7 +71,7 @@ def test_every_component_has_a_place_in_the_order_and_a_role(data: Data, reposit
     used = {component for components in data["components"].values() for component in components}
     assert used == set(data["component_order"])
     assert len(data["component_order"]) == len(used)
-    assert used - TO_COME <= {path.name for path in (repository / "roles").iterdir()}
+    assert used <= {path.name for path in (repository / "roles").iterdir()}
     assert set(data["components"]) <= set(GROUPS)
     assert set(data["required_groups"]) <= set(data["components"])
 
