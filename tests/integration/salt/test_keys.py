@@ -31,7 +31,7 @@ def programs(world: World) -> Programs:
     for name in ("salt", "salt-run"):
         (wrapper / name).write_text(f'#!/bin/sh\nexec {" ".join(world.inside(str(world.programs / name)))} "$@"\n')
         (wrapper / name).chmod(0o755)
-    return Programs(Inside(search=[str(wrapper)]), str(world.config), 5)
+    return Programs(Inside(search=[str(wrapper)]), str(world.config), 3)
 
 
 def accepted(world: World) -> dict[str, str]:
