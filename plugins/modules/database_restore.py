@@ -124,10 +124,10 @@ def body(call: Call) -> Dict[str, Any]:
     dump = examine(params["dump"], params["sha256"])
     server = open_server(params)
     plan = restore.plan(server, dump, request)
-    found, moved = plan.credentials, []
+    fitting, moved = plan.credentials, []
     if plan.changed and not call.check_mode:
-        found, moved = restore.apply(server, dump, request, plan)
-    result: Dict[str, Any] = {"changed": plan.changed, "restore": restore.as_result(plan, dump, request, found, moved)}
+        fitting, moved = restore.apply(server, dump, request, plan)
+    result: Dict[str, Any] = {"changed": plan.changed, "restore": restore.as_result(plan, dump, request, fitting, moved)}
     if plan.changed:
         result["diff"] = {"before": plan.present.lines() if plan.present else {}, "after": dump.contents.lines()}
     return result

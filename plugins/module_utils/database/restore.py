@@ -117,8 +117,8 @@ def plan(server: Server, dump: Dump, request: Request) -> Plan:
     return Plan(action, present, differing, fitting, contents.exists(server, request.loading) is not None)
 
 
-def apply(server: Server, dump: Dump, request: Request, planned: Plan) -> Tuple[Contents, List[Credential], List[Dict[str, str]]]:
-    """Do what was planned and read it back. A rerun finishes what a kill interrupted, from its beginning."""
+def apply(server: Server, dump: Dump, request: Request, planned: Plan) -> Tuple[List[Credential], List[Dict[str, str]]]:
+    """Do what was planned and read it back; returns how the credentials fit and what was moved aside. A rerun finishes what a kill interrupted, from its beginning."""
     moved: List[Dict[str, str]] = []
     if planned.action != NOTHING:
         _load(server, dump, request)
@@ -127,12 +127,10 @@ def apply(server: Server, dump: Dump, request: Request, planned: Plan) -> Tuple[
         _drop_loading(server, request)
     if planned.grants:
         credentials.grant(server, request.schema, request.users)
-    found = contents.read(server, request.schema, request.rules, dump.contents.salt)
-    _require_equal(found, dump, request.schema)
-    assert found is not None
+    _require_equal(contents.read(server, request.schema, request.rules, dump.contents.salt), dump, request.schema)
     fitting = credentials.logins(server, request.schema, request.users, request.returner_file)
     credentials.require(fitting, "log in with each of them; the rows are restored")
-    return found, fitting, moved
+    return fitting, moved
 
 
 def _drop_loading(server: Server, request: Request) -> None:
