@@ -44,6 +44,11 @@ options:
     type: str
     choices: ['', recovery_point, survivor]
     default: ''
+  scope:
+    description: Hosts that may be rebuilt, for O(purpose=recover). None means all.
+    type: list
+    elements: str
+    default: []
   revision_slack:
     description: Revisions added on top of the highest one ever seen, where that is above what the clock says (1000 a second since 2020).
     type: int
@@ -124,6 +129,7 @@ def body(call: Call) -> t.Dict[str, t.Any]:
         now=time.time(),
         slack=params["revision_slack"],
         versions_may_differ=may_differ,
+        scope=params["scope"],
     )
     return {"plan": plan.as_dict()}
 
@@ -137,6 +143,7 @@ def main() -> t.NoReturn:
             "manifest": {"type": "dict", "required": True},
             "high_water_revision": {"type": "int", "default": 0},
             "quorum_lost_source": {"type": "str", "choices": ["", "recovery_point", "survivor"], "default": ""},
+            "scope": {"type": "list", "elements": "str", "default": []},
             "revision_slack": {"type": "int", "default": 1000000000},
             "versions_may_differ": {"type": "bool", "default": False},
         },

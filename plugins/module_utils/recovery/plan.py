@@ -80,7 +80,8 @@ class RecoveryPlan:
     """Who gets what. Lists hold inventory host names.
 
     ``etcd_hosts`` get the snapshot, ``member_hosts`` rejoin a living cluster, ``file_hosts`` get keys and configuration,
-    ``stop_hosts`` must be brought to a stop first, ``admin_hosts`` are rebuilt before every other machine, ``worker_hosts`` start last.
+    ``stop_hosts`` must be brought to a stop first, ``admin_hosts`` are rebuilt before every other machine, ``worker_hosts`` start last,
+    ``verify_hosts`` are looked at in the end (none named: all).
     """
 
     strategy: str
@@ -98,6 +99,7 @@ class RecoveryPlan:
     stop_hosts: List[str] = dataclasses.field(default_factory=list)
     worker_hosts: List[str] = dataclasses.field(default_factory=list)
     living_hosts: List[str] = dataclasses.field(default_factory=list)
+    verify_hosts: List[str] = dataclasses.field(default_factory=list)
     initial_cluster: Dict[str, str] = dataclasses.field(default_factory=dict)
 
     def as_dict(self) -> Dict[str, Any]:
@@ -211,6 +213,26 @@ def _check_artifacts(hosts: Sequence[HostView], components: Mapping[str, Sequenc
         )
 
 
+def _check_scope(hosts: Sequence[HostView], scope: Sequence[str], quorum_alive: bool) -> None:
+    """What was named has to be there, and members of etcd without a quorum come back together or not at all."""
+    unknown = [name for name in scope if name not in {host.name for host in hosts}]
+    members = [host for host in hosts if host.name in scope and "etcd" in host.groups]
+    if unknown:
+        raise RecoveryRefused(
+            "These are no machines of the cluster: %s." % ", ".join(unknown),
+            tried="looked for them in the groups admin, etcd, control_plane and workers",
+            found="machines: %s" % _named(hosts),
+            remedy="Name a machine, or a group, of the inventory.",
+        )
+    if members and not quorum_alive:
+        raise RecoveryRefused(
+            "etcd has no quorum, so %s can't come back alone." % _named(members),
+            tried="a linearizable read on every etcd host",
+            found="no answer",
+            remedy="Run lifeboat.cluster.recover_cluster: it brings all members back together.",
+        )
+
+
 def _ages(hosts: Sequence[HostView], point: PointView, now: float) -> str:
     rows = ["recovery point %s: taken %.0f s ago" % (point.point, now - point.taken_at)]
     rows += [
@@ -258,15 +280,17 @@ def plan_recovery(
     now: float,
     slack: int = DEFAULT_REVISION_SLACK,
     versions_may_differ: bool = False,
+    scope: Sequence[str] = (),
 ) -> RecoveryPlan:
     """Decide what ``recover_cluster`` does.
 
     ``components`` maps each host to its components; ``quorum_alive`` is the proof of a linearizable read on any old member;
     ``quorum_lost_source`` is the operator's choice (``recovery_point`` or ``survivor``) when data of old members is still there.
-    Raises RecoveryRefused, always before any change.
+    ``scope`` names the hosts that may be rebuilt; none means all. Raises RecoveryRefused, always before any change.
     """
     _check_groups(hosts, components, point)
     _check_identity(hosts, point)
+    _check_scope(hosts, scope, quorum_alive)
     etcd_hosts = [host for host in hosts if "etcd" in host.groups]
     under_way = [host for host in hosts if host.begun(point.point)]
     admins = [host for host in hosts if "admin" in host.groups]
@@ -275,13 +299,18 @@ def plan_recovery(
     members = _check_members(etcd_hosts, point)
     restoring = any(host in under_way and (host.record or {}).get("strategy") in RESTORES_ETCD for host in etcd_hosts)
 
-    if quorum_alive and not restoring:
+    if scope or (quorum_alive and not restoring):
         lost = [host for host in hosts if host.bare or (host in under_way and (host.record or {}).get("strategy") not in RESTORES_ETCD)]
         lost += [host for host in etcd_hosts if not host.etcd_serves and host not in lost]
+        left_out = [host for host in lost if scope and host.name not in scope]
+        lost = [host for host in lost if host not in left_out]
+        besides = " Left as they are, though lost: %s." % _named(left_out) if left_out else ""
         if not lost:
             return RecoveryPlan(
                 "nothing",
-                "etcd has quorum and no machine is bare: there is nothing to recover. To go back in time use lifeboat.cluster.restore_etcd.",
+                "etcd has quorum and no machine is bare: there is nothing to recover. To go back in time use lifeboat.cluster.restore_etcd."
+                if not scope
+                else "no machine of %s is bare: there is nothing to recover.%s" % (", ".join(scope), besides),
                 point.point,
                 living_hosts=[host.name for host in hosts],
                 initial_cluster=members,
@@ -291,7 +320,7 @@ def plan_recovery(
         token, _bump, adopted = _token(hosts, point, slack, now, restores_etcd=False)
         return RecoveryPlan(
             "rebuild_members" if lost_members else "rebuild_admin" if all(host in admins for host in lost) else "rebuild_workers",
-            "etcd has quorum: %s rebuilt, nothing is rolled back." % _named(lost),
+            "%s: %s rebuilt, nothing is rolled back.%s" % ("etcd has quorum" if quorum_alive else "only what was named", _named(lost), besides),
             point.point,
             token,
             0,
@@ -302,6 +331,8 @@ def plan_recovery(
             stop_hosts=[host.name for host in lost if not host.bare or host in admins],
             worker_hosts=[host.name for host in lost if host in workers],
             living_hosts=[host.name for host in hosts if host not in lost],
+            # A cluster that is lost as well says nothing about what was rebuilt.
+            verify_hosts=[] if quorum_alive else [host.name for host in lost],
             initial_cluster=members,
         )
 

@@ -312,7 +312,7 @@ LIVING = [alive("cp1"), alive("cp2"), alive("cp3"), alive("w1")]
 def test_a_bare_admin_node_alone_is_rebuilt_and_the_cluster_is_left_alone() -> None:
     plan = recover_with_admin([*LIVING, admin(bare("adm"))])
     assert (plan.strategy, plan.admin_hosts, plan.file_hosts, plan.bump_revision) == ("rebuild_admin", ["adm"], ["adm"], 0)
-    assert (plan.etcd_hosts, plan.member_hosts, plan.worker_hosts, plan.stop_hosts) == ([], [], [], [])
+    assert (plan.etcd_hosts, plan.member_hosts, plan.worker_hosts, plan.stop_hosts) == ([], [], [], ["adm"])
     assert plan.living_hosts == ["cp1", "cp2", "cp3", "w1"]
 
 
@@ -330,7 +330,9 @@ def test_whatever_is_bare_is_rebuilt_with_the_admin_node(lost: str, strategy: st
     hosts = [bare(host.name) if host.name in lost.split() else host for host in LIVING]
     plan = recover_with_admin([*hosts, admin(bare("adm"))])
     assert (plan.strategy, plan.admin_hosts, sorted(plan.file_hosts)) == (strategy, ["adm"], sorted([*lost.split(), "adm"]))
-    assert "adm" not in plan.member_hosts + plan.worker_hosts + plan.etcd_hosts + plan.stop_hosts
+    # Programs of an installation that has begun nothing yet may run on it.
+    assert "adm" not in plan.member_hosts + plan.worker_hosts + plan.etcd_hosts
+    assert "adm" in plan.stop_hosts
 
 
 @pytest.mark.parametrize(("kind", "name", "strategy"), [("admin", "adm", "rebuild_admin"), ("workers", "w1", "rebuild_workers")])
@@ -381,3 +383,24 @@ def test_a_worker_that_is_a_member_of_etcd_starts_with_the_members() -> None:
 def test_a_roll_back_leaves_the_admin_node_alone() -> None:
     plan = plan_roll_back([*LIVING, admin(alive("adm"))], {**COMPONENTS, "adm": ADMIN}, with_admin(), now=NOW)
     assert (plan.stop_hosts, plan.living_hosts, plan.admin_hosts) == (list(MEMBERS), ["w1", "adm"], [])
+
+
+def test_only_what_is_named_is_rebuilt() -> None:
+    """The rest stays as it is, and the reason says so; a cluster that is lost as well is not asked about it afterwards."""
+    hosts = [alive("cp1"), alive("cp2"), alive("cp3"), bare("w1")]
+    assert plan_recovery(hosts, COMPONENTS, POINT, quorum_alive=True, now=NOW, scope=["w1"]).worker_hosts == ["w1"]
+    other = plan_recovery([alive("cp1"), alive("cp2"), bare("cp3"), bare("w1")], COMPONENTS, POINT, quorum_alive=True, now=NOW, scope=["w1"])
+    assert (other.file_hosts, other.member_hosts, other.verify_hosts) == (["w1"], [], [])
+    assert "Left as they are, though lost: cp3." in other.reason
+    nothing = plan_recovery([alive("cp1"), alive("cp2"), bare("cp3"), alive("w1")], COMPONENTS, POINT, quorum_alive=True, now=NOW, scope=["w1"])
+    assert nothing.strategy == "nothing"
+    assert "cp3" in nothing.reason
+    lost = plan_recovery([bare("cp1"), bare("cp2"), bare("cp3"), bare("w1")], COMPONENTS, POINT, quorum_alive=False, now=NOW, scope=["w1"])
+    assert (lost.strategy, lost.file_hosts, lost.etcd_hosts, lost.verify_hosts) == ("rebuild_workers", ["w1"], [], ["w1"])
+
+
+@pytest.mark.parametrize(("scope", "text"), [(["cp1"], "can't come back alone"), (["w9"], "no machines of the cluster: w9")])
+def test_what_cannot_come_back_alone_is_refused(scope: List[str], text: str) -> None:
+    """Members without a quorum, and what is not there."""
+    with pytest.raises(RecoveryRefused, match=text):
+        plan_recovery([bare("cp1"), bare("cp2"), bare("cp3"), alive("w1")], COMPONENTS, POINT, quorum_alive=False, now=NOW, scope=scope)
