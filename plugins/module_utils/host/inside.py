@@ -84,18 +84,16 @@ class Inside:
         """
         variables = dict(environment or {})
         arguments = self._arguments(list(command), variables, stdin is not None)
-        data = stdin if isinstance(stdin, bytes) else None
+        given: Dict[str, Any] = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin if stdin is not None else subprocess.DEVNULL}
         try:
-            # Given input, subprocess makes the pipe itself.
             done = subprocess.run(
                 arguments,
-                input=data,
-                stdin=None if data is not None else stdin if not isinstance(stdin, bytes) and stdin is not None else subprocess.DEVNULL,
                 env={**os.environ, "LC_ALL": "C", **variables},
                 stdout=stdout if stdout is not None else subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 timeout=timeout_seconds,
                 check=False,
+                **given,
             )
         except subprocess.TimeoutExpired:
             raise self._error(

@@ -28,8 +28,13 @@ from tests.integration.stores.velum import mounted
 
 def files_of(path: Path) -> dict[str, bytes]:
     """The files in a dump."""
+    found = {}
     with tarfile.open(path) as archive:
-        return {name: archive.extractfile(name).read() for name in archive.getnames()}  # type: ignore[union-attr]
+        for name in archive.getnames():
+            member = archive.extractfile(name)
+            assert member is not None
+            found[name] = member.read()
+    return found
 
 
 def forged(path: Path, **changed: bytes) -> Path:

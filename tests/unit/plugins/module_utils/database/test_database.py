@@ -12,7 +12,8 @@ import pytest
 from ansible_collections.lifeboat.cluster.plugins.module_utils.database import credentials, rows, server
 from ansible_collections.lifeboat.cluster.plugins.module_utils.database.contents import Contents, Rules, Table, differences
 from ansible_collections.lifeboat.cluster.plugins.module_utils.database.restore import Request, _newer
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database.server import DatabaseError, User
+from ansible_collections.lifeboat.cluster.plugins.module_utils.database.server import DatabaseError, Server, User
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.inside import Inside
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_the_servers_own_hash() -> None:
 
 def test_privileges_are_words() -> None:
     with pytest.raises(credentials.CredentialsError, match="no list of privileges"):
-        credentials.grant(None, "s", [User("u", "h", __file__, ["ALL ON *.* TO x; --"])])  # type: ignore[arg-type]
+        credentials.grant(Server(Inside(), "/nonexistent"), "s", [User("u", "h", __file__, ["ALL ON *.* TO x; --"])])
 
 
 def test_quoting() -> None:
