@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import re
 import shlex
+import time
 from dataclasses import dataclass
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import EtcdClient
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import StoreUnknown
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.v2_tree import REGISTRY
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import v2_artifact, v2_tree
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, EtcdClient, connect
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import NotAvailable, StoreUnknown
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.v2_api import V2Client
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.v2_tree import REGISTRY, Tree
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import processes, telling_flags
 
 V2, V3, BOTH = "v2", "v3", "both"
@@ -101,3 +104,53 @@ def v3_counts(client: EtcdClient) -> Dict[str, Any]:
     everything = client.range(b"", prefix=True, count_only=True)
     registry = client.range(REGISTRY.encode() + b"/", prefix=True, count_only=True)
     return {"keys_total": everything.count, "registry_keys": registry.count, "revision": everything.revision}
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of one member, and of the API server of its host."""
+
+    expected: str = ""
+    since_index: int = 0
+    all_members: bool = False
+    apiserver_process: str = "kube-apiserver"
+    apiserver_files: Sequence[str] = ()
+    storage_backends: Sequence[str] = ()
+
+
+def survey(connection: Connection, question: Question) -> Dict[str, Any]:
+    """Fields for a module's result. Reads only."""
+    told = declared(question.apiserver_process, question.apiserver_files)
+    wanted = v2_artifact.read_file(question.expected).tree if question.expected else None
+    with connect(connection) as client:
+        v3 = v3_counts(client)
+    hidden = wanted.hidden_roots() if wanted else ()
+    try:
+        tree: Optional[Tree] = V2Client.over(connection).tree(quorum=True, hidden=hidden)
+    except NotAvailable:
+        tree = None
+    result: Dict[str, Any] = {"v2": tree.summary() if tree else None, "v3": v3, "storage_backend": told.as_result(), "comparison": None, "members": None}
+    backends = [told.backend, *question.storage_backends]
+    try:
+        result.update(store=decide(backends, tree.below(REGISTRY) if tree else 0, v3["registry_keys"]), store_reason="")
+    except StoreUnknown as error:
+        result.update(store="", store_reason="%s: %s" % (error.message, error.found))
+    if wanted is not None:
+        result["comparison"] = v2_tree.compare(wanted, tree or Tree(), time.time(), since=question.since_index or None).as_result()
+    if question.all_members and tree is not None:
+        result["members"] = _members(connection, hidden)
+    return result
+
+
+def _members(connection: Connection, hidden: Sequence[str]) -> Dict[str, Any]:
+    """Whether every member has the same tree in its own store: each is asked for what it has itself."""
+    trees: Dict[str, Tree] = {}
+    for member in V2Client.over(connection).members():
+        for url in member["clientURLs"][:1]:
+            own = V2Client.over(connection.at(url))
+            # Whoever answers this has applied what was written before, so no member is compared with one that only lags.
+            own.barrier()
+            trees[url] = own.tree(quorum=False, hidden=hidden)
+    difference = v2_tree.equal_members(list(trees.values()))
+    seen = [{"endpoint": url, "index": tree.index, "keys_total": tree.summary()["keys_total"], "digest": tree.digest} for url, tree in sorted(trees.items())]
+    return dict(difference.as_result(), seen=seen)
