@@ -112,7 +112,7 @@ backup:
       type: int
       sample: 31118
     v2:
-      description: The v2 store in the file, as RV(lifeboat.cluster.etcd_v2_info#module:v2) tells it; C(hidden_total) is known here.
+      description: The v2 store in the file, as RV(lifeboat.cluster.etcd_v2_info#module:v2) tells it, without C(expiring); C(hidden_total) is known here.
       type: dict
       sample:
         index: 20419
@@ -120,7 +120,7 @@ backup:
         directories_total: 204
         registry_keys: 1871
         hidden_total: 3
-        expiring: []
+        expiring_total: 41
         keys_by_top: {/registry: 1893}
         keys_by_kind: {v1/Pod: 41}
         digest: 58367470a65fc9911c16021a83588c58d308ef5d20db93000e204d279717b596

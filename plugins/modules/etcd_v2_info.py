@@ -119,8 +119,12 @@ v2:
       description: Number of hidden keys and directories; null, because the API does not tell.
       type: int
       sample: null
+    expiring_total:
+      description: Number of keys and directories that expire.
+      type: int
+      sample: 1
     expiring:
-      description: Keys and directories that expire, with the time.
+      description: Which these are, with the time.
       type: list
       elements: dict
       sample:

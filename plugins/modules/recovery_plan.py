@@ -96,7 +96,13 @@ import time
 import typing as t
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan import host_view, plan_recovery, plan_roll_back, point_view
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan import (
+    host_view,
+    one_then_grow,
+    plan_recovery,
+    plan_roll_back,
+    point_view,
+)
 
 
 def body(call: Call) -> t.Dict[str, t.Any]:
@@ -112,7 +118,7 @@ def body(call: Call) -> t.Dict[str, t.Any]:
         plan = plan_roll_back(
             views, components, point, now=time.time(), slack=params["revision_slack"], versions_may_differ=may_differ
         )
-        return {"plan": plan.as_dict()}
+        return {"plan": one_then_grow(plan, views, point).as_dict()}
     plan = plan_recovery(
         views,
         components,
@@ -123,7 +129,7 @@ def body(call: Call) -> t.Dict[str, t.Any]:
         slack=params["revision_slack"],
         versions_may_differ=may_differ,
     )
-    return {"plan": plan.as_dict()}
+    return {"plan": one_then_grow(plan, views, point).as_dict()}
 
 
 def main() -> t.NoReturn:

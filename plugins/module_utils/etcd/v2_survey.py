@@ -129,7 +129,8 @@ def survey(connection: Connection, question: Question) -> Dict[str, Any]:
         tree: Optional[Tree] = V2Client.over(connection).tree(quorum=True, hidden=hidden)
     except NotAvailable:
         tree = None
-    result: Dict[str, Any] = {"v2": tree.summary() if tree else None, "v3": v3, "storage_backend": told.as_result(), "comparison": None, "members": None}
+    v2 = dict(tree.summary(), expiring=_expiring(tree)) if tree else None
+    result: Dict[str, Any] = {"v2": v2, "v3": v3, "storage_backend": told.as_result(), "comparison": None, "members": None}
     backends = [told.backend, *question.storage_backends]
     try:
         result.update(store=decide(backends, tree.below(REGISTRY) if tree else 0, v3["registry_keys"]), store_reason="")
@@ -140,6 +141,10 @@ def survey(connection: Connection, question: Question) -> Dict[str, Any]:
     if question.all_members and tree is not None:
         result["members"] = _members(connection, hidden)
     return result
+
+
+def _expiring(tree: Tree) -> List[Dict[str, str]]:
+    return [{"key": node.key, "expires_at": node.expires_at} for node in tree.sorted() if node.expires_at]
 
 
 def _members(connection: Connection, hidden: Sequence[str]) -> Dict[str, Any]:

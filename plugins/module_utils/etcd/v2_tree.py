@@ -90,7 +90,7 @@ class Tree:
         return [node.key for node in self.sorted() if node.key.rpartition("/")[2].startswith("_")]
 
     def summary(self) -> Dict[str, Any]:
-        """Counts for a module's result; no value and no key's name but for those that expire."""
+        """Counts for a module's result; no value and no key's name."""
         keys = [node for node in self.nodes.values() if not node.directory]
         tops: Dict[str, int] = {}
         kinds: Dict[str, int] = {}
@@ -105,7 +105,7 @@ class Tree:
             "directories_total": len(self.nodes) - len(keys),
             "registry_keys": self.below(REGISTRY),
             "hidden_total": sum(1 for node in self.nodes.values() if node.hidden) if self.hidden_known else None,
-            "expiring": [{"key": node.key, "expires_at": node.expires_at} for node in self.sorted() if node.expires_at],
+            "expiring_total": sum(1 for node in self.nodes.values() if node.expires_at),
             "keys_by_top": dict(sorted(tops.items())),
             "keys_by_kind": dict(sorted(kinds.items())),
             "digest": self.digest,

@@ -139,6 +139,8 @@ def join(first: Server, server: Server) -> None:
     """One more member joins with empty data, as roles/etcd does it."""
     with first.client() as client:
         wanted = Wanted("learner", server.name, server.peer_url)
+        # What it had was moved aside, and an empty directory stands there.
+        Path(server.data_dir, "member").mkdir(parents=True, mode=0o700)
         members = apply(client, plan(look(client), wanted), wait_seconds=60, max_lag_entries=1000)
         server.start(initial_cluster=initial_cluster(members, wanted), state="existing")
         apply(client, plan(look(client), Wanted("voter", server.name, server.peer_url)), wait_seconds=60, max_lag_entries=1000)

@@ -9,12 +9,14 @@ import hashlib
 import os
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import snapshot, v2_artifact
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import BackupError, BackupInvalid, SnapshotInvalid
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.v2_api import V2Client
 from tests.integration.etcd.servers import Cluster, wait_for
 from tests.integration.etcd_v2 import store
 
@@ -58,8 +60,10 @@ def test_every_kind_of_key_is_listed(with_v2: Callable[..., Cluster], tmp_path: 
     assert all(tree.nodes[key].hidden for key in store.HIDDEN)
     assert record["v2"]["keys_by_kind"] == {"apps/v1/Deployment": 1, "encrypted": 1, "unknown": 3, "v1/Event": 1, "v1/Pod": 59}
     assert record["v2"]["keys_by_top"] == {"/_locks": 1, "/queue": 3, "/registry": 65}
-    expiring = ["/opensuse.org/rebootmgr/locks", "/registry/events/shop/web.1"]
-    assert [entry["key"] for entry in record["v2"]["expiring"]] == expiring
+    assert record["v2"]["expiring_total"] == 2
+    assert [node.key for node in tree.sorted() if node.expires_at] == ["/opensuse.org/rebootmgr/locks", "/registry/events/shop/web.1"]
+    living = V2Client.over(server.connection()).tree(quorum=True, hidden=tree.hidden_roots())
+    assert {key: replace(node, kind="") for key, node in living.nodes.items()} == tree.nodes
     assert tree.nodes["/registry/namespaces"].directory
     queue = [node for key, node in tree.nodes.items() if key.startswith("/queue/")]
     assert [node.value_sha256 for node in sorted(queue, key=lambda node: node.key)] == [hashlib.sha256(b"job %d" % number).hexdigest() for number in range(3)]
@@ -97,10 +101,10 @@ def test_what_is_cut_or_altered_is_refused(with_v2: Callable[..., Cluster], tmp_
     store.backup(server, path)
     whole = path.read_bytes()
     damaged = tmp_path / "damaged.tar"
-    # Every header, and the middle of everything.
+    # Every header, and the contents after each.
     ends = [position for position in range(0, len(whole), 512) if whole[position + 257 : position + 262] == b"ustar"]
     assert len(ends) >= 5
-    for length in [0, 100, *[end + 700 for end in ends], len(whole) - 10240 - 512]:
+    for length in [0, 100, *ends, *[end + 300 for end in ends], *[end + 513 for end in ends]]:
         damaged.write_bytes(whole[:length])
         with pytest.raises(BackupInvalid):
             v2_artifact.read_file(str(damaged))
