@@ -105,7 +105,13 @@ import time
 import typing as t
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan import host_view, plan_recovery, plan_roll_back, point_view
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan import (
+    host_view,
+    one_then_grow,
+    plan_recovery,
+    plan_roll_back,
+    point_view,
+)
 
 
 def body(call: Call) -> t.Dict[str, t.Any]:
@@ -119,7 +125,7 @@ def body(call: Call) -> t.Dict[str, t.Any]:
     may_differ = params["versions_may_differ"]
     if params["purpose"] == "roll_back":
         plan = plan_roll_back(views, components, point, now=time.time(), slack=params["revision_slack"], versions_may_differ=may_differ)
-        return {"plan": plan.as_dict()}
+        return {"plan": one_then_grow(plan, views, point).as_dict()}
     plan = plan_recovery(
         views,
         components,
@@ -131,7 +137,7 @@ def body(call: Call) -> t.Dict[str, t.Any]:
         versions_may_differ=may_differ,
         scope=params["scope"],
     )
-    return {"plan": plan.as_dict()}
+    return {"plan": one_then_grow(plan, views, point).as_dict()}
 
 
 def main() -> t.NoReturn:

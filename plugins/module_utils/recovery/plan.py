@@ -72,6 +72,8 @@ class PointView:
     high_water_revision: int
     etcd_members: Mapping[str, str]
     artifacts: Sequence[str]
+    #: Where the objects are: ``v3``, ``v2`` or ``both``.
+    store: str = "v3"
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
@@ -428,6 +430,35 @@ def plan_roll_back(
     )
 
 
+def one_then_grow(plan: RecoveryPlan, hosts: Sequence[HostView], point: PointView) -> RecoveryPlan:
+    """The plan for a point with a v2 store: one member gets the data, the others join it one at a time.
+
+    Neither the index of a v2 store nor the revision beside it can be raised, so nobody who watched before may go on: kubelets are stopped too.
+    What an earlier run restored, and serves, is not stopped again: with the members that joined it, it is the quorum.
+    """
+    if point.store == "v3" or not plan.etcd_hosts:
+        return plan
+    if plan.source == "survivor":
+        raise RecoveryRefused(
+            "What the survivor has cannot be saved: its objects are in the v2 store.",
+            tried="looked which store recovery point %s was made of" % point.point,
+            found="store %s; a copy of a v2 store needs a quorum that tells what is committed" % point.store,
+            remedy="Choose -e quorum_lost_source=recovery_point; the data on the disks is moved aside, not deleted.",
+        )
+    views = {host.name: host for host in hosts}
+    first = min(plan.etcd_hosts, key=lambda name: ("control_plane" not in views[name].groups, plan.etcd_hosts.index(name)))
+    serving = [name for name in plan.etcd_hosts if views[name].etcd_serves and views[name].begun(point.point)]
+    clients = [name for name in plan.worker_hosts if not views[name].bare and name not in plan.stop_hosts]
+    return dataclasses.replace(
+        plan,
+        bump_revision=0,
+        etcd_hosts=[first],
+        member_hosts=[name for name in plan.etcd_hosts if name != first],
+        worker_hosts=[name for name in plan.worker_hosts if name not in plan.etcd_hosts],
+        stop_hosts=[name for name in plan.stop_hosts + clients if name not in serving],
+    )
+
+
 def host_view(name: str, groups: Sequence[str], node: Mapping[str, Any], etcd: Optional[Mapping[str, Any]]) -> HostView:
     """Read one machine's view out of the results of C(node_info) and, for etcd hosts, C(etcd_cluster_info)."""
     data = node.get("etcd") or {}
@@ -459,5 +490,6 @@ def point_view(manifest: Mapping[str, Any], high_water_revision: int, taken_at: 
         high_water_revision=max(int(high_water_revision), int(manifest.get("highest_revision") or 0), int(etcd.get("revision") or 0)),
         etcd_members={str(host): str(url) for host, url in (etcd.get("hosts") or {}).items()},
         artifacts=tuple(str(artifact["name"]) for artifact in manifest.get("artifacts") or ()),
+        store=str(etcd.get("store") or "v3"),
         versions={"etcd": str(etcd.get("server_version") or ""), "kubelet": str((manifest.get("versions") or {}).get("kubelet") or "")},
     )

@@ -17,6 +17,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan imp
     RecoveryPlan,
     RecoveryRefused,
     host_view,
+    one_then_grow,
     plan_recovery,
     plan_roll_back,
     point_view,
@@ -404,3 +405,74 @@ def test_what_cannot_come_back_alone_is_refused(scope: List[str], text: str) -> 
     """Members without a quorum, and what is not there."""
     with pytest.raises(RecoveryRefused, match=text):
         plan_recovery([bare("cp1"), bare("cp2"), bare("cp3"), alive("w1")], COMPONENTS, POINT, quorum_alive=False, now=NOW, scope=scope)
+
+
+V2_POINT = dataclasses.replace(POINT, store="v2")
+
+
+def grow(hosts: List[HostView], **options: Any) -> RecoveryPlan:
+    return one_then_grow(recover(hosts, V2_POINT, **options), hosts, V2_POINT)
+
+
+def test_a_point_of_the_v3_store_is_restored_on_all_members_at_once() -> None:
+    hosts = [bare("cp1"), bare("cp2"), bare("cp3"), alive("w1")]
+    plan = recover(hosts)
+    assert one_then_grow(plan, hosts, POINT) == plan
+
+
+@pytest.mark.parametrize("store", ["v2", "both"])
+def test_a_v2_store_is_restored_on_one_member_and_grows(store: str) -> None:
+    hosts = [bare("cp1"), bare("cp2"), bare("cp3"), alive("w1")]
+    point = dataclasses.replace(POINT, store=store)
+    plan = one_then_grow(recover(hosts, point), hosts, point)
+    assert (plan.etcd_hosts, plan.member_hosts, plan.file_hosts) == (["cp1"], ["cp2", "cp3"], ["cp1", "cp2", "cp3"])
+    # Nothing can be raised, so whoever watched is stopped, and started again at the end.
+    assert (plan.bump_revision, plan.stop_hosts, plan.worker_hosts) == (0, ["w1"], ["w1"])
+
+
+def test_a_worker_that_is_a_member_is_not_the_first_and_joins_as_the_others_do() -> None:
+    member = dataclasses.replace(bare("a-worker"), groups=("workers", "etcd"))
+    point = dataclasses.replace(V2_POINT, etcd_members={"a-worker": "https://10.0.0.9:2380", "cp1": MEMBERS["cp1"]})
+    point = dataclasses.replace(point, artifacts=(*ARTIFACTS, "node_config/a-worker.tar.zst.age"))
+    hosts = [member, bare("cp1")]
+    components = {"a-worker": ("node_config", "etcd"), "cp1": ("pki", "node_config", "etcd")}
+    plan = one_then_grow(plan_recovery(hosts, components, point, quorum_alive=False, now=NOW), hosts, point)
+    assert (plan.etcd_hosts, plan.member_hosts, plan.worker_hosts) == (["cp1"], ["a-worker"], [])
+
+
+def test_a_rerun_does_not_stop_the_members_that_serve_already() -> None:
+    hosts = [
+        under_way("cp1", "begun"),
+        under_way("cp2", "added"),
+        under_way("cp3", "begun", etcd_serves=False),
+        alive("w1"),
+    ]
+    plan = grow(hosts)
+    assert (plan.strategy, plan.token, plan.adopted) == ("rebuild_cluster", "lifeboat-old", True)
+    assert (plan.etcd_hosts, plan.member_hosts) == (["cp1"], ["cp2", "cp3"])
+    assert plan.stop_hosts == ["cp3", "w1"]
+
+
+def test_a_roll_back_of_a_v2_store_stops_all_and_restores_one() -> None:
+    hosts = [alive(name) for name in (*MEMBERS, "w1")]
+    plan = one_then_grow(plan_roll_back(hosts, COMPONENTS, V2_POINT, now=NOW), hosts, V2_POINT)
+    assert (plan.strategy, plan.etcd_hosts, plan.member_hosts) == ("roll_back", ["cp1"], ["cp2", "cp3"])
+    assert plan.stop_hosts == ["cp1", "cp2", "cp3", "w1"]
+
+
+def test_a_member_lost_from_a_living_cluster_learns_both_stores_from_the_others() -> None:
+    hosts = [alive("cp1"), bare("cp2"), alive("cp3"), alive("w1")]
+    plan = grow(hosts)
+    assert (plan.strategy, plan.etcd_hosts, plan.member_hosts, plan.stop_hosts) == ("rebuild_members", [], ["cp2"], [])
+
+
+def test_a_survivor_of_a_v2_store_cannot_be_saved() -> None:
+    with pytest.raises(RecoveryRefused, match="its objects are in the v2 store"):
+        grow([stopped("cp1"), bare("cp2"), bare("cp3")], quorum_lost_source="survivor")
+    assert grow([stopped("cp1"), bare("cp2"), bare("cp3")], quorum_lost_source="recovery_point").etcd_hosts == ["cp1"]
+
+
+def test_the_manifest_says_which_store_it_is() -> None:
+    manifest = {"id": POINT.point, "etcd": {"store": "v2"}}
+    assert point_view(manifest, 0, NOW).store == "v2"
+    assert point_view({"id": POINT.point}, 0, NOW).store == "v3"
