@@ -18,6 +18,7 @@ from tests import environment
 from tests.drill.keys import SIGNER, Keys
 from tests.drill.playbooks import Finished, Playbooks
 from tests.lab import Lab
+from tests.workload import Api
 from tests.workload.creation import wait_for
 
 OUTPUT = environment.BUILD / "caasp"
@@ -164,6 +165,12 @@ class Bench:
 def _value(memory: Memory) -> str:
     """What the pillar's flag was."""
     return next(line.split("\t")[-3] for line in memory.rows["pillars"].splitlines() if "\tflag\t" in line)
+
+
+def ready(bench: Bench, name: str) -> bool:
+    """Whether Kubernetes believes in a node."""
+    node = Api(bench.lab.kubeconfig, connections=1).get(f"/api/v1/nodes/{name}")
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in node["status"]["conditions"])
 
 
 def until(what: str, condition: Callable[[], bool]) -> None:

@@ -1,13 +1,13 @@
 # Copyright: (c) 2026, Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A worker is lost: brought back as the one it was, and, lost for good, forgotten everywhere."""
+"""A worker is lost for good, and forgotten everywhere."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tests.caasp.bench import LAB, Bench, until
+from tests.caasp.bench import LAB, Bench, ready, until
 from tests.drill.playbooks import Playbooks
 from tests.drill.verification import uids
 from tests.e2e.bench import refused, succeeded
@@ -15,12 +15,6 @@ from tests.workload import Api
 
 CONFIRMED: dict[str, object] = {"confirm_cluster_name": LAB}
 WORKER = "w2"
-
-
-def ready(bench: Bench, name: str) -> bool:
-    """Whether Kubernetes believes in a node."""
-    node = Api(bench.lab.kubeconfig, connections=1).get(f"/api/v1/nodes/{name}")
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in node["status"]["conditions"])
 
 
 def traces(bench: Bench, minion: str, name: str) -> list[str]:
@@ -31,20 +25,6 @@ def traces(bench: Bench, minion: str, name: str) -> list[str]:
     found += bench.on("admin", f"find /etc/salt/pki/master {cache} -name {minion}").split()
     found += ["Node"] if name in uids(Api(bench.lab.kubeconfig, connections=1), "/api/v1/nodes") else []
     return found
-
-
-def test_a_lost_worker_is_itself_again(bench: Bench, operator: Playbooks) -> None:
-    """With its identity: the same minion under the same key, the same Node."""
-    api = Api(bench.lab.kubeconfig, connections=1)
-    node = uids(api, "/api/v1/nodes")[WORKER]
-    bench.bare(WORKER)
-    assert bench.on(WORKER, "cat /etc/machine-id").strip() != bench.memory.minions[WORKER]
-    succeeded(operator.run("recover_cluster", CONFIRMED))
-    assert bench.on(WORKER, "cat /etc/machine-id").strip() == bench.memory.minions[WORKER]
-    bench.answers(list(bench.memory.minions.values()))
-    until("the node is ready", lambda: ready(bench, WORKER))
-    assert uids(api, "/api/v1/nodes")[WORKER] == node
-    assert bench.accepted() == bench.memory.keys
 
 
 def test_a_node_that_is_gone_leaves_no_trace(bench: Bench, operator: Playbooks, directory: Path) -> None:
