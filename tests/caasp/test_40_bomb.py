@@ -25,7 +25,8 @@ def values(bench: Bench, member: str) -> dict[str, str]:
 
     def ask(path: str) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(bench.on(member, f"curl --silent --fail {pair} 'https://{member}:2379/v2/keys{path}'"))
-        return answer["node"]
+        node: dict[str, Any] = answer["node"]
+        return node
 
     found: dict[str, str] = {}
     waiting = [ask("/?recursive=true&quorum=true"), *(ask(f"{key}?quorum=true") for key in HIDDEN)]

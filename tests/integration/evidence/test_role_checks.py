@@ -68,6 +68,7 @@ GOOD: dict[str, Any] = {
     "fence_stopped": {"services": [{"state": "stopped"}], "evidence": ["no container"]},
     "node_cluster": {"cluster": {"kube_system_uid": "uid", "ca_sha256": "ca", "version": "v1.34.4", "nodes": [{"name": name} for name in HOSTS]}},
     "node_expected": list(HOSTS),
+    "node_left": {"leaving": {"places": ["node"]}},
     "node_known": {"leaving": {"traces": {"database": [], "keys": [], "cache": [], "etcd": [], "node": []}}},
     "node_config_archive": ARCHIVE,
     "node_config_certificates": CERTIFICATES,
@@ -216,6 +217,7 @@ FAILED_CERTIFICATE = [{"id": "apiserver", "ok": False, "reason": "key and certif
 BREAKS: dict[str, list[Break]] = {
     "fence.closed": [("fence_closed.rules", [])],
     "fence.opened": [("fence_opened.rules", ["iptables -t raw -A PREROUTING ! -i lo -j DROP"])],
+    "node.known": [("node_left.leaving.places", [])],
     "node.left_cluster": [("node_known.leaving.traces.node", ["w9 uid"])],
     "node.left_etcd": [("node_known.leaving.traces.etcd", ["9 w9"])],
     "node.left_database": [("node_known.leaving.traces.database", ["0a3f w9"])],
