@@ -132,6 +132,7 @@ def test_a_day_with_the_database(velum: Velum, tmp_path: Path) -> None:
         "gone": yes,
         "gone_again": no,
         "new": yes,
+        "misfit": "CredentialsError",
         "unknown": "RowError",
         "no_table": "DatabaseError",
         "absent_dump": "DumpError",
