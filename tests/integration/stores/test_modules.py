@@ -95,17 +95,14 @@ def test_a_day_with_the_database(velum: Velum, tmp_path: Path) -> None:
     dependents = [{"table": "pillars", "column": "minion_id", "refers_to": "minion_id"}]
     gone = {**velum.options(), "table": "minions", "state": "absent", "key": {"minion_id": WORKER}, "dependents": dependents}
     new = {**velum.options(), "table": "registries", "key": {"name": "new'; DROP TABLE users; --"}}
-    salt = velum.file("mariadb-salt-password")
     velum.sql("DELETE FROM users;")
     velum.new_passwords()
-    good = salt.read_text()
-    salt.write_text("another\n")
-    misfit, more = play(tmp_path, {"misfit": {"database_restore": restoring}})
-    salt.write_text(good)
-    assert changed(misfit) == {"misfit": "CredentialsError"}
-    results, even_more = play(
+    misfit = tmp_path / "returner.conf"
+    misfit.write_text("mysql.user: salt\nmysql.pass: another\n")
+    results, more = play(
         tmp_path,
         {
+            "misfit": {"database_restore": {**restoring, "returner_file": str(misfit)}},
             "foreseen": {"database_restore": restoring, "check_mode": True},
             "restored": {"database_restore": restoring},
             "again": {"database_restore": restoring},
@@ -135,6 +132,7 @@ def test_a_day_with_the_database(velum: Velum, tmp_path: Path) -> None:
         "gone": yes,
         "gone_again": no,
         "new": yes,
+        "misfit": "CredentialsError",
         "unknown": "RowError",
         "no_table": "DatabaseError",
         "absent_dump": "DumpError",
@@ -152,8 +150,8 @@ def test_a_day_with_the_database(velum: Velum, tmp_path: Path) -> None:
     assert velum.sql("SELECT value FROM pillars WHERE pillar = 'dashboard';") == [["192.0.2.99"]]
     assert velum.sql("SELECT name FROM registries ORDER BY id DESC LIMIT 1;") == [["new'; DROP TABLE users; --"]]
     assert velum.schemas() == {SCHEMA, ASIDE}
-    for word in (velum.secret, velum.root_password, good.strip(), velum.file("mariadb-velum-password").read_text().strip()):
-        assert word not in printed + more + even_more
+    for word in (velum.secret, velum.root_password, *(velum.file(f"mariadb-{name}-password").read_text().strip() for name in ("velum", "salt"))):
+        assert word not in printed + more
 
 
 def test_a_day_with_the_directory(ldap: Ldap, tmp_path: Path) -> None:
