@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run every molecule scenario on the nodes of one lab.
+"""Run every molecule scenario on the nodes of a lab.
 
-A scenario is a directory here with a molecule.yml. Molecule is content with an inventory that matches no host, so the sizes of the groups and
-the hosts of each recap are checked here.
+A scenario is a directory here with a molecule.yml. Those on the same topology share a lab, and there is never more than one lab. Molecule is
+content with an inventory that matches no host, so the sizes of the groups and the hosts of each recap are checked here.
 """
 
 from __future__ import annotations
@@ -15,14 +15,21 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).resolve().parent
 LAB = "molecule"
-GROUP_SIZES = {"control_plane": 1, "etcd": 1, "workers": 0}
-SCENARIOS = sorted(path.parent.name for path in HERE.glob("*/molecule.yml"))
+# By topology, how many machines there have to be in each group.
+GROUP_SIZES = {
+    "single": {"admin": 0, "control_plane": 1, "etcd": 1, "workers": 0},
+    "caasp": {"admin": 1, "control_plane": 2, "etcd": 3, "workers": 2},
+}
+# Scenarios of the admin node's components; all others need no more than one machine.
+ADMIN_NODE = ("directory", "salt_master", "velum_database")
+SCENARIOS = sorted(("caasp" if path.parent.name in ADMIN_NODE else "single", path.parent.name) for path in HERE.glob("*/molecule.yml"))
 
 
 def run(command: list[str], repository: Path, variables: dict[str, str], limit_seconds: int) -> str:
@@ -44,9 +51,18 @@ def run(command: list[str], repository: Path, variables: dict[str, str], limit_s
     return result.stdout
 
 
+@dataclass
+class SharedLab:
+    """The lab of all scenarios of a topology: the process environment that points molecule at it, and whether its nodes are no longer fresh."""
+
+    variables: dict[str, str]
+    used: bool = False
+
+
 @pytest.fixture(scope="module")
-def lab(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """One lab for all scenarios; the process environment that points molecule at it."""
+def lab(request: pytest.FixtureRequest, repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedLab]:
+    """One lab for all scenarios of a topology."""
+    topology: str = request.param
     lab_command = [sys.executable, "-m", "tests.lab"]
     inventory = repository / "build" / "lab" / LAB / "inventory"
     variables_file = write_variables(tmp_path_factory.mktemp("molecule"))
@@ -59,12 +75,12 @@ def lab(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         "ANSIBLE_NOCOLOR": "1",
         "NO_COLOR": "1",
     }
-    run([*lab_command, "up", "single", "--name", LAB], repository, variables, 1200)
+    run([*lab_command, "up", topology, "--name", LAB], repository, variables, 1200)
     try:
         listing = json.loads(subprocess.run(["ansible-inventory", "-i", inventory, "--list"], env=variables, capture_output=True, check=True).stdout)
-        graph = {group: hosts_of(group, listing) for group in GROUP_SIZES}
-        assert {group: len(hosts) for group, hosts in graph.items()} == GROUP_SIZES
-        yield variables
+        graph = {group: hosts_of(group, listing) for group in GROUP_SIZES[topology]}
+        assert {group: len(hosts) for group, hosts in graph.items()} == GROUP_SIZES[topology]
+        yield SharedLab(variables)
     finally:
         run([*lab_command, "down", LAB], repository, variables, 600)
 
@@ -98,12 +114,13 @@ def hosts_of(group: str, listing: dict[str, dict[str, list[str]]]) -> set[str]:
     return set(details.get("hosts", [])).union(*(hosts_of(child, listing) for child in details.get("children", [])))
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
-def test_scenario(scenario: str, lab: dict[str, str], repository: Path) -> None:
+@pytest.mark.parametrize(("lab", "scenario"), SCENARIOS, indirect=["lab"])
+def test_scenario(scenario: str, lab: SharedLab, repository: Path) -> None:
     """Molecule runs the scenario's sequence on fresh nodes, and each of its playbooks did something on some host."""
-    if scenario != SCENARIOS[0]:
-        run([sys.executable, "-m", "tests.lab", "reset", LAB], repository, lab, 600)
-    said = run(["molecule", "-c", str(HERE / "config.yml"), "test", "--scenario-name", scenario, "--destroy=never"], repository, lab, 1200)
+    if lab.used:
+        run([sys.executable, "-m", "tests.lab", "reset", LAB], repository, lab.variables, 600)
+    lab.used = True
+    said = run(["molecule", "-c", str(HERE / "config.yml"), "test", "--scenario-name", scenario, "--destroy=never"], repository, lab.variables, 1200)
     recaps = re.split(r"^PLAY RECAP \*+$", said, flags=re.MULTILINE)[1:]
     assert recaps, f"molecule ran no playbook:\n{said}"
     for recap in recaps:
