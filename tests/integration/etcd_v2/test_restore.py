@@ -168,4 +168,3 @@ def test_what_does_not_fit_is_refused(saved: tuple[Cluster, Path], tmp_path: Pat
         store.restore(store.restore_request(cluster, path, server, etcd=str(broken)))
     assert "it is a newer format" in caught.value.found
     assert not os.path.exists(store.restore_request(cluster, path, server).staged.marker)
-
