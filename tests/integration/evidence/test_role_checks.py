@@ -156,6 +156,7 @@ GOOD: dict[str, Any] = {
         "artifacts": [{"host": "cp1", "component": "pki"}, {"host": "cp1", "component": "node_config"}],
     },
     "platform_restoring": ["cp1"],
+    "platform_kept_apart": False,
     "platform_tool": [],
     "platform_summary": {"etcd": {"encryption": [{"key_name": "key1"}]}},
     "velum_database_expected": {"rows": {"minions": 4, "users": 1, "extra": 9}, "schema_version": "2018"},
