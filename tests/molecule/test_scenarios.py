@@ -114,7 +114,8 @@ def hosts_of(group: str, listing: dict[str, dict[str, list[str]]]) -> set[str]:
     return set(details.get("hosts", [])).union(*(hosts_of(child, listing) for child in details.get("children", [])))
 
 
-@pytest.mark.parametrize(("lab", "scenario"), SCENARIOS, indirect=["lab"])
+# Without the scope, each test would get a lab of its own.
+@pytest.mark.parametrize(("lab", "scenario"), SCENARIOS, indirect=["lab"], scope="module")
 def test_scenario(scenario: str, lab: SharedLab, repository: Path) -> None:
     """Molecule runs the scenario's sequence on fresh nodes, and each of its playbooks did something on some host."""
     if lab.used:
