@@ -96,7 +96,8 @@ class Node:
         # Nothing of a node need survive a crash of this machine, and a power cut of the lab is no crash of the kernel: no time is spent on
         # writing through to the real disk. The kernel marks a volatile overlay so that it is not used again; here it may be.
         run(["rm", "-rf", self.disk.work / "work" / "incompat"])
-        overlay = f"volatile,lowerdir={':'.join(str(layer) for layer in self.disk.layers)},upperdir={self.disk.upper},workdir={self.disk.work}"
+        # redirect_dir: a directory of a layer below can be renamed, as on a machine's own disk.
+        overlay = f"volatile,redirect_dir=on,lowerdir={':'.join(str(layer) for layer in self.disk.layers)},upperdir={self.disk.upper},workdir={self.disk.work}"
         steps = [
             *self._cgroups.mount_steps(),
             *self._cgroups.join_steps(self.lab, self.name),
