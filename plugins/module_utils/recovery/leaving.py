@@ -58,7 +58,7 @@ class Leaving:
 
 
 def _short(name: object) -> str:
-    return str(name or "").split(".")[0].lower()
+    return str(name or "").partition(".")[0].lower()
 
 
 def node_name(identity: str, seen: Seen, given: str = "") -> str:

@@ -99,6 +99,7 @@ class Scene:
             **{f"{kind}_hosts": [] for kind in ("file", "stop", "worker", "living")},
             "etcd_hosts": ["node1"],
             "member_hosts": ["node2", "node3"],
+            "verify_hosts": [],
             "strategy": "rebuild_cluster",
             "source": "recovery_point",
             "survivor": "",

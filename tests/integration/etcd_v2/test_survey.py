@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.v2_survey import Question, survey
-from tests.integration.etcd.servers import Cluster
+from tests.integration.etcd.servers import Cluster, wait_for
 from tests.integration.etcd.test_modules import play
 from tests.integration.etcd_v2 import store
 
@@ -24,6 +24,8 @@ def api_server(directory: Path, *arguments: str) -> Iterator[None]:
     program = directory / PROCESS
     program.symlink_to("/bin/sh")
     with subprocess.Popen([program, "-c", "read line", PROCESS, *arguments], stdin=subprocess.PIPE) as process:
+        # The kernel lets the parent go on a moment before it gives the child its name.
+        wait_for("the name of the process", lambda: Path(f"/proc/{process.pid}/comm").read_text().strip() == PROCESS)
         yield
         assert process.stdin is not None
         process.stdin.close()

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -40,8 +39,9 @@ def running() -> Iterator[World]:
     with tempfile.TemporaryDirectory(prefix="lbt-salt-", dir="/var/tmp") as directory, network("salt") as name:
         world = World(Path(directory), salt_programs(), name)
         (world.directory / "bin").mkdir()
-        shutil.copy(units.__file__, world.directory / "bin" / "systemctl")
-        (world.directory / "bin" / "systemctl").chmod(0o755)
+        systemctl = world.directory / "bin" / "systemctl"
+        systemctl.write_text(f"#!/usr/bin/python3\n{Path(units.__file__).read_text()}")
+        systemctl.chmod(0o755)
         try:
             world.start()
             world.keep()
