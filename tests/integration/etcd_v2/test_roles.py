@@ -99,6 +99,7 @@ class Scene:
             **{f"{kind}_hosts": [] for kind in ("file", "stop", "worker", "living")},
             "etcd_hosts": ["node1"],
             "member_hosts": ["node2", "node3"],
+            "admin_hosts": [],
             "verify_hosts": [],
             "strategy": "rebuild_cluster",
             "source": "recovery_point",
@@ -168,7 +169,8 @@ def test_from_backup_to_three_members(scene: Scene, tmp_path: Path) -> None:
     for server in servers:
         (server.data_dir / "member").rename(tmp_path / f"lost-{server.name}")
     misfit = scene.stage.play(*scene.recovery("etcd3"))
-    assert misfit.returncode != 0
+    assert misfit.returncode != 0, misfit.stdout
+    assert "etcd.store_fits" in scene.checks(), misfit.stdout
     assert scene.checks()["etcd.store_fits"][0]["passed"] is False
     assert not list(servers[0].data_dir.iterdir())
 
