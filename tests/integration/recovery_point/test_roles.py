@@ -112,7 +112,7 @@ class Scene(Stage):
             "token": TOKEN,
             "bump_revision": 1000,
             "initial_cluster": {"cp1": self.urls[0]},
-            **{f"{kind}_hosts": [] for kind in ("file", "stop", "admin", "member", "worker")},
+            **{f"{kind}_hosts": [] for kind in ("file", "stop", "admin", "member", "worker", "verify")},
             "etcd_hosts": ["cp1"],
             "survivor": "",
         }
