@@ -51,9 +51,10 @@ class Suite:
 SUITES = (
     Suite("gates", 5 * 60, options=("--numprocesses=2", "--dist=worksteal")),
     Suite("unit", 8 * 60, options=("--numprocesses=2",)),
-    Suite("integration", 10 * 60, needs_binaries=True),
+    Suite("integration", 18 * 60, needs_binaries=True),
     Suite("molecule", 16 * 60, needs_lab=True),
     Suite("e2e", 30 * 60, needs_lab=True),
+    Suite("caasp", 15 * 60, needs_lab=True),
 )
 ENVIRONMENT_BUDGET_SECONDS = 15 * 60
 

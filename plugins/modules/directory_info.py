@@ -84,7 +84,7 @@ dump:
     schemas: {description: Schemas that the configuration defines., type: list, elements: str}
     context_csn: {description: Time of the last change as replication knows it., type: list, elements: str}
 equal:
-  description: Whether the tree is byte by byte the one of the dump.
+  description: Whether the entries are byte by byte those of the dump. The time of the last change does not count.
   returned: when O(dump) is given
   type: bool
 proven:
@@ -94,12 +94,22 @@ proven:
 """
 
 import tempfile
-from typing import Any, Dict
+from typing import Any, BinaryIO, Dict
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
 from ansible_collections.lifeboat.cluster.plugins.module_utils.directory import dump
-from ansible_collections.lifeboat.cluster.plugins.module_utils.directory.server import BIND_ARGUMENTS, DIRECTORY_ARGUMENTS, Bind, Directory
+from ansible_collections.lifeboat.cluster.plugins.module_utils.directory.server import BIND_ARGUMENTS, DIRECTORY_ARGUMENTS, Bind, Directory, same_entries
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.scratch import DEFAULT_DIRECTORY
+
+
+def _compare(params: Dict[str, Any], directory: Directory, bind: Bind, tree: BinaryIO) -> Dict[str, Any]:
+    """The dump beside the live tree."""
+    held = dump.examine(params["dump"], params["sha256"])
+    if params["prove"]:
+        dump.checked(directory, held, bind, params["scratch_directory"])
+    with dump.opened(held.path) as files:
+        equal = same_entries(tree, files[dump.TREE])
+    return {"dump": held.as_result(), "equal": equal, "proven": params["prove"]}
 
 
 def body(call: Call) -> Dict[str, Any]:
@@ -108,6 +118,7 @@ def body(call: Call) -> Dict[str, Any]:
     directory, bind = Directory.from_params(params), Bind.from_params(params)
     with tempfile.TemporaryFile() as config, tempfile.TemporaryFile() as tree:
         found = dump.survey(directory, config, tree)
+        compared = _compare(params, directory, bind, tree) if params["dump"] else {}
     problem = directory.bind_problem(params["url"], bind)
     result: Dict[str, Any] = {
         "directory": {
@@ -118,13 +129,9 @@ def body(call: Call) -> Dict[str, Any]:
             "schemas": found.schemas,
             "context_csn": found.context_csn,
             "version": found.version,
-        }
+        },
+        **compared,
     }
-    if params["dump"]:
-        held = dump.examine(params["dump"], params["sha256"])
-        if params["prove"]:
-            dump.checked(directory, held, bind, params["scratch_directory"])
-        result.update(dump=held.as_result(), equal=found.tree == held.record.tree, proven=params["prove"])
     return result
 
 

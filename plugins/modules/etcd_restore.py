@@ -217,7 +217,7 @@ def body(call: Call) -> Dict[str, Any]:
         marker = restore.foresee(plan) if call.check_mode else restore.apply(plan)
     result: Dict[str, Any] = {"changed": plan.changed, "restore": restore.as_result(plan, marker)}
     if plan.changed:
-        result["diff"] = {"before": {}, "after": {request.marker: plan.promise()}}
+        result["diff"] = {"before": {}, "after": {request.staged.marker: plan.promise()}}
     return result
 
 

@@ -44,6 +44,11 @@ options:
     type: str
     choices: ['', recovery_point, survivor]
     default: ''
+  scope:
+    description: Hosts that may be rebuilt, for O(purpose=recover). None means all.
+    type: list
+    elements: str
+    default: []
   revision_slack:
     description: Revisions added on top of the highest one ever seen, where that is above what the clock says (1000 a second since 2020).
     type: int
@@ -100,7 +105,13 @@ import time
 import typing as t
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan import host_view, plan_recovery, plan_roll_back, point_view
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan import (
+    host_view,
+    one_then_grow,
+    plan_recovery,
+    plan_roll_back,
+    point_view,
+)
 
 
 def body(call: Call) -> t.Dict[str, t.Any]:
@@ -114,7 +125,7 @@ def body(call: Call) -> t.Dict[str, t.Any]:
     may_differ = params["versions_may_differ"]
     if params["purpose"] == "roll_back":
         plan = plan_roll_back(views, components, point, now=time.time(), slack=params["revision_slack"], versions_may_differ=may_differ)
-        return {"plan": plan.as_dict()}
+        return {"plan": one_then_grow(plan, views, point).as_dict()}
     plan = plan_recovery(
         views,
         components,
@@ -124,8 +135,9 @@ def body(call: Call) -> t.Dict[str, t.Any]:
         now=time.time(),
         slack=params["revision_slack"],
         versions_may_differ=may_differ,
+        scope=params["scope"],
     )
-    return {"plan": plan.as_dict()}
+    return {"plan": one_then_grow(plan, views, point).as_dict()}
 
 
 def main() -> t.NoReturn:
@@ -137,6 +149,7 @@ def main() -> t.NoReturn:
             "manifest": {"type": "dict", "required": True},
             "high_water_revision": {"type": "int", "default": 0},
             "quorum_lost_source": {"type": "str", "choices": ["", "recovery_point", "survivor"], "default": ""},
+            "scope": {"type": "list", "elements": "str", "default": []},
             "revision_slack": {"type": "int", "default": 1000000000},
             "versions_may_differ": {"type": "bool", "default": False},
         },

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import prerequisites
 from .binaries import binaries_key
-from .caasp.machines import product_key
+from .caasp.machines import caasp_machine, product_key
 from .caasp.software import software_key
 from .cache import Cache
 from .machines import bare_key, bare_machine
@@ -22,10 +22,10 @@ KINDS = ("binaries", "debian", "bare", "caasp-software", "caasp", "golden")
 
 
 def build(progress: Progress, *, install: bool = False) -> None:
-    """Binaries, operating system, bare machine; golden clusters, and all of CaaSP, come with the first `up`."""
+    """Binaries, operating system, bare machines; golden clusters come with the first `up`."""
     prerequisites.check(progress, install=install)
-    machine = bare_machine(Cache(), progress)
-    progress(f"built: {' '.join(path.name for path in machine.entries)}")
+    for make in (bare_machine, caasp_machine):
+        progress(f"built: {' '.join(path.name for path in make(Cache(), progress).entries)}")
 
 
 def clean(progress: Progress) -> list[Path]:

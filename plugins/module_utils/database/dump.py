@@ -152,16 +152,11 @@ def scratch_server(inside: Inside, base: str, timeout_seconds: float) -> Iterato
 
 
 def prove(inside: Inside, source: IO[bytes], like: Contents, rules: Rules, base: str, timeout_seconds: float) -> Contents:
-    """Load a dump into a scratch server and return what is there then."""
+    """Load a dump into a scratch server and return what is there then. Refuses one in which something is in progress, as of a live schema."""
     with scratch_server(inside, base, timeout_seconds) as server:
         create(server, _SCHEMA, like)
         load(server, source, _SCHEMA)
-        found = contents.read(server, _SCHEMA, rules, like.salt)
-        going_on = contents.busy(server, _SCHEMA, rules)
-    assert found is not None
-    if going_on:
-        raise _busy(going_on)
-    return found
+        return survey(server, _SCHEMA, rules, like.salt)
 
 
 def require_equal(found: Contents, wanted: Contents, path: str) -> None:

@@ -118,7 +118,10 @@ def plan(server: Server, dump: Dump, request: Request) -> Plan:
 
 
 def apply(server: Server, dump: Dump, request: Request, planned: Plan) -> Tuple[List[Credential], List[Dict[str, str]]]:
-    """Do what was planned and read it back; returns how the credentials fit and what was moved aside. A rerun finishes what a kill interrupted, from its beginning."""
+    """Do what was planned and read it back; returns how the credentials fit and what was moved aside.
+
+    A rerun finishes what a kill interrupted, from its beginning.
+    """
     moved: List[Dict[str, str]] = []
     if planned.action != NOTHING:
         _load(server, dump, request)

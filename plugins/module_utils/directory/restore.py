@@ -17,7 +17,15 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Dict, List, Optional, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.directory.dump import CONFIG, TREE, Dump, DumpError, fill, opened, require_same
-from ansible_collections.lifeboat.cluster.plugins.module_utils.directory.server import Directory, DirectoryError, Ldif, database_dir, measure, served_by
+from ansible_collections.lifeboat.cluster.plugins.module_utils.directory.server import (
+    Directory,
+    DirectoryError,
+    Ldif,
+    database_dir,
+    measure,
+    same_entries,
+    served_by,
+)
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host import replacement, scratch
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import make_directories, read_json, room, write_json
@@ -87,20 +95,18 @@ class Plan:
         return self.action != NOTHING
 
 
-def _export(directory: Directory, target: BinaryIO, tree: bool) -> Ldif:
-    (directory.export_tree if tree else directory.export_config)(target)
-    return measure(target)
-
-
-def present(request: Request) -> Optional[Tuple[Ldif, Ldif]]:
-    """What the live directories hold; None when they hold nothing that can be read."""
+def _look(request: Request, dump: Dump) -> Tuple[Optional[Tuple[Ldif, Ldif]], bool]:
+    """What the live directories hold, None when they hold nothing that can be read; and whether it is what the dump holds."""
     if not os.path.exists(os.path.join(request.config.host, "cn=config.ldif")):
-        return None
+        return None, False
     try:
-        with tempfile.TemporaryFile() as config, tempfile.TemporaryFile() as tree:
-            return _export(request.directory, config, False), _export(request.directory, tree, True)
+        with tempfile.TemporaryFile() as config, tempfile.TemporaryFile() as tree, opened(dump.path) as files:
+            request.directory.export_config(config)
+            request.directory.export_tree(tree)
+            found = measure(config), measure(tree)
+            return found, found[0] == dump.record.config and same_entries(tree, files[TREE])
     except LifeboatError:
-        return None
+        return None, False
 
 
 def _staged_names(request: Request, dump: Dump) -> List[List[str]]:
@@ -126,10 +132,8 @@ def plan(dump: Dump, request: Request) -> Plan:
             remedy="Correct suffix and data_dir (as the programs see it) in the platform's data, or use the dump of this machine.",
         )
     names = _staged_names(request, dump)
-    if names:
-        return Plan(SWAP, present(request), names)
-    found = present(request)
-    return Plan(NOTHING if found == (dump.record.config, dump.record.tree) else STAGE, found, [])
+    found, same = _look(request, dump)
+    return Plan(SWAP if names else NOTHING if same else STAGE, found, names)
 
 
 def _check_room(dump: Dump, request: Request) -> None:

@@ -58,5 +58,17 @@ class RestoreError(EtcdError):
     """Building a data directory from a snapshot failed."""
 
 
+class BackupError(EtcdError):
+    """Taking a backup of the v2 store failed."""
+
+
+class BackupInvalid(EtcdError):
+    """A file is not a complete, unaltered backup of the v2 store; ``reason`` in the details says which."""
+
+
+class StoreUnknown(EtcdError):
+    """It cannot be told in which store the cluster keeps its objects."""
+
+
 class ToolError(EtcdError):
     """The etcdutl of this host could not be kept."""

@@ -47,7 +47,7 @@ class GatewayClient(MessageClient):
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self._prefix: Optional[str] = None
-        self._context = _tls_context(connection) if connection.tls else None
+        self._context = tls_context(connection) if connection.tls else None
 
     def _call(self, method: messages.Method, request: Mapping[str, Any]) -> Message:
         response, close = self._post(method, request)
@@ -70,7 +70,7 @@ class GatewayClient(MessageClient):
     def snapshot(self) -> SnapshotStream:
         """See EtcdClient. As frames where the server lets us, else as JSON. Memory: some blobs, whatever the size of the store."""
         connection = self.connection
-        context = _tls_context(connection) if connection.tls else None
+        context = tls_context(connection) if connection.tls else None
         if context is not None:
             context.set_alpn_protocols(["h2"])
         stream = open_stream(connection.host, connection.port, context, messages.SNAPSHOT.grpc_path, connection.timeout_seconds)
@@ -236,7 +236,8 @@ class GatewayClient(MessageClient):
         )
 
 
-def _tls_context(connection: Connection) -> ssl.SSLContext:
+def tls_context(connection: Connection) -> ssl.SSLContext:
+    """What a connection over TLS is made with."""
     try:
         context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=connection.ca_cert or None)
         # From Python 3.13 on this would refuse certificates that etcd's own tools take, such as those without key identifiers.

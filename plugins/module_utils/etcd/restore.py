@@ -5,28 +5,20 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import re
-import shutil
-import stat
 import subprocess
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import RestoreError, SnapshotInvalid
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.inventory import Inventory, Store
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.snapshot import FileProof, free_bytes, iso_time, owner_ids, prove
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.snapshot import FileProof, iso_time, owner_ids, prove
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.staged import Staged
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.tools import Tool, environment, etcdutl, survey
 
-STAGING_PREFIX = ".lifeboat-restore-"
-MARKER_NAME = "lifeboat-restore.json"
-_TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _HIGHEST_REVISION = (1 << 63) - 1
-_LOCK_PATIENCE_SECONDS = 120.0
 _TAIL = 2000
 # etcd reserves its log in segments of 64 MiB: the one in use and the next.
 _LOG_BYTES = 2 * 64 * 1024 * 1024
@@ -54,10 +46,7 @@ class Request:
         def refuse(message: str, remedy: str) -> None:
             raise RestoreError(message, remedy=remedy)
 
-        if not _TOKEN.fullmatch(self.token):
-            refuse("%r is not usable as a token" % self.token, "Use letters, digits, dot, dash and underscore; a fresh one for each restore.")
-        if not os.path.isabs(self.data_dir):
-            refuse("data_dir %r is not an absolute path" % self.data_dir, "Give the data directory that etcd is started with.")
+        Staged(self.data_dir, self.token)
         if not 0 <= self.bump_revision < _HIGHEST_REVISION // 2:
             refuse("bump_revision %d is out of range" % self.bump_revision, "Give the highest revision ever served, minus the snapshot's, plus slack.")
         if self.name not in self.initial_cluster:
@@ -72,14 +61,9 @@ class Request:
             )
 
     @property
-    def staging(self) -> str:
-        """The directory that will hold ``member``."""
-        return os.path.join(self.data_dir, STAGING_PREFIX + self.token)
-
-    @property
-    def marker(self) -> str:
-        """The file written last."""
-        return os.path.join(self.staging, MARKER_NAME)
+    def staged(self) -> Staged:
+        """The directory that is built."""
+        return Staged(self.data_dir, self.token)
 
 
 @dataclass(frozen=True)
@@ -122,45 +106,31 @@ def plan(request: Request) -> RestorePlan:
             path=request.snapshot,
             reason="other_snapshot",
         )
-    draft = RestorePlan(request, proof, others=_other_stagings(request))
-    done = _read_marker(request)
+    draft = RestorePlan(request, proof, others=request.staged.others())
+    done = request.staged.done(draft.promise())
     if done is not None:
-        differing = sorted(key for key, value in draft.promise().items() if done.get(key) != value)
-        if differing:
-            raise RestoreError(
-                "token %s was used for another restore on this host" % request.token,
-                found="%s differs in: %s" % (request.marker, ", ".join(differing)),
-                remedy="Use a fresh token for each restore; the same one only to go on with the same restore.",
-                marker=request.marker,
-                differing=differing,
-            )
         return RestorePlan(request, proof, done=done, others=draft.others)
-    place = request.data_dir
-    while not os.path.isdir(place):
-        place = os.path.dirname(place)
-    _require_space(place, proof.size_bytes)
-    return RestorePlan(request, proof, unfinished=os.path.lexists(request.staging), others=draft.others)
+    request.staged.require_space(proof.size_bytes, _LOG_BYTES)
+    return RestorePlan(request, proof, unfinished=os.path.lexists(request.staged.path), others=draft.others)
 
 
 def apply(current: RestorePlan) -> Dict[str, Any]:
     """Build the staging directory, prove what was built, write the marker; returns what the marker holds."""
     request = current.request
     identity = owner_ids(request.owner) if request.owner else None
-    if not os.path.isdir(request.data_dir):
-        os.makedirs(request.data_dir, mode=0o700)
-        _settle(request.data_dir, 0o700, identity)
-    with _exclusive(request.data_dir) as lock:
+    staged = request.staged
+    with staged.exclusive(identity) as lock:
         # Somebody else's run may have finished while we waited.
         current = plan(request)
         if current.done is not None:
             return current.done
         started = time.monotonic()
-        _remove(request.staging)
+        staged.remove()
         with Store.open(request.snapshot) as store:
             before = store.inventory(kinds=False)
         with etcdutl(request.etcdutl, request.etcdutl_shipped, bump=request.bump_revision > 0) as tool:
             _run(tool, request, lock)
-        _tighten(request.staging, identity)
+        staged.tighten(identity)
         after = _prove_result(request, before)
         marker = current.promise()
         marker.update(
@@ -172,7 +142,7 @@ def apply(current: RestorePlan) -> Dict[str, Any]:
             finished_at=iso_time(time.time()),
             duration_seconds=round(time.monotonic() - started, 3),
         )
-        _write_marker(request, marker)
+        staged.write_marker(marker)
         return marker
 
 
@@ -186,9 +156,9 @@ def as_result(current: RestorePlan, marker: Optional[Mapping[str, Any]]) -> Dict
     """Fields for a module's result; without a marker, what is planned."""
     request = current.request
     result: Dict[str, Any] = {
-        "staged": request.staging,
-        "marker": request.marker,
-        "member_present": os.path.isdir(os.path.join(request.staging, "member")),
+        "staged": request.staged.path,
+        "marker": request.staged.marker,
+        "member_present": os.path.isdir(request.staged.member),
         "other_stagings": current.others,
         "etcdutl": "",
         "etcdutl_source": "",
@@ -203,65 +173,6 @@ def as_result(current: RestorePlan, marker: Optional[Mapping[str, Any]]) -> Dict
     return result
 
 
-def _other_stagings(request: Request) -> List[str]:
-    try:
-        names = os.listdir(request.data_dir)
-    except OSError:
-        return []
-    return sorted(os.path.join(request.data_dir, name) for name in names if name.startswith(STAGING_PREFIX) and name != os.path.basename(request.staging))
-
-
-def _read_marker(request: Request) -> Optional[Dict[str, Any]]:
-    try:
-        with open(request.marker, "rb") as source:
-            document = json.loads(source.read(1 << 20))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
-    return document if isinstance(document, dict) else None
-
-
-def _require_space(place: str, size: int) -> None:
-    free, needed = free_bytes(place), 2 * size + _LOG_BYTES
-    if free < needed:
-        raise RestoreError(
-            "not enough room for the restore in %s" % place,
-            tried="twice the %d bytes of the snapshot, and %d for the write-ahead log" % (size, _LOG_BYTES),
-            found="%d bytes free, %d needed" % (free, needed),
-            remedy="Make room on that file system: the old data stays where it is until you remove it.",
-            free_bytes=free,
-            needed_bytes=needed,
-        )
-
-
-@contextmanager
-def _exclusive(directory: str) -> Iterator[int]:
-    """A lock on the data directory itself, which leaves nothing behind. Our etcdutl inherits it: after a kill of ours, the next run waits for it."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise RestoreError(
-                        "another restore works in %s" % directory, found="its lock was held for %g s" % _LOCK_PATIENCE_SECONDS, remedy="Wait until it ends."
-                    ) from None
-                time.sleep(0.2)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _remove(staging: str) -> None:
-    """Take away what an unfinished run left. It is ours by its name, and it has no marker."""
-    if os.path.islink(staging) or (os.path.lexists(staging) and not os.path.isdir(staging)):
-        raise RestoreError("%s is not a directory" % staging, remedy="Look at what it is and remove it.")
-    if os.path.lexists(staging):
-        shutil.rmtree(staging)
-
-
 def command(tool: Tool, request: Request) -> List[str]:
     """The call of etcdutl; nothing in it is secret."""
     result = [
@@ -269,7 +180,7 @@ def command(tool: Tool, request: Request) -> List[str]:
         "snapshot",
         "restore",
         os.path.abspath(request.snapshot),
-        "--data-dir=%s" % request.staging,
+        "--data-dir=%s" % request.staged.path,
         "--name=%s" % request.name,
         "--initial-cluster=%s" % ",".join("%s=%s" % pair for pair in sorted(request.initial_cluster.items())),
         "--initial-cluster-token=%s" % request.token,
@@ -299,7 +210,7 @@ def _run(tool: Tool, request: Request, lock: int) -> None:
     except subprocess.TimeoutExpired:
         raise RestoreError("etcdutl did not finish within %g s" % request.timeout_seconds, tried=" ".join(arguments), remedy="Raise the time-out.") from None
     if answer.returncode:
-        _remove(request.staging)
+        request.staged.remove()
         raise RestoreError(
             "etcdutl could not restore the snapshot",
             tried=" ".join(arguments),
@@ -313,29 +224,9 @@ def _private_umask() -> None:
     os.umask(0o077)
 
 
-def _tighten(staging: str, identity: Optional[Tuple[int, int]]) -> None:
-    """Owner, modes, and everything on the disk before the marker says so."""
-    for directory, _names, files in os.walk(staging, topdown=False):
-        for name in files:
-            _settle(os.path.join(directory, name), 0o600, identity)
-        _settle(directory, 0o700, identity)
-
-
-def _settle(path: str, mode: int, identity: Optional[Tuple[int, int]]) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
-            os.fchmod(descriptor, mode)
-        if identity is not None:
-            os.fchown(descriptor, identity[0], identity[1])
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _prove_result(request: Request, before: Inventory) -> Inventory:
     """Open what was built: the revision moved by the bump, every key is there, the members are the wanted ones."""
-    database = os.path.join(request.staging, "member", "snap", "db")
+    database = os.path.join(request.staged.member, "snap", "db")
     with Store.open(database) as store:
         after = store.inventory(kinds=False)
     wrong: List[str] = []
@@ -359,20 +250,3 @@ def _prove_result(request: Request, before: Inventory) -> Inventory:
             remedy="Try another etcdutl; the old data was not touched.",
         )
     return after
-
-
-def _write_marker(request: Request, marker: Mapping[str, Any]) -> None:
-    draft = request.marker + ".part"
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as target:
-        json.dump(marker, target, indent=2, sort_keys=True)
-        target.write("\n")
-        target.flush()
-        os.fsync(target.fileno())
-    os.rename(draft, request.marker)
-    for path in (request.staging, request.data_dir):
-        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)

@@ -84,9 +84,9 @@ class Inside:
         """
         variables = dict(environment or {})
         arguments = self._arguments(list(command), variables, stdin is not None)
-        given: Mapping[str, object] = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin if stdin is not None else subprocess.DEVNULL}
+        given: Dict[str, Any] = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin if stdin is not None else subprocess.DEVNULL}
         try:
-            done = subprocess.run(  # type: ignore[call-overload]
+            done = subprocess.run(
                 arguments,
                 env={**os.environ, "LC_ALL": "C", **variables},
                 stdout=stdout if stdout is not None else subprocess.PIPE,

@@ -72,6 +72,8 @@ class PointView:
     high_water_revision: int
     etcd_members: Mapping[str, str]
     artifacts: Sequence[str]
+    #: Where the objects are: ``v3``, ``v2`` or ``both``.
+    store: str = "v3"
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
@@ -80,7 +82,8 @@ class RecoveryPlan:
     """Who gets what. Lists hold inventory host names.
 
     ``etcd_hosts`` get the snapshot, ``member_hosts`` rejoin a living cluster, ``file_hosts`` get keys and configuration,
-    ``stop_hosts`` must be brought to a stop first, ``admin_hosts`` are rebuilt before every other machine, ``worker_hosts`` start last.
+    ``stop_hosts`` must be brought to a stop first, ``admin_hosts`` are rebuilt before every other machine, ``worker_hosts`` start last,
+    ``verify_hosts`` are looked at in the end (none named: all).
     """
 
     strategy: str
@@ -98,6 +101,7 @@ class RecoveryPlan:
     stop_hosts: List[str] = dataclasses.field(default_factory=list)
     worker_hosts: List[str] = dataclasses.field(default_factory=list)
     living_hosts: List[str] = dataclasses.field(default_factory=list)
+    verify_hosts: List[str] = dataclasses.field(default_factory=list)
     initial_cluster: Dict[str, str] = dataclasses.field(default_factory=dict)
 
     def as_dict(self) -> Dict[str, Any]:
@@ -211,6 +215,26 @@ def _check_artifacts(hosts: Sequence[HostView], components: Mapping[str, Sequenc
         )
 
 
+def _check_scope(hosts: Sequence[HostView], scope: Sequence[str], quorum_alive: bool) -> None:
+    """What was named has to be there, and members of etcd without a quorum come back together or not at all."""
+    unknown = [name for name in scope if name not in {host.name for host in hosts}]
+    members = [host for host in hosts if host.name in scope and "etcd" in host.groups]
+    if unknown:
+        raise RecoveryRefused(
+            "These are no machines of the cluster: %s." % ", ".join(unknown),
+            tried="looked for them in the groups admin, etcd, control_plane and workers",
+            found="machines: %s" % _named(hosts),
+            remedy="Name a machine, or a group, of the inventory.",
+        )
+    if members and not quorum_alive:
+        raise RecoveryRefused(
+            "etcd has no quorum, so %s can't come back alone." % _named(members),
+            tried="a linearizable read on every etcd host",
+            found="no answer",
+            remedy="Run lifeboat.cluster.recover_cluster: it brings all members back together.",
+        )
+
+
 def _ages(hosts: Sequence[HostView], point: PointView, now: float) -> str:
     rows = ["recovery point %s: taken %.0f s ago" % (point.point, now - point.taken_at)]
     rows += [
@@ -258,15 +282,17 @@ def plan_recovery(
     now: float,
     slack: int = DEFAULT_REVISION_SLACK,
     versions_may_differ: bool = False,
+    scope: Sequence[str] = (),
 ) -> RecoveryPlan:
     """Decide what ``recover_cluster`` does.
 
     ``components`` maps each host to its components; ``quorum_alive`` is the proof of a linearizable read on any old member;
     ``quorum_lost_source`` is the operator's choice (``recovery_point`` or ``survivor``) when data of old members is still there.
-    Raises RecoveryRefused, always before any change.
+    ``scope`` names the hosts that may be rebuilt; none means all. Raises RecoveryRefused, always before any change.
     """
     _check_groups(hosts, components, point)
     _check_identity(hosts, point)
+    _check_scope(hosts, scope, quorum_alive)
     etcd_hosts = [host for host in hosts if "etcd" in host.groups]
     under_way = [host for host in hosts if host.begun(point.point)]
     admins = [host for host in hosts if "admin" in host.groups]
@@ -275,13 +301,18 @@ def plan_recovery(
     members = _check_members(etcd_hosts, point)
     restoring = any(host in under_way and (host.record or {}).get("strategy") in RESTORES_ETCD for host in etcd_hosts)
 
-    if quorum_alive and not restoring:
+    if scope or (quorum_alive and not restoring):
         lost = [host for host in hosts if host.bare or (host in under_way and (host.record or {}).get("strategy") not in RESTORES_ETCD)]
         lost += [host for host in etcd_hosts if not host.etcd_serves and host not in lost]
+        left_out = [host for host in lost if scope and host.name not in scope]
+        lost = [host for host in lost if host not in left_out]
+        besides = " Left as they are, though lost: %s." % _named(left_out) if left_out else ""
         if not lost:
             return RecoveryPlan(
                 "nothing",
-                "etcd has quorum and no machine is bare: there is nothing to recover. To go back in time use lifeboat.cluster.restore_etcd.",
+                "etcd has quorum and no machine is bare: there is nothing to recover. To go back in time use lifeboat.cluster.restore_etcd."
+                if not scope
+                else "no machine of %s is bare: there is nothing to recover.%s" % (", ".join(scope), besides),
                 point.point,
                 living_hosts=[host.name for host in hosts],
                 initial_cluster=members,
@@ -291,7 +322,7 @@ def plan_recovery(
         token, _bump, adopted = _token(hosts, point, slack, now, restores_etcd=False)
         return RecoveryPlan(
             "rebuild_members" if lost_members else "rebuild_admin" if all(host in admins for host in lost) else "rebuild_workers",
-            "etcd has quorum: %s rebuilt, nothing is rolled back." % _named(lost),
+            "%s: %s rebuilt, nothing is rolled back.%s" % ("etcd has quorum" if quorum_alive else "only what was named", _named(lost), besides),
             point.point,
             token,
             0,
@@ -302,6 +333,8 @@ def plan_recovery(
             stop_hosts=[host.name for host in lost if not host.bare or host in admins],
             worker_hosts=[host.name for host in lost if host in workers],
             living_hosts=[host.name for host in hosts if host not in lost],
+            # A cluster that is lost as well says nothing about what was rebuilt.
+            verify_hosts=[] if quorum_alive else [host.name for host in lost],
             initial_cluster=members,
         )
 
@@ -397,6 +430,35 @@ def plan_roll_back(
     )
 
 
+def one_then_grow(plan: RecoveryPlan, hosts: Sequence[HostView], point: PointView) -> RecoveryPlan:
+    """The plan for a point with a v2 store: one member gets the data, the others join it one at a time.
+
+    Neither the index of a v2 store nor the revision beside it can be raised, so nobody who watched before may go on: kubelets are stopped too.
+    What an earlier run restored, and serves, is not stopped again: with the members that joined it, it is the quorum.
+    """
+    if point.store == "v3" or not plan.etcd_hosts:
+        return plan
+    if plan.source == "survivor":
+        raise RecoveryRefused(
+            "What the survivor has cannot be saved: its objects are in the v2 store.",
+            tried="looked which store recovery point %s was made of" % point.point,
+            found="store %s; a copy of a v2 store needs a quorum that tells what is committed" % point.store,
+            remedy="Choose -e quorum_lost_source=recovery_point; the data on the disks is moved aside, not deleted.",
+        )
+    views = {host.name: host for host in hosts}
+    first = min(plan.etcd_hosts, key=lambda name: ("control_plane" not in views[name].groups, plan.etcd_hosts.index(name)))
+    serving = [name for name in plan.etcd_hosts if views[name].etcd_serves and views[name].begun(point.point)]
+    clients = [name for name in plan.worker_hosts if not views[name].bare and name not in plan.stop_hosts]
+    return dataclasses.replace(
+        plan,
+        bump_revision=0,
+        etcd_hosts=[first],
+        member_hosts=[name for name in plan.etcd_hosts if name != first],
+        worker_hosts=[name for name in plan.worker_hosts if name not in plan.etcd_hosts],
+        stop_hosts=[name for name in plan.stop_hosts + clients if name not in serving],
+    )
+
+
 def host_view(name: str, groups: Sequence[str], node: Mapping[str, Any], etcd: Optional[Mapping[str, Any]]) -> HostView:
     """Read one machine's view out of the results of C(node_info) and, for etcd hosts, C(etcd_cluster_info)."""
     data = node.get("etcd") or {}
@@ -428,5 +490,6 @@ def point_view(manifest: Mapping[str, Any], high_water_revision: int, taken_at: 
         high_water_revision=max(int(high_water_revision), int(manifest.get("highest_revision") or 0), int(etcd.get("revision") or 0)),
         etcd_members={str(host): str(url) for host, url in (etcd.get("hosts") or {}).items()},
         artifacts=tuple(str(artifact["name"]) for artifact in manifest.get("artifacts") or ()),
+        store=str(etcd.get("store") or "v3"),
         versions={"etcd": str(etcd.get("server_version") or ""), "kubelet": str((manifest.get("versions") or {}).get("kubelet") or "")},
     )

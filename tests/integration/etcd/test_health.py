@@ -91,7 +91,7 @@ def test_the_hashes_of_members_that_differ(new_cluster: Callable[..., Cluster], 
             snapshot=str(path), data_dir=str(server.data_dir), name=server.name, initial_cluster=urls, token="t", etcdutl=str(binaries / "etcdutl")
         )
         apply(plan(request))
-        Path(request.staging, "member").rename(server.data_dir / "member")
+        Path(request.staged.path, "member").rename(server.data_dir / "member")
     cluster.start(token="t")
     for transport in ("grpc", "gateway"):
         with cluster.servers[0].client(transport) as client:

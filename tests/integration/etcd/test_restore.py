@@ -75,7 +75,7 @@ def _restore(request: Request) -> dict[str, object]:
 
 
 def _put_into_place(request: Request) -> None:
-    os.rename(os.path.join(request.staging, "member"), os.path.join(request.data_dir, "member"))
+    os.rename(os.path.join(request.staged.path, "member"), os.path.join(request.data_dir, "member"))
 
 
 def _tree(directory: str) -> dict[str, tuple[int, int, int]]:
@@ -125,8 +125,8 @@ def test_modes_marker_and_owner(request_for: Request) -> None:
         marker = _restore(request)
     finally:
         os.umask(old_mask)
-    assert json.loads(Path(request.marker).read_text()) == marker
-    paths = [Path(request.data_dir), Path(request.staging), *Path(request.staging, "member").rglob("*"), Path(request.staging, "member")]
+    assert json.loads(Path(request.staged.marker).read_text()) == marker
+    paths = [Path(request.data_dir), Path(request.staged.path), *Path(request.staged.path, "member").rglob("*"), Path(request.staged.path, "member")]
     for path in paths:
         state = path.lstat()
         assert stat.S_IMODE(state.st_mode) == (0o700 if path.is_dir() else 0o600), path
@@ -154,7 +154,7 @@ def test_what_stands_is_not_touched_and_other_restores_are_reported(request_for:
     _restore(request_for)
     other = replace(request_for, token="fresh-2")
     plan = restore.plan(other)
-    assert plan.others == [request_for.staging]
+    assert plan.others == [request_for.staged.path]
     restore.apply(plan)
     assert old.read_text() == "the old data"
 
@@ -218,7 +218,7 @@ def test_a_mount_point_as_data_directory(request_for: Request, tmp_path: Path) -
 
 def _etcdutl_at_work(parent: int, request: Request) -> int:
     """The etcdutl that this process started, as soon as the database has begun to appear."""
-    database = os.path.join(request.staging, "member", "snap", "db")
+    database = os.path.join(request.staged.path, "member", "snap", "db")
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         if os.path.exists(database):
@@ -264,7 +264,7 @@ def test_the_run_itself_is_killed_in_the_middle(request_for: Request, saved_slow
         os.kill(child, signal.SIGSTOP)
         run.kill()
     # Its etcdutl lives on and still writes. The next run waits for it, and then begins anew.
-    assert not os.path.exists(request.marker)
+    assert not os.path.exists(request.staged.marker)
     plan = restore.plan(request)
     assert plan.unfinished
     threading.Timer(1.0, os.kill, (child, signal.SIGCONT)).start()
@@ -272,11 +272,11 @@ def test_the_run_itself_is_killed_in_the_middle(request_for: Request, saved_slow
     marker = restore.apply(plan)
     assert time.monotonic() - begin > 1.0
     assert marker["keys_total"] == 60
-    assert json.loads(Path(request.marker).read_text()) == marker
+    assert json.loads(Path(request.staged.marker).read_text()) == marker
 
 
 def test_a_half_made_directory_is_made_anew(request_for: Request) -> None:
-    half = Path(request_for.staging, "member", "snap", "db")
+    half = Path(request_for.staged.path, "member", "snap", "db")
     half.parent.mkdir(parents=True)
     half.write_text("half")
     plan = restore.plan(request_for)
@@ -298,7 +298,7 @@ def test_a_result_that_is_not_the_snapshot_is_refused(request_for: Request, save
     with pytest.raises(RestoreError, match="not what the snapshot holds") as caught:
         _restore(replace(request_for, etcdutl=str(forgetful)))
     assert f"revision {revision}, expected {revision + BUMP}" in caught.value.found
-    assert not os.path.exists(request_for.marker)
+    assert not os.path.exists(request_for.staged.marker)
 
 
 def _script(path: Path, text: str) -> str:

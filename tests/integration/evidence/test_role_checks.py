@@ -25,14 +25,28 @@ PLANNED = {"staging": {"entries": 3}, "plan": {"space": [{"enough": True}], "cre
 
 # What the roles' own variables and results hold when all is well.
 GOOD: dict[str, Any] = {
-    "etcd_taken": {"snapshot": {"trailer_ok": True, "keys_total": 5, "revision": 10}},
+    "etcd_taken": {"snapshot": {"trailer_ok": True, "keys_total": 5, "revision": 10, "v2": {"registry_keys": 7}}},
+    "etcd_backed_up": {"backup": {"v3": {"keys_total": 5}}},
+    "etcd_store": "v3",
+    "etcd_backends": ["etcd3"],
+    "etcd_surveyed": {"store_reason": "the API servers use the v2 store, and it is empty", "v2": {"keys_total": 0, "keys_by_top": {"/locks": 2}}},
+    "etcd_built": {"restore": {"v2_keys_total": 7, "v2_expired": ["/registry/events/a"], "v3_keys_total": 5}},
+    "etcd_v2_keys": 8,
+    "etcd_untouched": [],
+    "etcd_v2_verified": {
+        "members": {"equal": True, "seen": [{"keys_total": 7} for _name in HOSTS], "missing": [], "extra": [], "changed": []},
+        "comparison": {"equal": True, "missing": [], "extra": [], "changed": [], "changed_since": []},
+    },
     "etcd_seen": {"revision": "9", "problems": [], "reason": ""},
     "etcd_kept": {"tool": {"static": True, "version": "3.6.16", "source": "image"}},
     "fit": [{"etcd_name": "cp1"}],
     "etcd_fit": True,
     "etcd_restored": {"restore": {"etcdutl_version": "3.6.16", "etcdutl_source": "image", "revision_after": 110}},
     "etcd_source_revision": 10,
-    "etcd_promoted": {"members": [{"name": name, "is_learner": False} for name in HOSTS], "projection": {"allowed": True}},
+    "etcd_promoted": {
+        "members": [{"name": name, "is_learner": False, "peer_urls": [f"https://{name}:2380"]} for name in HOSTS],
+        "projection": {"allowed": True},
+    },
     "etcd_verified": {
         "linearizable": True,
         "cluster": {"problems": [], "voters": 2, "healthy_voters": 2, "revision": 120},
@@ -54,6 +68,7 @@ GOOD: dict[str, Any] = {
     "fence_stopped": {"services": [{"state": "stopped"}], "evidence": ["no container"]},
     "node_cluster": {"cluster": {"kube_system_uid": "uid", "ca_sha256": "ca", "version": "v1.34.4", "nodes": [{"name": name} for name in HOSTS]}},
     "node_expected": list(HOSTS),
+    "node_left": {"leaving": {"places": ["node"]}},
     "node_known": {"leaving": {"traces": {"database": [], "keys": [], "cache": [], "etcd": [], "node": []}}},
     "node_config_archive": ARCHIVE,
     "node_config_certificates": CERTIFICATES,
@@ -109,7 +124,12 @@ GOOD: dict[str, Any] = {
     "pki_shared": ["service-account 1", "cluster-ca 2"],
     "node_config_wanted": [{"id": "apiserver"}],
     "node_config_units": ["kubelet.service", "etcd.service"],
-    "platform_plan": {"bump_revision": 100, "strategy": "rebuild_cluster", "reason": "etcd has no quorum"},
+    "platform_plan": {
+        "bump_revision": 100,
+        "strategy": "rebuild_cluster",
+        "reason": "etcd has no quorum",
+        "initial_cluster": {name: f"https://{name}:2380" for name in HOSTS},
+    },
     "platform_seen": {"node": {"hostname": "cp1", "python_version": "3.11.2"}},
     "platform_node": {
         "hostname": "cp1",
@@ -197,6 +217,7 @@ FAILED_CERTIFICATE = [{"id": "apiserver", "ok": False, "reason": "key and certif
 BREAKS: dict[str, list[Break]] = {
     "fence.closed": [("fence_closed.rules", [])],
     "fence.opened": [("fence_opened.rules", ["iptables -t raw -A PREROUTING ! -i lo -j DROP"])],
+    "node.known": [("node_left.leaving.places", [])],
     "node.left_cluster": [("node_known.leaving.traces.node", ["w9 uid"])],
     "node.left_etcd": [("node_known.leaving.traces.etcd", ["9 w9"])],
     "node.left_database": [("node_known.leaving.traces.database", ["0a3f w9"])],
@@ -210,7 +231,15 @@ BREAKS: dict[str, list[Break]] = {
     "etcd.etcdutl": [("etcd_restored.restore.etcdutl_version", "")],
     "etcd.restored_revision": [("etcd_restored.restore.revision_after", 10), ("etcd_restored.restore.revision_after", None)],
     "etcd.survivor_staged": [("etcd_marker.content", base64.b64encode(b'{"revision_after": 5}').decode()), ("etcd_marker", {"msg": "no such file"})],
-    "etcd.rejoined": [("etcd_promoted.members.1.is_learner", True), ("etcd_promoted.members", []), ("etcd_promoted.projection.allowed", False)],
+    "etcd.store_known": [("etcd_store", "")],
+    "etcd.v2_left_out": [("etcd_surveyed.v2.keys_total", 2)],
+    "etcd.v2_backup_whole": [("etcd_taken.snapshot.v2.registry_keys", 0), ("etcd_backed_up.backup.v3.keys_total", 0)],
+    "etcd.store_fits": [("etcd_backends", ["etcd2"])],
+    "etcd.v2_built": [("etcd_built.restore.v2_keys_total", 6), ("etcd_built.restore.v2_keys_total", None)],
+    "etcd.v2_clients_restarted": [("etcd_untouched", ["w1"])],
+    "etcd.v2_members_equal": [("etcd_v2_verified.members.equal", False), ("etcd_v2_verified.members.seen", [{"keys_total": 7}])],
+    "etcd.v2_restored": [("etcd_v2_verified.comparison.equal", False)],
+    "etcd.rejoined": [("etcd_promoted.members.0.is_learner", True), ("etcd_promoted.members", []), ("etcd_promoted.projection.allowed", False)],
     "etcd.quorum": [
         ("etcd_verified.linearizable", False),
         ("etcd_verified.cluster.problems", PROBLEM),
@@ -349,7 +378,7 @@ BREAKS: dict[str, list[Break]] = {
 
 
 # Where a break takes the evidence away instead of making it bad.
-UNKNOWN = ("etcd_restored.restore.revision_after", "etcd_verified.hashes_equal")
+UNKNOWN = ("etcd_restored.restore.revision_after", "etcd_built.restore.v2_keys_total", "etcd_verified.hashes_equal")
 
 
 def checks_of(value: Any) -> Iterator[dict[str, Any]]:

@@ -136,8 +136,8 @@ class World:
             "log_file": str(self.admin / "master.log"),
             "auto_accept": False,
             "worker_threads": 3,
-            "timeout": 5,
-            "gather_job_timeout": 5,
+            "timeout": 3,
+            "gather_job_timeout": 3,
             "file_roots": {"base": [str(self.admin / "states")]},
             "pillar_roots": {"base": [str(self.admin / "pillar")]},
         }
@@ -178,7 +178,7 @@ class World:
 
     def answering(self) -> set[str]:
         """Ids that answer now."""
-        answers = self.call("salt", "--static", "--timeout=5", "*", "test.ping", statuses=(0, 1, 2)) or {}
+        answers = self.call("salt", "--static", "--timeout=3", "*", "test.ping", statuses=(0, 1, 2)) or {}
         return {minion_id for minion_id, answer in answers.items() if answer is True}
 
     def start(self) -> None:

@@ -18,6 +18,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import
 from ansible_collections.lifeboat.cluster.plugins.module_utils.salt import changes, keys
 from ansible_collections.lifeboat.cluster.plugins.module_utils.salt.minion import Question, look
 from ansible_collections.lifeboat.cluster.plugins.module_utils.salt.programs import Programs, lacking
+from tests.integration.host_files.test_host_modules import Play, changed
 from tests.integration.salt.servers import NODES, Minion, World, wait_for
 
 NODE = NODES[2]
@@ -31,7 +32,7 @@ def programs(world: World) -> Programs:
     for name in ("salt", "salt-run"):
         (wrapper / name).write_text(f'#!/bin/sh\nexec {" ".join(world.inside(str(world.programs / name)))} "$@"\n')
         (wrapper / name).chmod(0o755)
-    return Programs(Inside(search=[str(wrapper)]), str(world.config), 5)
+    return Programs(Inside(search=[str(wrapper)]), str(world.config), 3)
 
 
 def accepted(world: World) -> dict[str, str]:
@@ -63,6 +64,11 @@ def seen_of(world: World, minion: Minion) -> dict[str, Any]:
     return look(question, Systemd(str(world.directory / "bin" / "systemctl")))
 
 
+def answers(world: World, *ids: str) -> bool:
+    """Whether all of these minions answer."""
+    return programs(world).call(ids, "test.ping") == dict.fromkeys(ids, True)
+
+
 def mine(world: World) -> set[str]:
     """Whom another minion finds in the mine."""
     return set(world.call("salt", "--static", "--timeout=5", "admin", "mine.get", "*", "nodename")["admin"])
@@ -88,15 +94,14 @@ def test_both_sides_have_one_fingerprint(world: World) -> None:
 
 
 def test_everybody_answers_and_one_is_at_work(world: World) -> None:
-    answers = programs(world).ask(sorted(world.minions), BUSY, ["roles"])
-    assert (answers.running, answers.silent, answers.busy) == (True, [], {})
-    assert answers.grains[NODE] == {"roles": ["kube-minion"]}
+    found = programs(world).ask(sorted(world.minions), BUSY, ["roles"])
+    assert (found.running, found.silent, found.busy) == (True, [], {})
+    assert found.grains[NODE] == {"roles": ["kube-minion"]}
     world.call("salt", "--static", NODE, "grains.setval", "update_in_progress", "True")
     minion = world.minions[NODE]
     assert seen_of(world, minion)["busy"] == ["update_in_progress"]
     assert programs(world).ask(sorted(world.minions), BUSY).busy == {NODE: ["update_in_progress"]}
     world.call("salt", "--static", NODE, "grains.delkey", "update_in_progress", "force=True")
-    assert programs(world).ask(sorted(world.minions), BUSY).busy == {}
 
 
 def test_a_deleted_key_comes_back_and_its_minion_fills_the_cache(world: World) -> None:
@@ -106,7 +111,7 @@ def test_a_deleted_key_comes_back_and_its_minion_fills_the_cache(world: World) -
     assert NODE not in accepted(world)
     assert lacking(str(world.cache), [NODE]) == {"data": [NODE], "mine": [NODE]}
     (world.pki / "minions" / NODE).write_bytes(kept)
-    wait_for("the minion to answer", lambda: NODE in programs(world).ask([NODE]).answered)
+    wait_for("the minion to answer", lambda: answers(world, NODE))
     assert NODE not in mine(world)
     assert programs(world).fill(str(world.cache), [NODE], 60) == {"data": [], "mine": []}
     assert mine(world) == set(world.minions)
@@ -136,14 +141,14 @@ def test_a_key_that_was_rejected_meanwhile_is_not_accepted_again(world: World) -
     assert (planned.missing, planned.moves) == ([NODE], [])
     change(world, keys.ACCEPTED, {NODE: expected[NODE]})
     assert accepted(world) == expected
-    wait_for("the minion to answer", lambda: NODE in programs(world).ask([NODE]).answered)
+    wait_for("the minion to answer", lambda: answers(world, NODE))
 
 
 def test_a_stopped_minion_is_silent(world: World) -> None:
     world.minions[NODE].stop()
     assert seen_of(world, world.minions[NODE])["running"] is False
-    answers = programs(world).ask(sorted(world.minions))
-    assert (answers.running, answers.silent) == (True, [NODE])
+    found = programs(world).ask(sorted(world.minions))
+    assert (found.running, found.silent) == (True, [NODE])
     assert NODE in accepted(world)
 
 
@@ -153,7 +158,7 @@ def test_a_new_master_key_leaves_all_accepted_and_nobody_answers(world: World) -
     for name in ("master.pem", "master.pub"):
         (world.pki / name).rename(world.pki / f"{name}.old")
     world.master.start()
-    wait_for("the new master", lambda: programs(world).ask(["nobody"]).running)
+    wait_for("the new master", lambda: programs(world).call(["nobody"], "test.ping") == {})
     assert set(accepted(world)) == set(world.minions)
     assert programs(world).ask(sorted(world.minions)).answered == []
     master = keys.read_master(str(world.pki))
@@ -166,16 +171,16 @@ def test_a_new_master_key_leaves_all_accepted_and_nobody_answers(world: World) -
     assert (mixed.pair, mixed.reason) == (False, "master.pem and master.pub are not one pair")
     (world.pki / "master.pub.old").replace(world.pki / "master.pub")
     world.master.start()
-    wait_for("all minions to answer", lambda: set(programs(world).ask(sorted(world.minions)).answered) == set(world.minions))
+    wait_for("all minions to answer", lambda: answers(world, *world.minions))
 
 
 def test_a_master_that_does_not_run_is_described(world: World, tmp_path: Path) -> None:
     """Its keys are files; and that nobody can be asked is a finding."""
     expected = accepted(world)
     world.master.stop()
-    answers = programs(world).ask(sorted(world.minions))
-    assert (answers.running, answers.answered, answers.silent) == (False, [], sorted(world.minions))
-    assert "not responding" in answers.reason
+    found = programs(world).ask(sorted(world.minions))
+    assert (found.running, found.answered, found.silent) == (False, [], sorted(world.minions))
+    assert "not responding" in found.reason
     shutil.copytree(world.pki, tmp_path / "pki")
     assert keys.read_keys(str(tmp_path / "pki")).by_state(keys.ACCEPTED) == expected
 
@@ -200,7 +205,7 @@ def test_a_waiting_copy_of_an_accepted_key_goes_away(world: World) -> None:
     assert (planned.refused, planned.missing) == ([], [])
     assert accepted(world) == expected
     assert world.keys("minions_pre") == set()
-    wait_for("the minion to answer", lambda: NODE in programs(world).ask([NODE]).answered)
+    wait_for("the minion to answer", lambda: answers(world, NODE))
 
 
 def test_a_waiting_key_of_the_recovery_point_is_accepted(world: World) -> None:
@@ -214,7 +219,7 @@ def test_a_waiting_key_of_the_recovery_point_is_accepted(world: World) -> None:
     assert [(move.key.id, move.to) for move in planned.moves] == [(NODE, keys.ACCEPTED)]
     assert planned.unknown == {keys.ACCEPTED: [], keys.PENDING: [stranger.id], keys.REJECTED: [], keys.DENIED: []}
     assert (accepted(world), world.keys("minions_pre")) == (expected, {stranger.id})
-    wait_for("the minion to answer", lambda: NODE in programs(world).ask([NODE]).answered)
+    wait_for("the minion to answer", lambda: answers(world, NODE))
 
 
 def test_another_machine_with_the_same_id_is_refused_by_name(world: World) -> None:
@@ -242,3 +247,49 @@ def test_another_machine_with_the_same_id_is_refused_by_name(world: World) -> No
     assert NODE not in accepted(world)
     change(world, keys.ACCEPTED, {NODE: own(twin)})
     assert accepted(world)[NODE] == own(twin)
+
+
+def test_the_modules_as_ansible_runs_them(running: World, tmp_path: Path) -> None:
+    """On a copy of the master's files: plan, change, change again, refuse."""
+    pki, cache = tmp_path / "pki", tmp_path / "cache"
+    shutil.copytree(running.golden / "pki", pki)
+    shutil.copytree(running.golden / "cache", cache / "minions")
+    (pki / "minions" / NODE).rename(pki / "minions_pre" / NODE)
+    finger = keys.read_keys(str(pki)).by_state(keys.PENDING)[NODE]
+    where = {"pki_dir": str(pki), "cache_dir": str(cache)}
+    aside = {**where, "aside": str(tmp_path / "aside")}
+    accept = {**aside, "state": "accepted", "keys": [{"id": NODE, "fingerprint": finger}]}
+    forget = {**aside, "state": "absent", "keys": [{"id": NODE}], "cache": True}
+    (tmp_path / "play").mkdir()
+    results = Play(tmp_path / "play")(
+        before={"salt_key_info": {**where, "expected": sorted(running.minions)}},
+        foreseen={"salt_key": dict(accept), "check_mode": True},
+        accepted={"salt_key": dict(accept)},
+        again={"salt_key": dict(accept)},
+        refused={"salt_key": {**forget, "keys": [{"id": NODE, "fingerprint": "00" * 32}]}},
+        forget_foreseen={"salt_key": dict(forget), "check_mode": True},
+        forgotten={"salt_key": dict(forget)},
+        forgotten_again={"salt_key": dict(forget)},
+        nobody_lacks={"salt_cache": {**where, "ids": ["admin"]}},
+        escaping={"salt_key": {**forget, "keys": [{"id": "../master.pem"}]}},
+    )
+    assert changed(results) == {
+        "before": False,
+        "foreseen": True,
+        "accepted": True,
+        "again": False,
+        "refused": "KeyRefused",
+        "forget_foreseen": True,
+        "forgotten": True,
+        "forgotten_again": False,
+        "nobody_lacks": False,
+        "escaping": "SaltError",
+    }
+    assert results["before"]["salt"]["expected"] == {"missing": [NODE], "unexpected": []}
+    assert results["before"]["salt"]["answers"] is None
+    assert results["foreseen"]["diff"] == results["accepted"]["diff"]
+    assert f"{NODE} (pending, {finger})" in results["foreseen"]["diff"]["before"]
+    assert NODE not in results["foreseen"]["accepted"]
+    assert results["accepted"]["accepted"][NODE] == finger
+    assert results["forgotten"]["plan"]["caches"] == [str(cache / "minions" / NODE)]
+    assert not keys.read_keys(str(pki)).of(NODE)

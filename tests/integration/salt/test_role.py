@@ -86,7 +86,9 @@ class Scene(Stage):
             (
                 "localhost",
                 [
-                    self.sealing(id="{{ recovery_point_opened.id }}", artifacts="{{ hostvars.admin.recovery_point_artifacts }}"),
+                    self.sealing(
+                        id="{{ recovery_point_opened.id }}", artifacts="{{ hostvars.admin.recovery_point_artifacts }}", required_components=["salt_master"]
+                    ),
                     self.telling("sealed", "sealed"),
                 ],
             ),

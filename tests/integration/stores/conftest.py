@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,21 @@ def velum(mariadb: Velum) -> Velum:
     """A MariaDB with a schema of the shape of Velum's, whose credentials all fit."""
     mariadb.reset()
     return mariadb
+
+
+@pytest.fixture(scope="session")
+def first_dump(mariadb: Velum, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dump of the schema as it is newly installed: its rows are the same each time."""
+    mariadb.reset()
+    path = tmp_path_factory.mktemp("dump") / "database.sql"
+    mariadb.take(path)
+    return path
+
+
+@pytest.fixture
+def dumped(first_dump: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copy(first_dump, tmp_path / "database.sql"))
 
 
 @pytest.fixture(scope="session")

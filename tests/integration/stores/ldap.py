@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from typing import Any
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.directory import dump, restore
 from ansible_collections.lifeboat.cluster.plugins.module_utils.directory.server import Bind, Directory, socket_url
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import processes
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.inside import Inside
 from tests.debian_programs import LIBRARIES, unpacked
 from tests.integration.stores.velum import wait_for
@@ -187,6 +189,12 @@ class Ldap:
         """Start the server and wait until it answers."""
         self.process = subprocess.Popen([str(self.programs / "slapd"), "-d", "0", "-F", str(self.config), "-h", self.url], stdin=subprocess.DEVNULL)
         wait_for("slapd", lambda: not self.live.bind_problem(self.url, self.bind))
+
+    def end(self) -> None:
+        """Stop a server that somebody else started."""
+        pid = int((self.directory / "pid").read_text())
+        os.kill(pid, signal.SIGTERM)
+        wait_for("end of slapd", lambda: not processes.running("/proc", pid))
 
     def stop(self) -> None:
         """Stop it, if it runs."""

@@ -122,14 +122,13 @@ def test_rows_that_change_during_the_dump(velum: Velum, tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["a.sql"]
 
 
-def test_damaged_dumps_are_refused(velum: Velum, tmp_path: Path) -> None:
+def test_damaged_dumps_are_refused(velum: Velum, dumped: Path) -> None:
     """Cut off anywhere, without its end, or with one byte flipped: seen from the file alone; a forged last line does not help."""
-    path = tmp_path / "database.sql"
-    velum.take(path)
+    path = dumped
     whole = path.read_bytes()
     velum.sql("DELETE FROM orchestrations;")
     before = velum.lines()
-    damaged = tmp_path / "damaged.sql"
+    damaged = path.with_name("damaged.sql")
     last = whole.rindex(b"\n-- Lifeboat: ") + 1
     for length in [0, 100, len(whole) // 3, len(whole) // 2, last - 60, last - 1, last, last + 20, len(whole) - 2, len(whole) - 1]:
         damaged.write_bytes(whole[:length])
@@ -188,10 +187,9 @@ def test_what_no_backup_is_taken_of(velum: Velum, tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["database.sql"]
 
 
-def test_credentials_that_do_not_fit(velum: Velum, tmp_path: Path) -> None:
+def test_credentials_that_do_not_fit(velum: Velum, dumped: Path) -> None:
     """All of them or none: nothing is changed when a file is missing, empty, or another one than the returner's."""
-    path = tmp_path / "database.sql"
-    velum.take(path)
+    path = dumped
     velum.sql("DELETE FROM users;")
     before = velum.lines()
     returner, salt = velum.file("55-returner-credentials.conf"), velum.file("mariadb-salt-password")
@@ -225,10 +223,9 @@ def test_credentials_that_do_not_fit(velum: Velum, tmp_path: Path) -> None:
         assert all(word not in repr(plan) for word in re.findall(r"[0-9a-f]{16}", text)), file
 
 
-def test_newer_programs_and_things_that_are_no_tables(velum: Velum, tmp_path: Path) -> None:
+def test_newer_programs_and_things_that_are_no_tables(velum: Velum, dumped: Path) -> None:
     """A dump of a newer schema version is refused, unless asked for; triggers and views are in the dump, and a restore says that it can't move them."""
-    path = tmp_path / "database.sql"
-    velum.take(path)
+    path = dumped
     velum.sql(f"UPDATE schema_migrations SET version = '20170101000001' WHERE version = '{VERSION}';")
     before = velum.lines()
     with pytest.raises(RestoreError, match="newer programs"):
@@ -241,7 +238,7 @@ def test_newer_programs_and_things_that_are_no_tables(velum: Velum, tmp_path: Pa
 
     velum.sql("CREATE VIEW seen AS SELECT * FROM minions; CREATE TRIGGER before_minions BEFORE INSERT ON minions FOR EACH ROW SET NEW.highstate = 0;")
     velum.sql("CREATE FUNCTION one() RETURNS INT RETURN 1;")
-    other = tmp_path / "code.sql"
+    other = path.with_name("code.sql")
     code = ["function one", "trigger before_minions", "view seen"]
     assert velum.take(other).contents.code == code
     with pytest.raises(RestoreError, match="can't be restored by renaming tables") as caught:
@@ -254,10 +251,9 @@ def test_newer_programs_and_things_that_are_no_tables(velum: Velum, tmp_path: Pa
 
 
 @pytest.mark.parametrize(("pattern", "moment"), killed.POINTS)
-def test_a_killed_restore_is_finished(velum: Velum, tmp_path: Path, pattern: str, moment: str) -> None:
+def test_a_killed_restore_is_finished(velum: Velum, dumped: Path, pattern: str, moment: str) -> None:
     """The process is really gone at that point; no row is lost, and the same call again brings the rest."""
-    path = tmp_path / "database.sql"
-    velum.take(path)
+    path = dumped
     before = velum.lines()
     velum.sql("DELETE FROM users; INSERT INTO pillars (pillar, value) VALUES ('live', 'row');")
     live = velum.lines()
@@ -388,11 +384,15 @@ def test_a_minion_goes_with_what_depends_on_it(velum: Velum) -> None:
     velum.sql("SET GLOBAL sql_mode = DEFAULT;")
 
 
-def test_secrets_stay_where_they_are(velum: Velum, tmp_path: Path) -> None:
-    """In the dump, and neither in errors nor in what is told of it."""
-    path = tmp_path / "database.sql"
-    held = velum.take(path)
-    assert velum.secret in path.read_text("utf-8", "replace")
-    told = json.dumps(held.as_result())
-    for secret in (velum.secret, velum.root_password, velum.file("mariadb-salt-password").read_text().strip(), held.contents.salt):
+def test_secrets_stay_where_they_are(velum: Velum, dumped: Path) -> None:
+    """In the dump, and neither in what is told of it nor in errors: a client repeats the statement that failed."""
+    held = dump.examine(str(dumped))
+    assert velum.secret in dumped.read_text("utf-8", "replace")
+    told = json.dumps(held.as_result()) + repr(velum.server())
+    velum.sql("CREATE UNIQUE INDEX one ON users (email);")
+    twice = Wanted("users", {"id": "9"}, {"email": "root@example.org", "encrypted_password": velum.secret}, rows.PRESENT)
+    with pytest.raises(DatabaseError, match="ERROR 1062") as caught:
+        rows.apply(velum.server(), SCHEMA, twice, rows.plan(velum.server(), SCHEMA, twice))
+    told += str(caught.value)
+    for secret in (velum.secret, velum.secret.encode().hex(), "root@example", velum.root_password, held.contents.salt):
         assert secret not in told

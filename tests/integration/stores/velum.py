@@ -174,7 +174,7 @@ class Velum:
         """Plan and apply a restore; the plan, and what was moved."""
         held, request, server = dump.examine(str(path)), self.request(**more), self.server()
         planned = restore.plan(server, held, request)
-        return planned, restore.apply(server, held, request, planned)[2] if planned.changed else []
+        return planned, restore.apply(server, held, request, planned)[1] if planned.changed else []
 
     def start(self) -> None:
         """Start the server and wait until it answers."""

@@ -36,8 +36,9 @@ def form(cluster: CaaspCluster, progress: Progress) -> None:
     _database(cluster, passwords)
     _directory(cluster.admin, passwords["openldap-password"])
     _master(cluster, passwords["mariadb-salt-password"])
-    progress("minions, and certificates from the minion ca")
+    progress("minions")
     _minions(cluster)
+    progress("certificates from the minion ca")
     _node_certificates(cluster)
     progress("etcd with objects in its v2 store")
     _etcd(cluster)
@@ -127,10 +128,10 @@ def _minions(cluster: CaaspCluster) -> None:
         return f"no key of {' '.join(sorted(expected - known))}" if expected - known else ""
 
     cluster.wait("the keys of all minions are accepted", partial(problem), cluster.admin, "salt-master")
-    for function in ("test.ping", "saltutil.refresh_pillar", "mine.update"):
+    for function in ("test.ping", "mine.update"):
 
         def unanswered(function: str = function) -> str:
-            answers = cluster.salt("*", function)
+            answers = cluster.salt("*", function, timeout=10)
             silent = expected - {name for name, value in answers.items() if value is True}
             return f"{function}: no answer from {' '.join(sorted(silent))}" if silent else ""
 

@@ -17,6 +17,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan imp
     RecoveryPlan,
     RecoveryRefused,
     host_view,
+    one_then_grow,
     plan_recovery,
     plan_roll_back,
     point_view,
@@ -312,7 +313,7 @@ LIVING = [alive("cp1"), alive("cp2"), alive("cp3"), alive("w1")]
 def test_a_bare_admin_node_alone_is_rebuilt_and_the_cluster_is_left_alone() -> None:
     plan = recover_with_admin([*LIVING, admin(bare("adm"))])
     assert (plan.strategy, plan.admin_hosts, plan.file_hosts, plan.bump_revision) == ("rebuild_admin", ["adm"], ["adm"], 0)
-    assert (plan.etcd_hosts, plan.member_hosts, plan.worker_hosts, plan.stop_hosts) == ([], [], [], [])
+    assert (plan.etcd_hosts, plan.member_hosts, plan.worker_hosts, plan.stop_hosts) == ([], [], [], ["adm"])
     assert plan.living_hosts == ["cp1", "cp2", "cp3", "w1"]
 
 
@@ -330,7 +331,9 @@ def test_whatever_is_bare_is_rebuilt_with_the_admin_node(lost: str, strategy: st
     hosts = [bare(host.name) if host.name in lost.split() else host for host in LIVING]
     plan = recover_with_admin([*hosts, admin(bare("adm"))])
     assert (plan.strategy, plan.admin_hosts, sorted(plan.file_hosts)) == (strategy, ["adm"], sorted([*lost.split(), "adm"]))
-    assert "adm" not in plan.member_hosts + plan.worker_hosts + plan.etcd_hosts + plan.stop_hosts
+    # Programs of an installation that has begun nothing yet may run on it.
+    assert "adm" not in plan.member_hosts + plan.worker_hosts + plan.etcd_hosts
+    assert "adm" in plan.stop_hosts
 
 
 @pytest.mark.parametrize(("kind", "name", "strategy"), [("admin", "adm", "rebuild_admin"), ("workers", "w1", "rebuild_workers")])
@@ -381,3 +384,95 @@ def test_a_worker_that_is_a_member_of_etcd_starts_with_the_members() -> None:
 def test_a_roll_back_leaves_the_admin_node_alone() -> None:
     plan = plan_roll_back([*LIVING, admin(alive("adm"))], {**COMPONENTS, "adm": ADMIN}, with_admin(), now=NOW)
     assert (plan.stop_hosts, plan.living_hosts, plan.admin_hosts) == (list(MEMBERS), ["w1", "adm"], [])
+
+
+def test_only_what_is_named_is_rebuilt() -> None:
+    """The rest stays as it is, and the reason says so; a cluster that is lost as well is not asked about it afterwards."""
+    hosts = [alive("cp1"), alive("cp2"), alive("cp3"), bare("w1")]
+    assert plan_recovery(hosts, COMPONENTS, POINT, quorum_alive=True, now=NOW, scope=["w1"]).worker_hosts == ["w1"]
+    other = plan_recovery([alive("cp1"), alive("cp2"), bare("cp3"), bare("w1")], COMPONENTS, POINT, quorum_alive=True, now=NOW, scope=["w1"])
+    assert (other.file_hosts, other.member_hosts, other.verify_hosts) == (["w1"], [], [])
+    assert "Left as they are, though lost: cp3." in other.reason
+    nothing = plan_recovery([alive("cp1"), alive("cp2"), bare("cp3"), alive("w1")], COMPONENTS, POINT, quorum_alive=True, now=NOW, scope=["w1"])
+    assert nothing.strategy == "nothing"
+    assert "cp3" in nothing.reason
+    lost = plan_recovery([bare("cp1"), bare("cp2"), bare("cp3"), bare("w1")], COMPONENTS, POINT, quorum_alive=False, now=NOW, scope=["w1"])
+    assert (lost.strategy, lost.file_hosts, lost.etcd_hosts, lost.verify_hosts) == ("rebuild_workers", ["w1"], [], ["w1"])
+
+
+@pytest.mark.parametrize(("scope", "text"), [(["cp1"], "can't come back alone"), (["w9"], "no machines of the cluster: w9")])
+def test_what_cannot_come_back_alone_is_refused(scope: List[str], text: str) -> None:
+    """Members without a quorum, and what is not there."""
+    with pytest.raises(RecoveryRefused, match=text):
+        plan_recovery([bare("cp1"), bare("cp2"), bare("cp3"), alive("w1")], COMPONENTS, POINT, quorum_alive=False, now=NOW, scope=scope)
+
+
+V2_POINT = dataclasses.replace(POINT, store="v2")
+
+
+def grow(hosts: List[HostView], **options: Any) -> RecoveryPlan:
+    return one_then_grow(recover(hosts, V2_POINT, **options), hosts, V2_POINT)
+
+
+def test_a_point_of_the_v3_store_is_restored_on_all_members_at_once() -> None:
+    hosts = [bare("cp1"), bare("cp2"), bare("cp3"), alive("w1")]
+    plan = recover(hosts)
+    assert one_then_grow(plan, hosts, POINT) == plan
+
+
+@pytest.mark.parametrize("store", ["v2", "both"])
+def test_a_v2_store_is_restored_on_one_member_and_grows(store: str) -> None:
+    hosts = [bare("cp1"), bare("cp2"), bare("cp3"), alive("w1")]
+    point = dataclasses.replace(POINT, store=store)
+    plan = one_then_grow(recover(hosts, point), hosts, point)
+    assert (plan.etcd_hosts, plan.member_hosts, plan.file_hosts) == (["cp1"], ["cp2", "cp3"], ["cp1", "cp2", "cp3"])
+    # Nothing can be raised, so whoever watched is stopped, and started again at the end.
+    assert (plan.bump_revision, plan.stop_hosts, plan.worker_hosts) == (0, ["w1"], ["w1"])
+
+
+def test_a_worker_that_is_a_member_is_not_the_first_and_joins_as_the_others_do() -> None:
+    member = dataclasses.replace(bare("a-worker"), groups=("workers", "etcd"))
+    point = dataclasses.replace(V2_POINT, etcd_members={"a-worker": "https://10.0.0.9:2380", "cp1": MEMBERS["cp1"]})
+    point = dataclasses.replace(point, artifacts=(*ARTIFACTS, "node_config/a-worker.tar.zst.age"))
+    hosts = [member, bare("cp1")]
+    components = {"a-worker": ("node_config", "etcd"), "cp1": ("pki", "node_config", "etcd")}
+    plan = one_then_grow(plan_recovery(hosts, components, point, quorum_alive=False, now=NOW), hosts, point)
+    assert (plan.etcd_hosts, plan.member_hosts, plan.worker_hosts) == (["cp1"], ["a-worker"], [])
+
+
+def test_a_rerun_does_not_stop_the_members_that_serve_already() -> None:
+    hosts = [
+        under_way("cp1", "begun"),
+        under_way("cp2", "added"),
+        under_way("cp3", "begun", etcd_serves=False),
+        alive("w1"),
+    ]
+    plan = grow(hosts)
+    assert (plan.strategy, plan.token, plan.adopted) == ("rebuild_cluster", "lifeboat-old", True)
+    assert (plan.etcd_hosts, plan.member_hosts) == (["cp1"], ["cp2", "cp3"])
+    assert plan.stop_hosts == ["cp3", "w1"]
+
+
+def test_a_roll_back_of_a_v2_store_stops_all_and_restores_one() -> None:
+    hosts = [alive(name) for name in (*MEMBERS, "w1")]
+    plan = one_then_grow(plan_roll_back(hosts, COMPONENTS, V2_POINT, now=NOW), hosts, V2_POINT)
+    assert (plan.strategy, plan.etcd_hosts, plan.member_hosts) == ("roll_back", ["cp1"], ["cp2", "cp3"])
+    assert plan.stop_hosts == ["cp1", "cp2", "cp3", "w1"]
+
+
+def test_a_member_lost_from_a_living_cluster_learns_both_stores_from_the_others() -> None:
+    hosts = [alive("cp1"), bare("cp2"), alive("cp3"), alive("w1")]
+    plan = grow(hosts)
+    assert (plan.strategy, plan.etcd_hosts, plan.member_hosts, plan.stop_hosts) == ("rebuild_members", [], ["cp2"], [])
+
+
+def test_a_survivor_of_a_v2_store_cannot_be_saved() -> None:
+    with pytest.raises(RecoveryRefused, match="its objects are in the v2 store"):
+        grow([stopped("cp1"), bare("cp2"), bare("cp3")], quorum_lost_source="survivor")
+    assert grow([stopped("cp1"), bare("cp2"), bare("cp3")], quorum_lost_source="recovery_point").etcd_hosts == ["cp1"]
+
+
+def test_the_manifest_says_which_store_it_is() -> None:
+    manifest = {"id": POINT.point, "etcd": {"store": "v2"}}
+    assert point_view(manifest, 0, NOW).store == "v2"
+    assert point_view({"id": POINT.point}, 0, NOW).store == "v3"
