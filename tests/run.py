@@ -49,7 +49,7 @@ class Suite:
 
 # Every directory named here has to exist and to have tests in it.
 SUITES = (
-    Suite("gates", 5 * 60, options=("--numprocesses=2", "--dist=worksteal")),
+    Suite("gates", 8 * 60, options=("--numprocesses=2", "--dist=worksteal")),
     Suite("unit", 8 * 60, options=("--numprocesses=2",)),
     Suite("integration", 18 * 60, needs_binaries=True),
     Suite("molecule", 16 * 60, needs_lab=True),
