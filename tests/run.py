@@ -40,6 +40,7 @@ class Suite:
     options: tuple[str, ...] = ()
     needs_binaries: bool = False  # Kubernetes and etcd, named to it by LIFEBOAT_BINARIES
     needs_lab: bool = False  # machines of the lab, which finds its binaries by itself
+    when_named: bool = False  # runs only when it is asked for by name
 
     @property
     def directory(self) -> Path:
@@ -54,7 +55,8 @@ SUITES = (
     Suite("integration", 18 * 60, needs_binaries=True),
     Suite("molecule", 16 * 60, needs_lab=True),
     Suite("e2e", 30 * 60, needs_lab=True),
-    Suite("caasp", 15 * 60, needs_lab=True),
+    # With it, all suites together would take longer than the hour that they may: see docs/roadmap.md.
+    Suite("caasp", 25 * 60, needs_lab=True, when_named=True),
 )
 ENVIRONMENT_BUDGET_SECONDS = 15 * 60
 
@@ -245,7 +247,8 @@ def main() -> int:
     parser.add_argument("--suite", action="append", choices=names, help="run only this suite; may be given several times")
     parser.add_argument("-k", dest="keyword", default="", metavar="EXPRESSION", help="run only the tests whose names match (pytest's -k)")
     arguments = parser.parse_args()
-    chosen = [suite for suite in SUITES if not arguments.suite or suite.name in arguments.suite]
+    usual = [suite for suite in SUITES if not suite.when_named]
+    chosen = [suite for suite in SUITES if suite.name in arguments.suite] if arguments.suite else usual
     factor = float(os.environ.get("LIFEBOAT_BUDGET_FACTOR") or 2)
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored, and so would the suites
@@ -264,7 +267,7 @@ def main() -> int:
                 own.pop("LIFEBOAT_BINARIES", None)
             print(f"\n===== {suite.name}: budget {suite.budget_seconds} s", flush=True)
             outcomes.append(run_suite(suite, own, arguments.keyword, factor))
-        if chosen == list(SUITES) and not arguments.keyword:
+        if chosen == usual and not arguments.keyword:
             outcomes.append(run_checks_seen(variables))
     return report(outcomes)
 
