@@ -52,6 +52,7 @@ class Scene(Stage):
             },
             "services": {"salt-master": {"kind": "unit", "unit": world.master.unit, "process": "salt-master", "ports": list(PORTS)}},
             "node_config": {"never": []},
+            "keep_target": [],
         }
         settings = {
             "lifeboat_location": {"type": "directory", "path": str(self.root)},
