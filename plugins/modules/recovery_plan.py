@@ -49,6 +49,11 @@ options:
     type: list
     elements: str
     default: []
+  unreachable:
+    description: Hosts that gave no answer, so that O(hosts) has nothing of them. Only a O(scope) without them allows anything to be done.
+    type: list
+    elements: str
+    default: []
   revision_slack:
     description: Revisions added on top of the highest one ever seen, where that is above what the clock says (1000 a second since 2020).
     type: int
@@ -136,6 +141,7 @@ def body(call: Call) -> t.Dict[str, t.Any]:
         slack=params["revision_slack"],
         versions_may_differ=may_differ,
         scope=params["scope"],
+        unreachable=params["unreachable"],
     )
     return {"plan": one_then_grow(plan, views, point).as_dict()}
 
@@ -150,6 +156,7 @@ def main() -> t.NoReturn:
             "high_water_revision": {"type": "int", "default": 0},
             "quorum_lost_source": {"type": "str", "choices": ["", "recovery_point", "survivor"], "default": ""},
             "scope": {"type": "list", "elements": "str", "default": []},
+            "unreachable": {"type": "list", "elements": "str", "default": []},
             "revision_slack": {"type": "int", "default": 1000000000},
             "versions_may_differ": {"type": "bool", "default": False},
         },

@@ -45,7 +45,9 @@ options:
     elements: dict
     default: []
   etcd:
-    description: The snapshot's record. Its C(revision), C(sha256) and C(size_bytes) are compared whenever the point is opened, and C(taken_at) dates it.
+    description:
+      - The snapshot's record. Its C(revision), C(sha256) and C(size_bytes) are compared whenever the point is opened, and C(taken_at) dates it.
+      - Of a point without a snapshot, the members alone, C(hosts) and C(names).
     type: dict
   taken_at:
     description: Time in UTC that the point stands for. Without it, C(taken_at) in O(etcd), else the time of opening.
@@ -67,6 +69,13 @@ options:
       ca_sha256:
         description: SHA-256 fingerprint of the cluster's CA certificate, in hex.
         type: str
+  scope:
+    description:
+      - Hosts that the point is about, when it is not of the whole cluster.
+      - Whoever asks for the newest point gets such a one only for these hosts.
+    type: list
+    elements: str
+    default: []
   missing:
     description: What a complete point would hold and this one does not. With any, its status is V(partially_failed).
     type: list
@@ -352,6 +361,7 @@ def main() -> None:
             platform={"type": "str"},
             versions={"type": "dict", "default": {}},
             cluster_identity={"type": "dict", "options": {"kube_system_uid": {"type": "str"}, "ca_sha256": {"type": "str"}}},
+            scope={"type": "list", "elements": "str", "default": []},
             missing={"type": "list", "elements": "dict", "default": [], "options": missing},
             recipients={"type": "list", "elements": "str", "default": []},
             checks={"type": "list", "elements": "dict", "default": []},

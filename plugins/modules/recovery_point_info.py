@@ -24,6 +24,13 @@ options:
     type: list
     elements: str
     default: []
+  hosts:
+    description:
+      - With O(id=latest), only points that hold something of all of these hosts, be they of the whole cluster or not.
+      - Without it, only points of the whole cluster.
+    type: list
+    elements: str
+    default: []
   level:
     description:
       - How far to verify the point O(id). Each level includes those before it.
@@ -116,6 +123,10 @@ points:
       description: Components of which the point holds something.
       type: list
       elements: str
+    scope:
+      description: Hosts that it is about. None means the whole cluster.
+      type: list
+      elements: str
     missing:
       description: What it lacks.
       type: list
@@ -176,7 +187,7 @@ def one_point(params: Dict[str, Any], location: Location, found: catalog.Catalog
     """Choose a point and verify it."""
     checks: List[Dict[str, Any]] = []
     try:
-        point = found.select(params["id"], params["components"])
+        point = found.select(params["id"], params["components"], params["hosts"])
     except LifeboatError as error:
         if params["failed_checks"] == "fail" or params["id"] == "latest":
             raise
@@ -221,6 +232,7 @@ def main() -> None:
             **sealing.OPENING_ARGUMENTS,
             id={"type": "str", "aliases": ["recovery_point_id"]},
             components={"type": "list", "elements": "str", "default": []},
+            hosts={"type": "list", "elements": "str", "default": []},
             level={"type": "str", "choices": ["none", "listed", "hashed", "opened"], "default": "none"},
             failed_checks={"type": "str", "choices": ["fail", "return"], "default": "fail"},
             abandoned_after_seconds={"type": "int", "default": catalog.ABANDONED_AFTER_SECONDS},

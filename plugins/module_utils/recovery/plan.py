@@ -72,6 +72,8 @@ class PointView:
     high_water_revision: int
     etcd_members: Mapping[str, str]
     artifacts: Sequence[str]
+    #: Whether the data of etcd is among them: not in a point of a part of the cluster.
+    has_snapshot: bool = True
     #: Where the objects are: ``v3``, ``v2`` or ``both``.
     store: str = "v3"
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -186,9 +188,19 @@ def _check_identity(hosts: Sequence[HostView], point: PointView) -> None:
         )
 
 
-def _check_members(etcd_hosts: Sequence[HostView], point: PointView) -> Dict[str, str]:
+def _check_snapshot(point: PointView) -> None:
+    if not point.has_snapshot:
+        raise RecoveryRefused(
+            "Recovery point %s has no data of etcd: it is of a part of the cluster." % point.point,
+            tried="looked for the record of a snapshot in its manifest",
+            found="artifacts: %s" % ", ".join(point.artifacts),
+            remedy="Use a point of the whole cluster (list_recovery_points), or bring back what this one holds: lifeboat.cluster.recover_admin, recover_node.",
+        )
+
+
+def _check_members(etcd_hosts: Sequence[HostView], point: PointView, *, all_of_them: bool = True) -> Dict[str, str]:
     missing = [host.name for host in etcd_hosts if host.name not in point.etcd_members]
-    extra = [name for name in point.etcd_members if name not in {host.name for host in etcd_hosts}]
+    extra = [name for name in point.etcd_members if all_of_them and name not in {host.name for host in etcd_hosts}]
     if missing or extra:
         raise RecoveryRefused(
             "The etcd group of the inventory does not fit the members in recovery point %s." % point.point,
@@ -215,10 +227,19 @@ def _check_artifacts(hosts: Sequence[HostView], components: Mapping[str, Sequenc
         )
 
 
-def _check_scope(hosts: Sequence[HostView], scope: Sequence[str], quorum_alive: bool) -> None:
+def _check_scope(hosts: Sequence[HostView], scope: Sequence[str], quorum_alive: bool, unreachable: Sequence[str]) -> None:
     """What was named has to be there, and members of etcd without a quorum come back together or not at all."""
     unknown = [name for name in scope if name not in {host.name for host in hosts}]
     members = [host for host in hosts if host.name in scope and "etcd" in host.groups]
+    blind = [name for name in unreachable if name in scope or not scope]
+    if blind:
+        raise RecoveryRefused(
+            "Nothing is known of machines that this is about: %s." % ", ".join(blind),
+            tried="a connection to every machine of the inventory",
+            found="no answer from %s" % ", ".join(unreachable),
+            remedy="Repair the connection, or take them out of the inventory if they are gone for good. What answers can be brought back alone: "
+            "lifeboat.cluster.recover_admin, recover_node.",
+        )
     if unknown:
         raise RecoveryRefused(
             "These are no machines of the cluster: %s." % ", ".join(unknown),
@@ -283,22 +304,25 @@ def plan_recovery(
     slack: int = DEFAULT_REVISION_SLACK,
     versions_may_differ: bool = False,
     scope: Sequence[str] = (),
+    unreachable: Sequence[str] = (),
 ) -> RecoveryPlan:
     """Decide what ``recover_cluster`` does.
 
     ``components`` maps each host to its components; ``quorum_alive`` is the proof of a linearizable read on any old member;
     ``quorum_lost_source`` is the operator's choice (``recovery_point`` or ``survivor``) when data of old members is still there.
-    ``scope`` names the hosts that may be rebuilt; none means all. Raises RecoveryRefused, always before any change.
+    ``scope`` names the hosts that may be rebuilt; none means all. ``unreachable`` names hosts of which nothing is known; only where they are not in the
+    scope may anything be done without them. Raises RecoveryRefused, always before any change.
     """
     _check_groups(hosts, components, point)
     _check_identity(hosts, point)
-    _check_scope(hosts, scope, quorum_alive)
+    _check_scope(hosts, scope, quorum_alive, unreachable)
     etcd_hosts = [host for host in hosts if "etcd" in host.groups]
     under_way = [host for host in hosts if host.begun(point.point)]
     admins = [host for host in hosts if "admin" in host.groups]
     # A worker that is a member of etcd starts with the members: the others wait for it.
     workers = [host for host in hosts if "workers" in host.groups and "control_plane" not in host.groups and host not in etcd_hosts]
-    members = _check_members(etcd_hosts, point)
+    # Whoever is brought back alone needs nobody else in the point.
+    members = _check_members([host for host in etcd_hosts if not scope or host.name in scope], point, all_of_them=not scope)
     restoring = any(host in under_way and (host.record or {}).get("strategy") in RESTORES_ETCD for host in etcd_hosts)
 
     if scope or (quorum_alive and not restoring):
@@ -333,11 +357,12 @@ def plan_recovery(
             stop_hosts=[host.name for host in lost if not host.bare or host in admins],
             worker_hosts=[host.name for host in lost if host in workers],
             living_hosts=[host.name for host in hosts if host not in lost],
-            # A cluster that is lost as well says nothing about what was rebuilt.
-            verify_hosts=[] if quorum_alive else [host.name for host in lost],
+            # A cluster that is lost as well, in whole or in part, says nothing about what was rebuilt.
+            verify_hosts=[] if quorum_alive and not unreachable else [host.name for host in lost],
             initial_cluster=members,
         )
 
+    _check_snapshot(point)
     survivors = [host for host in etcd_hosts if host.etcd_data and not host.begun(point.point)]
     source = quorum_lost_source
     if survivors and not restoring:
@@ -394,6 +419,7 @@ def plan_roll_back(
     """Decide what ``restore_etcd`` does: put the snapshot over every member of a cluster whose machines are all there."""
     _check_groups(hosts, components, point)
     _check_identity(hosts, point)
+    _check_snapshot(point)
     etcd_hosts = [host for host in hosts if "etcd" in host.groups]
     members = _check_members(etcd_hosts, point)
     bare = [host for host in etcd_hosts if host.bare]
@@ -490,6 +516,7 @@ def point_view(manifest: Mapping[str, Any], high_water_revision: int, taken_at: 
         high_water_revision=max(int(high_water_revision), int(manifest.get("highest_revision") or 0), int(etcd.get("revision") or 0)),
         etcd_members={str(host): str(url) for host, url in (etcd.get("hosts") or {}).items()},
         artifacts=tuple(str(artifact["name"]) for artifact in manifest.get("artifacts") or ()),
+        has_snapshot="revision" in etcd,
         store=str(etcd.get("store") or "v3"),
         versions={"etcd": str(etcd.get("server_version") or ""), "kubelet": str((manifest.get("versions") or {}).get("kubelet") or "")},
     )

@@ -86,6 +86,11 @@ class Point:
         """Its manifest, if it could be read."""
         return self.signed.manifest if self.signed else None
 
+    @property
+    def note(self) -> str:
+        """Why it is not complete, or of what part of the cluster it is."""
+        return self.reason or ("of %s only" % ", ".join(self.manifest.scope) if self.manifest and self.manifest.scope else "")
+
     def row(self, now: datetime) -> Dict[str, Any]:
         """One row of the table of points."""
         manifest = self.manifest
@@ -104,6 +109,7 @@ class Point:
             "age_seconds": age_seconds(manifest, now) if manifest else None,
             "size_bytes": manifest.size_bytes if manifest else None,
             "components": manifest.components if manifest else [],
+            "scope": manifest.scope if manifest else [],
             "missing": ["%s of %s" % (missing.component, missing.host) for missing in manifest.missing] if manifest else [],
             "highest_revision": manifest.highest_revision if manifest else None,
             "verified": results.is_verified(self.results),
@@ -291,12 +297,16 @@ class Catalog:
             remedy="list the points with lifeboat.cluster.recovery_point_info; is the location the right one, and mounted?",
         )
 
-    def latest(self, components: Sequence[str] = ()) -> Point:
-        """The newest complete point (by the time of its snapshot) with a believable signature and all of these components."""
+    def latest(self, components: Sequence[str] = (), hosts: Sequence[str] = ()) -> Point:
+        """The newest complete point (by the time of its snapshot) with a believable signature and all of these components.
+
+        With ``hosts``, one that holds something of each of them; without, one of the whole cluster.
+        """
         usable = [
             (point.manifest.taken_at, point.id, point)
             for point in self.points
-            if point.state == "complete" and point.signed and point.manifest and point.signed.believable and set(components) <= set(point.manifest.components)
+            if point.state == "complete" and point.signed and point.manifest and point.signed.believable
+            if set(components) <= set(point.manifest.components) and point.manifest.covers(hosts)
         ]
         if usable:
             return max(usable, key=lambda entry: entry[:2])[2]
@@ -304,14 +314,19 @@ class Catalog:
             raise unchecked("The points of cluster %s" % self.cluster)
         raise NoRecoveryPointError(
             "There is no recovery point of cluster %s that can be used" % self.cluster,
-            tried="to find the newest complete one%s in %s" % (" with %s" % ", ".join(components) if components else "", self._location.describe()),
+            tried="to find the newest complete one%s%s in %s"
+            % (
+                " with %s" % ", ".join(components) if components else "",
+                " that holds something of %s" % " and ".join(hosts) if hosts else " of the whole cluster",
+                self._location.describe(),
+            ),
             found=self._summary(),
             remedy="is the location the right one, and mounted? Does the cluster name agree? The table of points has the reasons",
         )
 
-    def select(self, wanted: str, components: Sequence[str] = ()) -> Chosen:
-        """A point by id or ``latest``, complete and believable; else the error says why it is not."""
-        point = self.latest(components) if wanted == "latest" else self.get(wanted)
+    def select(self, wanted: str, components: Sequence[str] = (), hosts: Sequence[str] = ()) -> Chosen:
+        """A point by id or ``latest`` (see there), complete and believable; else the error says why it is not."""
+        point = self.latest(components, hosts) if wanted == "latest" else self.get(wanted)
         if point.error is not None:
             raise point.error
         if point.state != "complete" or point.signed is None:
@@ -394,4 +409,4 @@ class Catalog:
     def _summary(self) -> str:
         if not self.points:
             return "no points at all under the name of this cluster"
-        return "; ".join("%s: %s%s" % (point.id, point.state, " (%s)" % point.reason if point.reason else "") for point in self.points[-10:])
+        return "; ".join("%s: %s%s" % (point.id, point.state, " (%s)" % point.note if point.note else "") for point in self.points[-10:])

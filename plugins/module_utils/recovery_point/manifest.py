@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import ManifestError, PointIncompleteError
@@ -97,6 +97,7 @@ class Manifest:
     """Everything that is known of a sealed point. ``taken_at`` is the time of the snapshot's revision: the point's age counts from it.
 
     ``checks`` have ``id``, ``host``, ``passed``, ``severity`` and ``stage``; ``durations`` are seconds by stage, of the run that made the point.
+    ``scope`` names the hosts that the point is about; none means the whole cluster. ``etcd`` of a point without a snapshot holds the members alone.
     """
 
     id: str
@@ -113,6 +114,7 @@ class Manifest:
     etcd: Optional[Dict[str, Any]]
     highest_revision: int
     missing: List[Missing]
+    scope: List[str]
     seen_before: List[str]
     recipients: List[str]
     checks: List[Dict[str, Any]]
@@ -132,6 +134,15 @@ class Manifest:
     def components(self) -> List[str]:
         """Components of the cluster of which the point holds something; what is there to help whoever opens it is none."""
         return sorted({artifact.component for artifact in self.artifacts} - set(names.KIT))
+
+    @property
+    def has_snapshot(self) -> bool:
+        """Whether it was sealed with the data of etcd."""
+        return "revision" in (self.etcd or {})
+
+    def covers(self, hosts: Sequence[str]) -> bool:
+        """Whether it is of the whole cluster or, where hosts are named, holds something of each of them."""
+        return set(hosts) <= {artifact.host for artifact in self.artifacts} if hosts else not self.scope
 
     def artifact(self, name: str) -> Artifact:
         """One artifact by its name."""
@@ -186,6 +197,7 @@ class Manifest:
             etcd=record.optional_mapping("etcd"),
             highest_revision=record.number("highest_revision"),
             missing=record.sequence("missing", Missing.from_record),
+            scope=record.texts("scope"),
             seen_before=record.texts("seen_before"),
             recipients=record.texts("recipients"),
             checks=record.objects("checks"),

@@ -144,6 +144,7 @@ def _draft(location: Location, opening: Opening, evidence: Mapping[str, Any]) ->
         etcd=etcd,
         highest_revision=max(revision, int(evidence.get("highest_revision") or 0)),
         missing=missing,
+        scope=sorted(evidence.get("scope") or []),
         seen_before=opening.seen_before,
         recipients=list(evidence.get("recipients") or []),
         checks=list(evidence.get("checks") or []),

@@ -104,7 +104,7 @@ class _Verifier:
             for artifact in reading:
                 self._open(artifact, identities)
             checks += [self._hashed(), self._opened(), self._certificates_check()]
-            if self._manifest.etcd is not None:
+            if self._manifest.has_snapshot:
                 checks.append(self._snapshot_check())
         return Verification(checks, list(self._records.values()))
 

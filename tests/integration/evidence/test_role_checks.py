@@ -39,7 +39,7 @@ GOOD: dict[str, Any] = {
     },
     "etcd_seen": {"revision": "9", "problems": [], "reason": ""},
     "etcd_kept": {"tool": {"static": True, "version": "3.6.16", "source": "image"}},
-    "fit": [{"etcd_name": "cp1"}],
+    "fit": [{"inventory_hostname": "cp1"}],
     "etcd_fit": True,
     "etcd_restored": {"restore": {"etcdutl_version": "3.6.16", "etcdutl_source": "image", "revision_after": 110}},
     "etcd_source_revision": 10,

@@ -407,6 +407,39 @@ def test_what_cannot_come_back_alone_is_refused(scope: List[str], text: str) -> 
         plan_recovery([bare("cp1"), bare("cp2"), bare("cp3"), alive("w1")], COMPONENTS, POINT, quorum_alive=False, now=NOW, scope=scope)
 
 
+PART = dataclasses.replace(POINT, etcd_members={}, has_snapshot=False)
+
+
+def test_a_point_of_a_part_is_put_over_no_store() -> None:
+    """It has no data of etcd, whichever way it was named."""
+    hosts = [bare("cp1"), bare("cp2"), bare("cp3"), alive("w1")]
+    with pytest.raises(RecoveryRefused, match="has no data of etcd"):
+        plan_recovery(hosts, COMPONENTS, dataclasses.replace(PART, etcd_members=MEMBERS), quorum_alive=False, now=NOW)
+    with pytest.raises(RecoveryRefused, match="has no data of etcd"):
+        plan_roll_back([alive("cp1"), alive("cp2"), alive("cp3")], COMPONENTS, PART, now=NOW)
+
+
+def test_a_point_of_a_part_brings_back_its_machine() -> None:
+    """No member of etcd in it, none needed for a worker; for a member, its own is enough."""
+    living = [alive("cp1"), alive("cp2"), alive("cp3")]
+    assert plan_recovery([*living, bare("w1")], COMPONENTS, PART, quorum_alive=True, now=NOW, scope=["w1"]).file_hosts == ["w1"]
+    own = dataclasses.replace(PART, etcd_members={"cp3": MEMBERS["cp3"]})
+    plan = plan_recovery([*living[:2], bare("cp3")], COMPONENTS, own, quorum_alive=True, now=NOW, scope=["cp3"])
+    assert (plan.strategy, plan.member_hosts, plan.initial_cluster) == ("rebuild_members", ["cp3"], {"cp3": MEMBERS["cp3"]})
+    with pytest.raises(RecoveryRefused, match="not in the point: cp3"):
+        plan_recovery([*living[:2], bare("cp3")], COMPONENTS, PART, quorum_alive=True, now=NOW, scope=["cp3"])
+
+
+def test_what_cannot_be_reached_is_left_alone_by_those_it_is_not_about() -> None:
+    """One machine comes back while another gives no answer; what the whole would prove is not asked for then."""
+    hosts = [alive("cp1"), alive("cp2"), bare("w1")]
+    plan = plan_recovery(hosts, COMPONENTS, POINT, quorum_alive=True, now=NOW, scope=["w1"], unreachable=["cp3"])
+    assert (plan.file_hosts, plan.verify_hosts) == (["w1"], ["w1"])
+    for scope in ([], ["cp3"], ["w1", "cp3"]):
+        with pytest.raises(RecoveryRefused, match="Nothing is known of machines that this is about: cp3"):
+            plan_recovery(hosts, COMPONENTS, POINT, quorum_alive=True, now=NOW, scope=scope, unreachable=["cp3"])
+
+
 V2_POINT = dataclasses.replace(POINT, store="v2")
 
 

@@ -129,6 +129,25 @@ def test_latest_with_components_passes_over_smaller_points(maker: Maker) -> None
         found.select("latest", ["velum_database"])
 
 
+def test_latest_of_the_whole_cluster_passes_over_points_of_a_part(maker: Maker) -> None:
+    """A newer point of one machine serves whoever asks for that machine, and nobody else; another machine is found in the point of the whole."""
+    full = maker.point(taken_at="2026-11-20T12:00:00Z")
+    opening = maker.open()
+    artifact = maker.add(opening.id, "node_config", "w1", make_tar({"a": b"b"}))
+    evidence = {**maker.evidence([artifact], taken_at="2026-11-20T13:00:00Z"), "scope": ["w1"], "etcd": None}
+    part = points.draft(maker.location, CLUSTER, opening.id, evidence)
+    points.seal_point(maker.location, part, points.Sealing(str(maker.keys.signing_key), maker.keys.trust, ["node_config"]))
+    found = maker.catalog()
+    assert found.select("latest").id == full.id
+    assert found.select("latest", hosts=["w1"]).id == part.id
+    assert found.select("latest", hosts=["cp1"]).id == full.id
+    assert not part.has_snapshot
+    assert found.get(part.id).row(found.now)["scope"] == ["w1"]
+    with pytest.raises(NoRecoveryPointError, match="holds something of w9") as refusal:
+        found.select("latest", hosts=["w9"])
+    assert "(of w1 only)" in str(refusal.value)
+
+
 def test_unsigned_edited_and_a_strangers_are_three_errors(maker: Maker, stranger: Keys) -> None:
     unsigned, edited, strange = maker.point(sign=False), maker.point(), maker.point()
     path = maker.path(names.manifest_key(CLUSTER, edited.id))
