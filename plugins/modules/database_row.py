@@ -25,7 +25,7 @@ options:
   state:
     description:
       - V(present) makes the row, or gives it O(values).
-      - V(updated) gives O(values) to a row that has to be there.
+      - V(updated) gives O(values) to a row that has to be there, or to the one that is (O(when_missing=nothing)).
       - V(absent) removes the row and its O(dependents).
     type: str
     choices: [absent, present, updated]
@@ -45,6 +45,12 @@ options:
       - Columns and values that the row shall have.
     type: dict
     default: {}
+  when_missing:
+    description:
+      - What it means, for O(state=updated), that there is no row with this key.
+    type: str
+    choices: [fail, nothing]
+    default: fail
   dependents:
     description:
       - Rows of other tables that are removed with the row.
@@ -127,6 +133,7 @@ def body(call: Call) -> Dict[str, Any]:
         values={column: rows.text_of(value) for column, value in params["values"].items()},
         state=params["state"],
         dependents=[rows.Dependent(**entry) for entry in params["dependents"]],
+        has_to_exist=params["when_missing"] == "fail",
     )
     server = open_server(params)
     plan = rows.plan(server, params["schema"], wanted)
@@ -153,6 +160,7 @@ def main() -> None:
         table={"type": "str", "required": True},
         key={"type": "dict", "required": True, "no_log": False},
         values={"type": "dict", "default": {}},
+        when_missing={"type": "str", "choices": ["fail", "nothing"], "default": "fail"},
         dependents={
             "type": "list",
             "elements": "dict",

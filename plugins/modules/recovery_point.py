@@ -118,6 +118,10 @@ options:
     description: Addresses by name, of the nodes and of the API, as they could be looked up. In a disaster the name service is often dead too.
     type: dict
     default: {}
+  nodes:
+    description: C(name) and C(address) of each host, by its name in the inventory. A machine that comes back under others is told by them.
+    type: dict
+    default: {}
   highest_revision:
     description: Highest etcd revision known of the cluster, for O(state=sealed) and O(state=result). A restore goes above it.
     type: int
@@ -368,6 +372,7 @@ def main() -> None:
             durations={"type": "dict", "default": {}},
             fingerprints={"type": "dict", "default": {}},
             names={"type": "dict", "default": {}},
+            nodes={"type": "dict", "default": {}},
             highest_revision={"type": "int"},
             origin={"type": "dict"},
             required_components={"type": "list", "elements": "str", "default": ["etcd", "pki"]},

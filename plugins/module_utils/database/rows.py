@@ -36,6 +36,8 @@ class Wanted:
     values: Mapping[str, Optional[str]]
     state: str
     dependents: Sequence[Dependent] = ()
+    #: Whether a row that is to be changed and is not there is an error; else there is nothing to do.
+    has_to_exist: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def plan(server: Server, schema: str, wanted: Wanted) -> Plan:
     """What has to be done."""
     row = find(server, schema, wanted)
     if row is None:
-        if wanted.state == UPDATED:
+        if wanted.state == UPDATED and wanted.has_to_exist:
             raise RowError("There is no row of %s with this key." % wanted.table, tried=_told(wanted.key), remedy="Correct the key, or ask for state present.")
         return Plan(INSERT if wanted.state == PRESENT else NOTHING, None, sorted(wanted.values), {})
     if wanted.state == ABSENT:

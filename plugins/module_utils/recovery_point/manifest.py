@@ -97,6 +97,7 @@ class Manifest:
     """Everything that is known of a sealed point. ``taken_at`` is the time of the snapshot's revision: the point's age counts from it.
 
     ``checks`` have ``id``, ``host``, ``passed``, ``severity`` and ``stage``; ``durations`` are seconds by stage, of the run that made the point.
+    ``nodes`` has ``name`` and ``address`` of each host, as they were.
     ``scope`` names the hosts that the point is about; none means the whole cluster. ``etcd`` of a point without a snapshot holds the members alone.
     """
 
@@ -122,6 +123,7 @@ class Manifest:
     origin: Optional[Dict[str, Any]]
     fingerprints: Dict[str, Any]
     names: Dict[str, Any]
+    nodes: Dict[str, Any]
     open_sha256: str
     format: int = FORMAT
 
@@ -205,6 +207,7 @@ class Manifest:
             origin=record.optional_mapping("origin"),
             fingerprints=record.mapping("fingerprints"),
             names=record.mapping("names"),
+            nodes=record.mapping("nodes"),
             open_sha256=record.sha256("open_sha256"),
         )
         for number, point in enumerate(manifest.seen_before):

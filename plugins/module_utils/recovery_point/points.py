@@ -152,6 +152,7 @@ def _draft(location: Location, opening: Opening, evidence: Mapping[str, Any]) ->
         origin=evidence.get("origin") or None,
         fingerprints=dict(evidence.get("fingerprints") or {}),
         names=dict(evidence.get("names") or {}),
+        nodes=dict(evidence.get("nodes") or {}),
         open_sha256=hashlib.sha256(data).hexdigest(),
     )
     return Manifest.from_record(json.loads(manifest.to_bytes()))

@@ -72,6 +72,7 @@ class Scene(Stage):
             "missing": [],
             "fingerprints": {},
             "names": {},
+            "nodes": {},
         }
         fetching = self.fetching(pki, "pki", inspect=True, point="{{ hostvars.localhost.recovery_point_opened.id }}")
         return [

@@ -51,6 +51,7 @@ RECORD: dict[str, Any] = {
     "origin": None,
     "fingerprints": {"ca": "ab"},
     "names": {"cp1": "10.0.0.1"},
+    "nodes": {"cp1": {"name": "cp1", "address": "10.0.0.1"}},
     "open_sha256": "03" * 32,
 }
 WRONG = [
@@ -64,6 +65,7 @@ WRONG = [
     ("sealed_at", "2026-11-20T13:36:00+01:00", "sealed_at is not a time"),
     ("retain_until", "", "retain_until is not a text"),
     ("scope", None, "scope is not a list"),
+    ("nodes", [], "nodes is not an object"),
     ("scope", [1], r"scope\[0\] is not a text"),
     ("status", "fine", "status is not one of"),
     ("status", "completed", "status does not agree with missing"),
