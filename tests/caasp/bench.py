@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -59,7 +60,7 @@ class Bench:
         """The machines that are no admin node."""
         return [node.name for node in self.lab.topology.nodes if not node.admin]
 
-    def playbooks(self, directory: Path, location: Path, **more: object) -> Playbooks:
+    def playbooks(self, directory: Path, location: Path, inventory: Path | None = None, **more: object) -> Playbooks:
         """Playbooks of somebody who may open recovery points and write them."""
         variables: dict[str, object] = {
             "lifeboat_location": {"type": "directory", "path": str(location)},
@@ -70,7 +71,7 @@ class Bench:
             "lifeboat_signer": SIGNER,
             **more,
         }
-        return Playbooks(self.lab.inventory, directory / "logs", directory / "runs", variables)
+        return Playbooks(inventory or self.lab.inventory, directory / "logs", directory / "runs", variables)
 
     def on(self, name: str, script: str, *, check: bool = True) -> str:
         """What a shell script says as root on a machine."""
@@ -160,6 +161,28 @@ class Bench:
         """Machines with empty disks."""
         self.lab.reset(list(machines), bare=True)
         self.close_connections(*machines)
+
+
+    def move(self, machine: str, name: str, directory: Path) -> Path:
+        """Give a bare machine another name and the last address of its network; returns an inventory that says so."""
+        here = re.compile(rf"( +){machine}:\n +ansible_host: \"([0-9.]+)\"\n")
+        text = self.lab.inventory.read_text()
+        found = here.search(text)
+        assert found, f"{machine} is not in {self.lab.inventory}"
+        indent, old = found.groups()
+        new = old.rpartition(".")[0] + ".250"
+        # The address goes last: others of its network go with it, and the routes.
+        self.on(
+            machine,
+            f"hostname {name} && echo {name} > /etc/hostname && sed -i 's/\\b{machine}\\b/{name}/g; s/\\b{old}\\b/{new}/' /etc/hosts"
+            f" && ip address delete {old}/24 dev eth0 && ip address add {new}/24 dev eth0 && ip route replace default via {self.lab.topology.api_address}",
+        )
+        # Keys of hosts are known by name too.
+        settings = {"ansible_host": new, "lifeboat_node_name": name, "ansible_ssh_extra_args": f"-o HostKeyAlias={machine}"}
+        lines = "".join(f'{indent}  {key}: "{value}"\n' for key, value in settings.items())
+        inventory = directory / "moved.yml"
+        inventory.write_text(here.sub(f"{indent}{machine}:\n{lines}", text))
+        return inventory
 
 
 def _value(memory: Memory) -> str:

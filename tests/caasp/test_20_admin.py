@@ -10,6 +10,7 @@ import random
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.caasp.bench import LAB, Bench
 from tests.drill.playbooks import Playbooks
@@ -41,6 +42,30 @@ def test_nothing_to_recover_is_no_change(bench: Bench, operator: Playbooks) -> N
     assert finished.status == 0, finished.tail()
     assert "nothing to recover" in finished.message()
     bench.assert_working(bench.memory)
+
+
+def test_the_admin_node_comes_back_alone(bench: Bench, operator: Playbooks, directory: Path) -> None:
+    """From a point of its own, while a master gives no answer and a worker is bare; the worker comes back alone after it. Nobody takes that point for the whole."""
+    succeeded(operator.run("backup_admin"))
+    whole, part = (path.stem for path in sorted((directory / "location" / LAB / "manifests").glob("*.json")))
+    bench.lab.break_("power-off", "m1")
+    bench.bare("admin", "w2")
+    try:
+        assert part in succeeded(operator.run("recover_admin", CONFIRMED)).output
+        succeeded(operator.run("recover_node", {**CONFIRMED, "node_to_recover": "w2"}))
+    finally:
+        bench.lab.heal("power-off", "m1")
+        bench.close_connections("m1")
+    bench.assert_working(bench.memory)
+    nothing = operator.run("recover_cluster", CONFIRMED)
+    assert nothing.status == 0, nothing.tail()
+    assert whole in nothing.output
+
+
+def test_an_unknown_part_is_refused(operator: Playbooks) -> None:
+    """A name that nobody has is not taken for everything."""
+    refused(operator.run("backup_node", {"node_to_back_up": "w9"}), "platform.scope", "w9")
+    refused(operator.run("recover_node", {**CONFIRMED, "node_to_recover": "w9"}), "w9")
 
 
 def test_another_clusters_admin_node_is_refused(bench: Bench, operator: Playbooks) -> None:

@@ -13,6 +13,7 @@ from tests.workload import Api
 
 CONFIRMED: dict[str, object] = {"confirm_cluster_name": LAB}
 WORKER = "w2"
+MASTER = "m2"
 
 
 def test_a_lost_worker_is_itself_again(bench: Bench, operator: Playbooks) -> None:
@@ -27,3 +28,16 @@ def test_a_lost_worker_is_itself_again(bench: Bench, operator: Playbooks) -> Non
     until("the node is ready", lambda: ready(bench, WORKER))
     assert uids(api, "/api/v1/nodes")[WORKER] == node
     assert bench.accepted() == bench.memory.keys
+
+
+def test_a_lost_master_comes_back_from_a_point_of_its_own(bench: Bench, operator: Playbooks) -> None:
+    """Its member of etcd learns everything from the others."""
+    api = Api(bench.lab.kubeconfig, connections=1)
+    node = uids(api, "/api/v1/nodes")[MASTER]
+    succeeded(operator.run("backup_node", {"node_to_back_up": MASTER}))
+    bench.bare(MASTER)
+    succeeded(operator.run("recover_node", {**CONFIRMED, "node_to_recover": MASTER}))
+    assert bench.on(MASTER, "cat /etc/machine-id").strip() == bench.memory.minions[MASTER]
+    bench.answers(list(bench.memory.minions.values()))
+    until("the node is ready", lambda: ready(bench, MASTER))
+    assert uids(api, "/api/v1/nodes")[MASTER] == node

@@ -76,6 +76,7 @@ GOOD: dict[str, Any] = {
     "pki_archive": ARCHIVE,
     "pki_certificates": CERTIFICATES,
     "pki_planned": PLANNED,
+    "pki_renamed": {"ok": True, "certificates": [{"id": "velum", "ok": True, "reason": ""}]},
     "salt_master_seen": {
         "salt": {
             "accepted": {"admin": "aa:bb", "0a3f": "cc:dd"},
@@ -130,6 +131,10 @@ GOOD: dict[str, Any] = {
         "reason": "etcd has no quorum",
         "initial_cluster": {name: f"https://{name}:2380" for name in HOSTS},
     },
+    "platform_scope": "w1",
+    "platform_named": ["w1"],
+    "platform_members": ["cp1", "w1"],
+    "platform_left": {"results": [{"msg": "", "item": [{"item": {"path": "/etc/hosts"}}, {}]}]},
     "platform_seen": {"node": {"hostname": "cp1", "python_version": "3.11.2"}},
     "platform_node": {
         "hostname": "cp1",
@@ -178,6 +183,7 @@ GOOD: dict[str, Any] = {
     "velum_database_staged": {"dump": {"schema_version": "2018"}},
     "velum_database_state": ["minions", "users"],
     "velum_database_taken": {"dump": {"tables": {"minions": {"rows": 4}, "users": {"rows": 1}}, "schema_version": "2018"}},
+    "recovery_point_encrypted_with": ["key1"],
     "recovery_point_encryption_keys": ["key1"],
     "recovery_point_catalog": {"points": [{"id": "a", "state": "complete"}, {"id": "b", "state": "open"}]},
     "recovery_point_recipients": ["age1"],
@@ -302,6 +308,9 @@ BREAKS: dict[str, list[Break]] = {
         ("pki_published", ["service-account 1", "cluster-ca 2", "cluster-ca 3"]),
         ("pki_shared", ["cluster-ca 2"]),
     ],
+    "pki.moved": [("pki_renamed.ok", False), ("pki_renamed.certificates", [])],
+    "platform.scope": [("platform_named", []), ("platform_named", ["w1", "elsewhere"])],
+    "platform.followed": [("platform_left.results.0.msg", "1 replacements made")],
     "platform.reachable": [("platform_seen.unreachable", True), ("platform_seen.node.hostname", "")],
     "platform.python": [
         ("platform_seen.node.python_version", "3.6.15"),
