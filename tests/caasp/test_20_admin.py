@@ -45,7 +45,7 @@ def test_nothing_to_recover_is_no_change(bench: Bench, operator: Playbooks) -> N
 
 
 def test_the_admin_node_comes_back_alone(bench: Bench, operator: Playbooks, directory: Path) -> None:
-    """From a point of its own, while a master gives no answer and a worker is bare; the worker comes back alone after it. Nobody takes that point for the whole."""
+    """From a point of its own, while a master gives no answer and a worker is bare, which comes back alone then. Nobody takes that point for the whole."""
     succeeded(operator.run("backup_admin"))
     whole, part = (path.stem for path in sorted((directory / "location" / LAB / "manifests").glob("*.json")))
     bench.lab.break_("power-off", "m1")

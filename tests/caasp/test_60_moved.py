@@ -26,7 +26,9 @@ def test_the_admin_node_comes_back_under_another_name(bench: Bench, directory: P
 
     rows = bench.memory.rows["pillars"]
     assert "\tdashboard\tadmin\t" in rows
-    bench.assert_working(dataclasses.replace(bench.memory, rows={**bench.memory.rows, "pillars": rows.replace("\tdashboard\tadmin\t", f"\tdashboard\t{NAME}\t")}))
+    bench.assert_working(
+        dataclasses.replace(bench.memory, rows={**bench.memory.rows, "pillars": rows.replace("\tdashboard\tadmin\t", f"\tdashboard\t{NAME}\t")})
+    )
     for node in bench.nodes:
         assert f"dashboard={NAME}\n" in bench.on(node, "cat /etc/caasp-flag")
         assert bench.on(node, "cat /etc/salt/minion.d/master.conf") == f"master: {NAME}\n"

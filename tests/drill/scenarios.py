@@ -35,14 +35,19 @@ class Scenario:
     destroy: Callable[[Lab], None]
     rebuilt: Callable[[Lab], list[str]]
     rolled_back: bool = True
-    needs_members: int = 1
     loses_controller: bool = False
     must_choose: bool = False
+    topologies: tuple[str, ...] = ("single", "ha")
 
 
 def control_plane(lab: Lab) -> list[str]:
     """The names of the control-plane machines."""
     return [node.name for node in lab.topology.control_plane]
+
+
+def admin(lab: Lab) -> list[str]:
+    """The names of the machines that manage the cluster from outside."""
+    return [node.name for node in lab.topology.admin]
 
 
 def everything(lab: Lab) -> list[str]:
@@ -73,6 +78,15 @@ SCENARIOS = {
             lambda lab: lab.reset(bare=True),
             everything,
             loses_controller=True,
+            topologies=("single", "ha", "caasp"),
+        ),
+        Scenario(
+            "admin",
+            "the admin node is emptied, its cluster goes on",
+            lambda lab: lab.reset(admin(lab), bare=True),
+            admin,
+            rolled_back=False,
+            topologies=("caasp",),
         ),
         Scenario(
             "control-plane", "every control-plane machine is emptied, the workers go on", lambda lab: lab.reset(control_plane(lab), bare=True), control_plane
@@ -83,15 +97,15 @@ SCENARIOS = {
             lambda lab: lab.reset(control_plane(lab)[1:2], bare=True),
             lambda lab: control_plane(lab)[1:2],
             rolled_back=False,
-            needs_members=3,
+            topologies=("ha", "caasp"),
         ),
         Scenario(
             "quorum",
             "all control-plane machines but one are emptied: a survivor, and no quorum",
             lambda lab: lab.reset(control_plane(lab)[1:], bare=True),
             control_plane,
-            needs_members=3,
             must_choose=True,
+            topologies=("ha",),
         ),
         Scenario("corrupt", "etcd's database is overwritten on every member", corrupt, lambda _lab: [], must_choose=True),
     )

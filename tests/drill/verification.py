@@ -19,13 +19,14 @@ from typing import Any
 
 import urllib3
 
+from tests.drill.admin import USER, AdminMemory, AdminNode
+from tests.drill.members import etcdctl, member_names, v2_values
 from tests.lab import Lab, LabError
 from tests.workload import Api, Picture, capture, difference
 from tests.workload.api import AnswerError
 from tests.workload.objects import IMAGE, LABEL, RUNNING
 
 LIMIT_SECONDS = 180.0
-API_PORT = 6443
 KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 MARKERS = f"/api/v1/namespaces/{RUNNING}/configmaps"
 PODS = f"/api/v1/namespaces/{RUNNING}/pods"
@@ -64,6 +65,10 @@ class Memory:
     pods: dict[str, dict[str, str]]
     picture: Picture = field(repr=False, default_factory=dict)
     planted: dict[str, str] = field(repr=False, default_factory=dict)
+    # Of a cluster with an admin node: what that one knew, which process each node's minion was, and the v2 store of etcd.
+    admin: AdminMemory | None = None
+    minion_processes: dict[str, str] = field(repr=False, default_factory=dict)
+    v2: dict[str, str] = field(repr=False, default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class Expected:
 
 def api_servers(lab: Lab) -> dict[str, str]:
     """Each control-plane machine's own API server."""
-    return {node.name: f"https://{node.address}:{API_PORT}" for node in lab.topology.control_plane}
+    return {node.name: f"https://{node.address}:{lab.topology.server_port}" for node in lab.topology.control_plane}
 
 
 def uids(api: Api, path: str) -> dict[str, str]:
@@ -118,7 +123,11 @@ def remember(lab: Lab, planted: Mapping[str, str] | None = None) -> Memory:
     """Look at a healthy cluster; the picture of its objects is added by whoever knows the revision."""
     api = Api(lab.kubeconfig)
     token = issue_token(api)
+    admin = AdminNode(lab) if lab.topology.admin else None
     return Memory(
+        admin=admin.remember() if admin else None,
+        minion_processes={node: admin.minion_process(node) for node in admin.nodes} if admin else {},
+        v2=v2_values(lab, lab.topology.etcd[0].name) if admin else {},
         kube_system_uid=api.get(KUBE_SYSTEM)["metadata"]["uid"],
         node_uids=uids(api, "/api/v1/nodes"),
         token=token,
@@ -190,6 +199,7 @@ class Verification:
         self._marker()
         self._schedules()
         self._etcd()
+        self._admin()
         self._calm()
         return self.checks
 
@@ -312,13 +322,15 @@ class Verification:
             value = etcdctl(self._lab, self._lab.topology.control_plane[0].name, "get", key, "--print-value-only")
             return value.startswith(ENCRYPTED), f"{key} begins with {value[:20]!r}" if value.startswith(ENCRYPTED) else f"{key} is not encrypted"
 
-        self.check(
-            "drill.encrypted",
-            "Secrets lie encrypted in etcd",
-            f"values begin with {ENCRYPTED}",
-            "Look at the API server's encryption configuration.",
-            look_at_rest,
-        )
+        # Kubernetes 1.10, as CaaSP v3 had it, was not set up with encryption at rest.
+        if not self._lab.topology.admin:
+            self.check(
+                "drill.encrypted",
+                "Secrets lie encrypted in etcd",
+                f"values begin with {ENCRYPTED}",
+                "Look at the API server's encryption configuration.",
+                look_at_rest,
+            )
 
     def _token(self) -> None:
         def look() -> tuple[bool, str]:
@@ -412,15 +424,16 @@ class Verification:
         return f"pod on {pods[0]['spec'].get('nodeName', 'no node')}, {status['phase']}; {'; '.join([*reasons, *states])}; {leaders}"
 
     def _etcd(self) -> None:
-        names = [node.name for node in self._lab.topology.control_plane]
+        machines = [node.name for node in self._lab.topology.etcd]
 
         def look() -> tuple[bool, str]:
-            members = json.loads(etcdctl(self._lab, names[0], "member", "list", "-w", "json"))["members"]
-            status = json.loads(etcdctl(self._lab, names[0], "endpoint", "status", "--cluster", "-w", "json"))
-            hashes = json.loads(etcdctl(self._lab, names[0], "endpoint", "hashkv", "--cluster", "--rev", str(_common_revision(status)), "-w", "json"))
+            names = member_names(self._lab)
+            members = json.loads(etcdctl(self._lab, machines[0], "member", "list", "-w", "json"))["members"]
+            status = json.loads(etcdctl(self._lab, machines[0], "endpoint", "status", "--cluster", "-w", "json"))
+            hashes = json.loads(etcdctl(self._lab, machines[0], "endpoint", "hashkv", "--cluster", "--rev", str(_common_revision(status)), "-w", "json"))
             known = {str(one["HashKV"]["hash"]) for one in hashes}
             learners = [one["name"] for one in members if one.get("isLearner")]
-            alarms = etcdctl(self._lab, names[0], "alarm", "list").strip()
+            alarms = etcdctl(self._lab, machines[0], "alarm", "list").strip()
             good = sorted(one["name"] for one in members) == sorted(names) and len(known) == 1 and len(hashes) == len(names) and not learners and not alarms
             found = f"members {' '.join(one['name'] for one in members)}; {len(known)} hash over {len(hashes)} members"
             return good, found + (f"; learners {learners}" if learners else "") + (f"; alarms {alarms}" if alarms else "")
@@ -428,11 +441,86 @@ class Verification:
         self.check(
             "drill.etcd",
             "etcd has all its members as voters, with one hash and no alarm",
-            f"{len(names)} members, one hash",
+            f"{len(machines)} members, one hash",
             "Look at etcdctl endpoint status.",
             look,
             wait=True,
         )
+
+    def _v2_store(self) -> None:
+        before = self._memory.v2
+
+        def look() -> tuple[bool, str]:
+            now = {node.name: v2_values(self._lab, node.name) for node in self._lab.topology.etcd}
+            different = {name: sorted(key for key in {*values, *before} if values.get(key) != before.get(key)) for name, values in now.items()}
+            bad = [f"{name}: {' '.join(keys[:3])} and {len(keys)} in all" for name, keys in different.items() if keys]
+            return not bad, "; ".join(bad) or f"{len(before)} keys on each of {len(now)} members"
+
+        self.check(
+            "drill.v2_store",
+            "The v2 store of etcd is equal key by key on every member, hidden keys too",
+            f"{len(before)} keys equal",
+            "Look at the keys.",
+            look,
+        )
+
+    def _admin(self) -> None:
+        """What an admin node is for: to know its cluster, to be obeyed by it, and to issue what it trusts."""
+        memory = self._memory.admin
+        if memory is None:
+            return
+        admin = AdminNode(self._lab)
+
+        def rows() -> tuple[bool, str]:
+            now = admin.rows()
+            wrong = sorted(name for name in {*now, *memory.rows} if now.get(name) != memory.rows.get(name))
+            return not wrong, f"different: {' '.join(wrong)}" if wrong else f"{len(now)} tables, {sum(len(one.splitlines()) for one in now.values())} rows"
+
+        def keys() -> tuple[bool, str]:
+            now = admin.accepted()
+            wrong = sorted(name for name in {*now, *memory.keys} if now.get(name) != memory.keys.get(name))
+            return not wrong, f"different: {' '.join(wrong)}" if wrong else f"that of the master, and {len(now) - 1} accepted"
+
+        def entries() -> tuple[bool, str]:
+            now = admin.entries()
+            return now == memory.entries, f"{now.count('dn: ')} entries" + ("" if now == memory.entries else ", different")
+
+        def answers() -> tuple[bool, str]:
+            silent = admin.silent([*memory.minions.values(), "admin", "ca"])
+            return not silent, f"silent: {' '.join(silent)}" if silent else f"{len(memory.minions) + 2} answer"
+
+        def state() -> tuple[bool, str]:
+            left = admin.unchanged_by_state(f"value-{time.time_ns():x}")
+            return not left, f"not changed: {' '.join(left)}" if left else f"{len(admin.nodes)} nodes changed"
+
+        def issues() -> tuple[bool, str]:
+            node = self._lab.topology.workers[-1].name
+            return admin.issue(node, memory.minions[node])
+
+        def untouched() -> tuple[bool, str]:
+            touched = [node for node, process in self._memory.minion_processes.items() if node in kept and admin.minion_process(node) != process]
+            return not touched, f"started anew: {' '.join(touched)}" if touched else f"the same process on {' '.join(kept)}"
+
+        def binds() -> tuple[bool, str]:
+            who = admin.user_binds().strip()
+            return who.startswith("dn:"), who
+
+        kept = [name for name in self._expected.kept_machines if name in memory.minions]
+        restore = "Restore this component again; docs/caasp3.md says how, and what its backup holds."
+        self.check("drill.admin_rows", "Every row of the dashboard's database is as it was", f"{len(memory.rows)} tables equal", restore, rows)
+        self.check("drill.admin_keys", "The Salt master and the accepted minions have the keys they had", f"{len(memory.keys)} equal", restore, keys)
+        self.check("drill.admin_entries", "Every entry of the directory is as it was", "equal", restore, entries)
+        self.check("drill.admin_bind", "A user of the directory can bind", f"dn:{USER}", restore, binds)
+        self.check("drill.minions", "Every minion answers the master", "all", "See the minion's log.", answers, wait=True)
+        if kept:
+            self.check(
+                "drill.minions_untouched", "Minions on machines that were not touched run on in the same process", "the same", "See the journal.", untouched
+            )
+        self.check("drill.configures", "A state applied now changes every node", "all", "Look at the pillar that the nodes get.", state)
+        self.check(
+            "drill.issues", "A certificate issued now is trusted by the node that gets it", "a new one, trusted", "See the journal of the minion ca.", issues
+        )
+        self._v2_store()
 
     def _calm(self) -> None:
         rebuilt = self._expected.rebuilt_machines
@@ -448,6 +536,17 @@ class Verification:
             once = [f"{name}: {one} at {times[0]}" for name, found in failures.items() for one, times in found.items() if one in LEASED and len(times) == 1]
             return not bad, "; ".join(bad) or "none" + (f" (one lost its lease once: {', '.join(once)})" if once else "")
 
+        def look_at_units() -> tuple[bool, str]:
+            restarts = {f"{name}: {unit}": count for name in rebuilt for unit, count in restarted_units(self._lab, name).items()}
+            # As above: a controller that lost its lease once was restarted once.
+            bad = [f"{one} {count} times" for one, count in restarts.items() if count > 1 or not one.endswith(tuple(f"{unit}.service" for unit in LEASED))]
+            return not bad, "; ".join(bad) or "none" + (f" (lost its lease once: {', '.join(restarts)})" if restarts else "")
+
+        if rebuilt and self._lab.topology.admin:
+            self.check(
+                "drill.calm_units", "No unit of a rebuilt machine was started over and over", "none", "See the journal of the unit named.", look_at_units
+            )
+            rebuilt = tuple(name for name in rebuilt if name not in {node.name for node in self._lab.topology.admin})
         if rebuilt:
             self.check("drill.calm", "Nothing on a rebuilt machine was started over and over", "none", "See the log of the container named.", look)
 
@@ -459,6 +558,13 @@ def kubelet_started_at(lab: Lab, node: str) -> float:
     if shown["NRestarts"] != "0":
         raise LookupError(f"the kubelet of {node} was restarted by systemd {shown['NRestarts']} times")
     return float(shown["ActiveEnterTimestamp"].removeprefix("@"))
+
+
+def restarted_units(lab: Lab, node: str) -> dict[str, int]:
+    """How often systemd had to start each of a machine's services again by itself; those that run at the first try are left out."""
+    said = lab.node(node).run(["systemctl", "show", "*.service", "--property=Id,NRestarts"]).stdout
+    shown = [dict(line.split("=", 1) for line in block.splitlines()) for block in said.split("\n\n") if block.strip()]
+    return {one["Id"]: int(one["NRestarts"]) for one in shown if int(one.get("NRestarts", "0"))}
 
 
 def failed_containers(lab: Lab, node: str, since: float, besides: str) -> dict[str, list[str]]:
@@ -475,17 +581,6 @@ def failed_containers(lab: Lab, node: str, since: float, besides: str) -> dict[s
         if status["exitCode"] and _moment(status["finishedAt"]) >= since:
             failed.setdefault(container["metadata"]["name"], []).append(status["finishedAt"])
     return failed
-
-
-def etcdctl(lab: Lab, node: str, *arguments: str) -> str:
-    """Run the etcdctl of the etcd container of a control-plane machine."""
-    machine = lab.node(node)
-    container = machine.run(["crictl", "ps", "--quiet", "--name", "^etcd$", "--state", "Running"]).stdout.split()
-    if not container:
-        raise LookupError(f"no etcd runs on {node}")
-    pki = "/etc/kubernetes/pki/etcd"
-    connection = ["--endpoints", "https://127.0.0.1:2379", "--cacert", f"{pki}/ca.crt", "--cert", f"{pki}/server.crt", "--key", f"{pki}/server.key"]
-    return machine.run(["crictl", "exec", container[0], "etcdctl", *connection, *arguments]).stdout
 
 
 def _common_revision(status: Sequence[Mapping[str, Any]]) -> int:

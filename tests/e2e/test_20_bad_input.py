@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
+from tests.drill.members import etcdctl
 from tests.drill.playbooks import Playbooks, settings
-from tests.drill.verification import etcdctl
 from tests.e2e import inventories
 from tests.e2e.bench import LAB, Bench, refused
 from tests.e2e.damage import Copy, strangers
