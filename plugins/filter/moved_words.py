@@ -5,28 +5,42 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any, Callable, Dict, Mapping
 
 from ansible.errors import AnsibleFilterError
 
-Nodes = Mapping[str, Mapping[str, str]]
+Nodes = Mapping[str, Mapping[str, Any]]
 
 
 def moved_words(before: Nodes, after: Nodes, domain: str = "") -> Dict[str, str]:
     """From name and address by host, then and now, to new words by old ones; a host that is in one of them alone has not moved.
 
-    With a domain, its names in it are among them.
+    With a domain, its names in it are among them. An address counts only where both are addresses of the internet protocol: a name by which Ansible
+    connects is none that the cluster knows.
     """
     for nodes in (before, after):
         if not isinstance(nodes, Mapping):
             raise AnsibleFilterError("moved_words needs dictionaries by host, not %s" % type(nodes).__name__)
     words: Dict[str, str] = {}
     for host in sorted(set(before) & set(after)):
-        pairs = [(str(before[host].get(field) or ""), str(after[host].get(field) or "")) for field in ("name", "address")]
-        if domain and all(pairs[0]):
-            pairs.append(("%s.%s" % (pairs[0][0], domain), "%s.%s" % (pairs[0][1], domain)))
-        words.update({old: new for old, new in pairs if old and new and old != new})
+        name, address = ([str(nodes[host].get(field) or "") for nodes in (before, after)] for field in ("name", "address"))
+        pairs = [name] if all(name) else []
+        if pairs and domain:
+            pairs.append(["%s.%s" % (word, domain) for word in name])
+        # It may be asked on another of its addresses, and still have the one that the cluster knows.
+        if all(map(_is_address, address)) and address[0] not in (after[host].get("addresses") or []):
+            pairs.append(address)
+        words.update({old: new for old, new in pairs if old != new})
     return words
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 class FilterModule:

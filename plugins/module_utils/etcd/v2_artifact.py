@@ -179,6 +179,4 @@ def read_file(path: str, data_dir: str = "") -> Contents:
             source.seek(0)
             return read(source, path, data_dir)
     except OSError as error:
-        raise BackupInvalid(
-            "%s cannot be read" % path, found=str(error.strerror), remedy="Check path and permissions.", path=path, reason="missing"
-        ) from None
+        raise BackupInvalid("%s cannot be read" % path, found=str(error.strerror), remedy="Check path and permissions.", path=path, reason="missing") from None

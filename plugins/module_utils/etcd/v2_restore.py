@@ -115,9 +115,7 @@ def apply(current: RestorePlan) -> Dict[str, Any]:
 
 def _settle_alone(request: Request, work: str) -> None:
     """Let a scratch server forget all former members, and tell the peer URL at which the others will find the first one."""
-    with v2_scratch.serving(
-        v2_scratch.program(request.etcd, "etcd"), request.staged.path, work, entries=1, seconds=request.timeout_seconds
-    ) as scratch:
+    with v2_scratch.serving(v2_scratch.program(request.etcd, "etcd"), request.staged.path, work, entries=1, seconds=request.timeout_seconds) as scratch:
         members = scratch.client.members()
         if len(members) != 1:
             raise RestoreError(

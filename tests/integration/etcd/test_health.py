@@ -104,7 +104,6 @@ def test_the_hashes_of_members_that_differ(new_cluster: Callable[..., Cluster], 
 def test_an_alarm(new_cluster: Callable[..., Cluster], tmp_path: Path, transport: str) -> None:
     server = new_cluster(1, "--quota-backend-bytes", "4000000").servers[0]
     with server.client(transport) as client:
-
         # etcd looks at the size of its database when a batch was committed: a quick machine writes far more before that than the quota allows.
         def full() -> bool:
             try:

@@ -84,6 +84,10 @@ class Scene:
             "missing": [],
             "fingerprints": {},
             "names": {},
+            "nodes": {},
+            "scope": [],
+            "required_components": ["etcd", "pki"],
+            "highest_revision": 0,
         }
         sealed = self.stage.telling("sealed", "recovery_point_sealed")
         taking = [*self.facts("etcd2"), staged("backup", "started"), role("etcd", "preflight"), role("etcd", "backup"), {**fetching, "run_once": True}]

@@ -46,7 +46,9 @@ class Scene(Stage):
                         "runtime": {"unit": "containerd.service"},
                         "versions": ["kubelet"],
                         "images_from_manifests": True,
-                        "etcd": {"endpoint": self.urls[1], "ca_cert": "", "client_cert": "", "client_key": "", "data_dir": str(self.directory / "restored")}
+                        "keep_target": [],
+                        "moving": {"groups": [], "domain": "", "never": []},
+                        "etcd": {"endpoint": self.urls[1], "ca_cert": "", "client_cert": "", "client_key": "", "data_dir": str(self.directory / "restored")},
                     },
                 }
             )

@@ -51,6 +51,13 @@ def test_what_is_not_restored_unasked_is_listed(data: dict[str, Any], text: str)
     assert paths(section(text, "velum_database")) == set(data["keep_target"])
 
 
+def test_what_moves_with_an_admin_node_is_listed(data: dict[str, Any], text: str) -> None:
+    found, moving = section(text, "Another name or address"), data["moving"]
+    assert paths(found) == {entry["path"] for entry in moving["files"]}
+    for word in (*moving["rows"]["names"], *moving["certificates"]["checks"], *moving["certificates"]["command"], *moving["never"], moving["domain"]):
+        assert f"`{word}`" in found, word
+
+
 def test_the_databases_tables_are_listed(data: dict[str, Any], text: str) -> None:
     found = section(text, "velum_database")
     for heading, key in (("Rows that count", "state_tables"), ("Structure only", "volatile_tables")):

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from ansible.errors import AnsibleFilterError
 
@@ -20,9 +22,11 @@ BEFORE = {"adm": {"name": "admin", "address": "192.0.2.10"}, "gone": {"name": "g
         ({"name": "admin", "address": "192.0.2.90"}, {"192.0.2.10": "192.0.2.90"}),
         ({"name": "admin2", "address": "192.0.2.10"}, {"admin": "admin2", "admin.example.org": "admin2.example.org"}),
         ({"name": "", "address": None}, {}),
+        ({"name": "admin", "address": "admin.example.com"}, {}),
+        ({"name": "admin", "address": "198.51.100.9", "addresses": ["198.51.100.9", "192.0.2.10"]}, {}),
     ],
 )
-def test_only_what_changed_is_a_word(after: dict[str, str], words: dict[str, str]) -> None:
+def test_only_what_changed_is_a_word(after: dict[str, Any], words: dict[str, str]) -> None:
     """Of machines that are on both sides."""
     assert moved_words(BEFORE, {"adm": after, "new": {"name": "new", "address": "192.0.2.12"}}, "example.org") == words
 
