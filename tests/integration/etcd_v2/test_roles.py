@@ -55,7 +55,11 @@ class Scene:
     def _host_variables(connection: Any, data_dir: Path) -> dict[str, Any]:
         etcd = {key: getattr(connection, key) for key in ("endpoint", "ca_cert", "client_cert", "client_key")}
         etcd |= {"store": "detect", "data_dir": str(data_dir), "service": "etcd"}
-        return {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "platform_data": {"etcd": etcd}}
+        return {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "platform_data": {"etcd": etcd, "keep_target": [], "moving": {"groups": [], "domain": "", "never": []}},
+        }
 
     def facts(self, backend: str) -> list[Task]:
         """What the plays before have published, with API servers that were told this back end."""
