@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from tests import environment
 from tests.drill.admin import AdminMemory, AdminNode
@@ -24,6 +26,18 @@ OUTPUT = environment.BUILD / "caasp"
 # One machine may test several checkouts at once, and a lab belongs to one of them.
 LAB = "caasp-" + hashlib.sha256(str(environment.ROOT).encode()).hexdigest()[:6]
 READY_SECONDS = 300.0
+PORTABLE = "/opt/lifeboat/python"
+# It finds its library by its own place. What it is built of is Debian's, which Salt goes on using by the name with a version.
+_OLD_PYTHON = f"""\
+set -e
+mkdir -p {PORTABLE}/bin {PORTABLE}/lib
+cp --dereference /usr/bin/python3.11 {PORTABLE}/bin/python3
+cp --recursive --dereference /usr/lib/python3.11 {PORTABLE}/lib/ 2> /dev/null || true
+{PORTABLE}/bin/python3 -I -c 'import sys, ssl, json, ctypes; assert sys.prefix == "{PORTABLE}", sys.prefix'
+rm /usr/bin/python3
+printf '%s\\n' '#!/bin/sh' 'echo "ansible-core requires a minimum of Python version 3.8. Current version: 3.4.10" >&2' 'exit 1' > /usr/bin/python3
+chmod 755 /usr/bin/python3
+"""
 
 
 class Bench(AdminNode):
@@ -81,26 +95,37 @@ class Bench(AdminNode):
         self.lab.reset(list(machines), bare=True)
         self.close_connections(*machines)
 
+    def inventory_with(self, machine: str, directory: Path, **settings: str) -> Path:
+        """The lab's inventory, with other settings of one machine."""
+        loaded = yaml.safe_load(self.lab.inventory.read_text())
+
+        def apply(group: dict[str, Any]) -> None:
+            if machine in (group.get("hosts") or {}):
+                group["hosts"][machine] = {**(group["hosts"][machine] or {}), **settings}
+            for child in (group.get("children") or {}).values():
+                apply(child or {})
+
+        apply(loaded["all"])
+        inventory = directory / "hosts.yml"
+        inventory.write_text(yaml.safe_dump(loaded))
+        return inventory
+
     def move(self, machine: str, name: str, directory: Path) -> Path:
         """Give a bare machine another name and the last address of its network; returns an inventory that says so."""
-        here = re.compile(rf"( +){machine}:\n +ansible_host: \"([0-9.]+)\"\n")
-        text = self.lab.inventory.read_text()
-        found = here.search(text)
-        assert found, f"{machine} is not in {self.lab.inventory}"
-        indent, old = found.groups()
-        new = old.rpartition(".")[0] + ".250"
-        # The address goes last: others of its network go with it, and the routes.
+        topology = self.lab.topology
+        old, new = topology.node(machine).address, f"{topology.prefix}.250"
+        # The old address goes first: others of its network go with it, and so do the routes.
         self.on(
             machine,
             f"hostname {name} && echo {name} > /etc/hostname && sed -i 's/\\b{machine}\\b/{name}/g; s/\\b{old}\\b/{new}/' /etc/hosts"
-            f" && ip address delete {old}/24 dev eth0 && ip address add {new}/24 dev eth0 && ip route replace default via {self.lab.topology.api_address}",
+            f" && ip address delete {old}/24 dev eth0 && ip address add {new}/24 dev eth0 && ip route replace default via {topology.api_address}",
         )
         # Keys of hosts are known by name too.
-        settings = {"ansible_host": new, "lifeboat_node_name": name, "ansible_ssh_extra_args": f"-o HostKeyAlias={machine}"}
-        lines = "".join(f'{indent}  {key}: "{value}"\n' for key, value in settings.items())
-        inventory = directory / "moved.yml"
-        inventory.write_text(here.sub(f"{indent}{machine}:\n{lines}", text))
-        return inventory
+        return self.inventory_with(machine, directory, ansible_host=new, lifeboat_node_name=name, ansible_ssh_extra_args=f"-o HostKeyAlias={machine}")
+
+    def age_python(self, machine: str) -> None:
+        """Make a machine's own Python as unusable as SLE 12's, and put an interpreter that can be moved anywhere below /opt."""
+        self.on(machine, _OLD_PYTHON)
 
 
 def ready(bench: Bench, name: str) -> bool:

@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
@@ -40,6 +40,8 @@ POLL_SECONDS = 0.1
 BEAT_SECONDS = 1.0
 # On top of what an earlier call may spend on one group of services.
 LOCK_PATIENCE_SECONDS = 30.0
+# Beside the lock: there while a call waits for the one that holds it.
+_SUCCESSOR = "services.successor"
 # The kubelet gives a static pod 30 seconds to end. Where it has not ended after this long, the kubelet does not do its work.
 PATIENCE_SECONDS = 40.0
 GRACE_SECONDS = 30
@@ -190,6 +192,7 @@ class Journal:
         self.phases: List[Dict[str, Any]] = []
         self.first_change_at: Optional[float] = None
         self._path = os.path.join(directory, "progress") if directory else ""
+        self._successor = os.path.join(directory, _SUCCESSOR) if directory else ""
         self._last_beat = 0.0
 
     def changing(self) -> None:
@@ -224,7 +227,18 @@ class Journal:
             if not left or time.monotonic() >= end:
                 return left
             self.beat(phase, left)
-            time.sleep(POLL_SECONDS)
+            self.pause()
+
+    def pause(self, seconds: float = POLL_SECONDS) -> None:
+        """Sleep for a moment of waiting. Whoever waits while another call wants this host was left behind by a controller that was killed: it ends here."""
+        if self._successor and os.path.exists(self._successor):
+            raise ServiceError(
+                "Another call wants to control this host's services, so this one waits no more.",
+                tried="wait, in state %s" % self.state,
+                found=self._successor,
+                remedy="Nothing: two of these calls at a time only come of a controller that was killed, and the run that wants this host goes on with it.",
+            )
+        time.sleep(seconds)
 
 
 def _at_work(directory: str) -> str:
@@ -245,10 +259,11 @@ def _at_work(directory: str) -> str:
 def only_one(wait_seconds: float, directory: str = RUN_DIRECTORY) -> Iterator[None]:
     """Keep a second call on this host from working at the same time.
 
-    A controller that is killed leaves its module at work: it waits for a quorum, say, as long as it was allowed to wait for one group of services.
-    The rerun waits for its end, so ``wait_seconds`` is that time and a little more.
+    A controller that is killed leaves its module at work, waiting for a quorum, say. The rerun, which holds the lock of the cluster, lets it know that it is
+    there: then it ends at its next look, and does to its end what is not waiting. ``wait_seconds`` is for that, and for a predecessor that knows no successors.
     """
     make_directories(directory)
+    successor = os.path.join(directory, _SUCCESSOR)
     end = time.monotonic() + wait_seconds
     with ExitStack() as stack:
         while True:
@@ -256,9 +271,12 @@ def only_one(wait_seconds: float, directory: str = RUN_DIRECTORY) -> Iterator[No
                 stack.enter_context(exclusive(os.path.join(directory, "services.lock"), "The control of this node's services", wait=False))
                 break
             except DiskError as error:
+                os.close(os.open(successor, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
                 if time.monotonic() >= end:
                     raise DiskError(error.message, tried="%s for %d s" % (error.tried, wait_seconds), found=_at_work(directory), remedy=error.remedy) from error
             time.sleep(POLL_SECONDS)
+        with suppress(FileNotFoundError):
+            os.unlink(successor)
         yield
 
 

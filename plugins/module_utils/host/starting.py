@@ -455,7 +455,7 @@ class _Starter:
             )
         if self.request.etcd_hash and any(service.ready == "etcd_quorum" for service in group):
             with self.journal.phase("compare etcd members"):
-                self.etcd_result = self.etcd.compare(self.request.wait_seconds, self.request.refuse_if_unequal)
+                self.etcd_result = self.etcd.compare(self.request.wait_seconds, self.request.refuse_if_unequal, pause=self.journal.pause)
 
     def _picture(self) -> List[str]:
         """The containers of all services as they are now, for an error."""

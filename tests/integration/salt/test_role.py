@@ -158,6 +158,7 @@ def test_a_lost_master_comes_back(scene: Scene) -> None:
     assert set(world.call("salt", "--static", "--timeout=5", "admin", "mine.get", "*", "nodename")["admin"]) == set(world.minions)
     assert "lifeboat" not in scene.rules()
     assert list(scene.directory.rglob("aside/**/master.pem")), "the key of the new master is kept"
+    assert not list(scene.directory.rglob("staging/**/master.pem")), "what was unpacked holds keys, and is not left behind"
 
 
 def test_a_backup_is_refused_while_an_orchestration_goes_on(scene: Scene) -> None:

@@ -260,6 +260,28 @@ def test_the_second_call_goes_on_when_the_first_has_ended(tmp_path: Path) -> Non
     thread.join(60)
 
 
+def test_a_call_that_only_waits_makes_room(tmp_path: Path) -> None:
+    """Left behind by a controller that was killed, it would wait for minutes; the next one is not told to make room in its turn."""
+    run, begun = str(tmp_path / "run"), threading.Event()
+    said: list[str] = []
+
+    def first() -> None:
+        with only_one(5, run):
+            begun.set()
+            try:
+                Journal("started", run).wait("start etcd", 600, lambda: ["no quorum"])
+            except ServiceError as error:
+                said.append(error.message)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert begun.wait(60)
+    with only_one(60, run):
+        assert said == ["Another call wants to control this host's services, so this one waits no more."]
+        assert Journal("started", run).wait("start etcd", 0.3, lambda: ["no quorum"]) == ["no quorum"]
+    thread.join(60)
+
+
 def test_a_manifest_moves_to_another_file_system(tmp_path: Path) -> None:
     other = Path("/dev/shm") / f"lifeboat-test-{os.getpid()}"
     other.mkdir()
