@@ -51,15 +51,17 @@ def test_the_admin_node_comes_back_alone(bench: Bench, operator: Playbooks, dire
     bench.lab.break_("power-off", "m1")
     bench.bare("admin", "w2")
     try:
-        assert part in succeeded(operator.run("recover_admin", CONFIRMED)).output
+        recovered = succeeded(operator.run("recover_admin", CONFIRMED))
         succeeded(operator.run("recover_node", {**CONFIRMED, "node_to_recover": "w2"}))
     finally:
         bench.lab.heal("power-off", "m1")
         bench.close_connections("m1")
     bench.assert_working(bench.memory)
+    assert f"Recovery point {part}" in recovered.output
+    assert ", of admin only" in recovered.output
     nothing = operator.run("recover_cluster", CONFIRMED)
     assert nothing.status == 0, nothing.tail()
-    assert whole in nothing.output
+    assert f"Recovery point {whole}" in nothing.output
 
 
 def test_an_unknown_part_is_refused(operator: Playbooks) -> None:

@@ -134,7 +134,7 @@ GOOD: dict[str, Any] = {
     "platform_scope": "w1",
     "platform_named": ["w1"],
     "platform_members": ["cp1", "w1"],
-    "platform_left": {"results": [{"msg": "", "item": [{"item": {"path": "/etc/hosts"}}, {}]}]},
+    "platform_left": {"results": [{"msg": "", "platform_pair": [{"platform_file_here": {"path": "/etc/hosts"}}, {}]}]},
     "platform_seen": {"node": {"hostname": "cp1", "python_version": "3.11.2"}},
     "platform_node": {
         "hostname": "cp1",
