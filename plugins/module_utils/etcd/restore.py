@@ -193,11 +193,15 @@ def command(tool: Tool, request: Request) -> List[str]:
     return result
 
 
+# By a shell: code of ours between fork and exec is not safe, as Python's own documentation says of preexec_fn.
+_PRIVATE = ("sh", "-c", 'umask 077 && exec "$@"', "sh")
+
+
 def _run(tool: Tool, request: Request, lock: int) -> None:
     arguments = command(tool, request)
     try:
         answer = subprocess.run(
-            arguments,
+            [*_PRIVATE, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -205,7 +209,6 @@ def _run(tool: Tool, request: Request, lock: int) -> None:
             check=False,
             env=environment(),
             pass_fds=(lock,),
-            preexec_fn=_private_umask,
         )
     except subprocess.TimeoutExpired:
         raise RestoreError("etcdutl did not finish within %g s" % request.timeout_seconds, tried=" ".join(arguments), remedy="Raise the time-out.") from None
@@ -218,10 +221,6 @@ def _run(tool: Tool, request: Request, lock: int) -> None:
             remedy="Read its words above; nothing was left behind, and the old data was not touched.",
             status=answer.returncode,
         )
-
-
-def _private_umask() -> None:
-    os.umask(0o077)
 
 
 def _prove_result(request: Request, before: Inventory) -> Inventory:
