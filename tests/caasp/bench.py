@@ -27,13 +27,14 @@ OUTPUT = environment.BUILD / "caasp"
 LAB = "caasp-" + hashlib.sha256(str(environment.ROOT).encode()).hexdigest()[:6]
 READY_SECONDS = 300.0
 PORTABLE = "/opt/lifeboat/python"
-# It finds its library by its own place. What it is built of is Debian's, which Salt goes on using by the name with a version.
+# It finds its library by its own place. What it is built of is Debian's, which Salt goes on using by the name with a version: the product's brings its own.
 _OLD_PYTHON = f"""\
 set -e
 mkdir -p {PORTABLE}/bin {PORTABLE}/lib
 cp --dereference /usr/bin/python3.11 {PORTABLE}/bin/python3
 cp --recursive --dereference /usr/lib/python3.11 {PORTABLE}/lib/ 2> /dev/null || true
 {PORTABLE}/bin/python3 -I -c 'import sys, ssl, json, ctypes; assert sys.prefix == "{PORTABLE}", sys.prefix'
+ln --symbolic --force --no-dereference /usr/bin/python3.11 /opt/salt/bin/python3
 rm /usr/bin/python3
 printf '%s\\n' '#!/bin/sh' 'echo "ansible-core requires a minimum of Python version 3.8. Current version: 3.4.10" >&2' 'exit 1' > /usr/bin/python3
 chmod 755 /usr/bin/python3
