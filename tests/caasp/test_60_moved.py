@@ -18,6 +18,8 @@ NAME = "boss"
 
 def test_the_admin_node_comes_back_under_another_name(bench: Bench, directory: Path) -> None:
     """Killed while the nodes are told of it, and finished: rows, files and certificates have the new name, and every minion obeys the master that it knows."""
+    bench.lab.reset()
+    bench.close_connections("admin", *bench.nodes)
     bench.bare("admin")
     inventory = bench.move("admin", NAME, directory)
     operator = bench.playbooks(directory, bench.location, inventory=inventory)
