@@ -36,7 +36,8 @@ PRETENDING = FOREIGN.replace("lifeboat_cluster_name: production", f"lifeboat_clu
         (["--inventory", "@pretending@"], "that lab's inventory is"),
         (["--inventory", "/nowhere.yml"], "no inventory that Ansible can read"),
         (["--scenario", "earthquake"], "no scenario"),
-        (["--scenario", "quorum", "--topology", "single"], "needs three control planes"),
+        (["--scenario", "quorum", "--topology", "single"], "needs another topology: TOPOLOGY=ha"),
+        (["--scenario", "admin"], "needs another topology: TOPOLOGY=caasp"),
         (["--location", "s3"], "no location"),
     ],
 )
