@@ -138,8 +138,8 @@ def _tail(log: str) -> str:
         return file.read().decode("utf-8", "replace").strip()[-_TAIL:]
 
 
-# In a process of its own: code of ours between fork and exec is not safe, as Python's own documentation says of preexec_fn. Seen: a child that ended with
-# SIGABRT and without a word, where a library was opened there while other threads ran.
+# In a process of its own: code of ours between fork and exec is not safe, as Python's own documentation says of preexec_fn. Opened there, a library is the
+# likely reason of what was seen once: a child that ended with SIGABRT and without a word.
 _EXECUTE = """\
 import ctypes, os, signal, sys
 os.umask(0o077)

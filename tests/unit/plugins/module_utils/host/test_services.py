@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import threading
 import time
@@ -19,10 +18,9 @@ from typing import Any
 import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host import files, services, starting
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import DiskError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.archive import CaptureRequest, WantedPath, capture
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.readiness import MembersDifferError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import Journal, ServiceError, only_one, plan_stop, read_groups, read_services, stop
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import ServiceError, plan_stop, read_groups, read_services, stop
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.starting import StartRequest, plan_start, start
 from tests.unit.plugins.module_utils.host.node_world import API, ETCD, KUBELET, SCHEDULER, World, Zygote, free_port, make_certificates
 
@@ -225,61 +223,6 @@ def test_an_older_parked_manifest_is_kept(running: World) -> None:
     assert (running.parking / f"{API}.yaml").read_text() == live
     kept = [path for path in running.parking.iterdir() if ".superseded-" in path.name]
     assert [path.read_text() for path in kept] == ["older\n"]
-
-
-def test_only_one_call_works_at_a_time(tmp_path: Path) -> None:
-    """The second one waits, and tells in the end what the first one does."""
-    run = str(tmp_path / "run")
-    with only_one(5, run):
-        with pytest.raises(DiskError, match="The control of this node's services is in use by another process") as caught, only_one(0.1, run):
-            pass
-        assert caught.value.found == "a process that has not said what it does"
-        Journal("started", run).beat("start etcd", ["no quorum"], now=True)
-        with pytest.raises(DiskError) as caught, only_one(0.1, run):
-            pass
-        assert re.fullmatch(rf"process {os.getpid()}: start etcd, for \d+ s, waiting for no quorum", caught.value.found)
-    with only_one(0, run):
-        pass
-
-
-def test_the_second_call_goes_on_when_the_first_has_ended(tmp_path: Path) -> None:
-    """However long that took, within what it is given."""
-    run, begun, ended = str(tmp_path / "run"), threading.Event(), threading.Event()
-
-    def first() -> None:
-        with only_one(5, run):
-            begun.set()
-            ended.wait(60)
-
-    thread = threading.Thread(target=first)
-    thread.start()
-    assert begun.wait(60)
-    threading.Timer(0.5, ended.set).start()
-    with only_one(60, run):
-        assert ended.is_set()
-    thread.join(60)
-
-
-def test_a_call_that_only_waits_makes_room(tmp_path: Path) -> None:
-    """Left behind by a controller that was killed, it would wait for minutes; the next one is not told to make room in its turn."""
-    run, begun = str(tmp_path / "run"), threading.Event()
-    said: list[str] = []
-
-    def first() -> None:
-        with only_one(5, run):
-            begun.set()
-            try:
-                Journal("started", run).wait("start etcd", 600, lambda: ["no quorum"])
-            except ServiceError as error:
-                said.append(error.message)
-
-    thread = threading.Thread(target=first)
-    thread.start()
-    assert begun.wait(60)
-    with only_one(60, run):
-        assert said == ["Another call wants to control this host's services, so this one waits no more."]
-        assert Journal("started", run).wait("start etcd", 0.3, lambda: ["no quorum"]) == ["no quorum"]
-    thread.join(60)
 
 
 def test_a_manifest_moves_to_another_file_system(tmp_path: Path) -> None:
