@@ -246,7 +246,7 @@ result_key:
   type: str
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Dict, Optional
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
@@ -315,6 +315,14 @@ def sealed(call: adapter.Call, location: Location) -> Dict[str, Any]:
     }
 
 
+def kept_until(call: adapter.Call, location: Location) -> Optional[datetime]:
+    """A result is kept as long as its point; that of a point which cannot say how long that is, as the location keeps things by itself."""
+    try:
+        return catalog.read_opening(location, call.params["cluster_name"], call.params["id"]).retain
+    except LifeboatError:
+        return None
+
+
 def result(call: adapter.Call, location: Location) -> Dict[str, Any]:
     """Append a result."""
     params = call.params
@@ -329,7 +337,7 @@ def result(call: adapter.Call, location: Location) -> Dict[str, Any]:
         params["highest_revision"],
         given["details"] or {},
     )
-    key: Optional[str] = None if call.check_mode else results.append(location, record, params["signing_key"])
+    key: Optional[str] = None if call.check_mode else results.append(location, record, params["signing_key"], kept_until(call, location))
     summary = {"kind": record.kind, "level": record.level, "verdict": record.verdict}
     outcome: Dict[str, Any] = {"changed": True, "id": record.point_id, "diff": {"before": {}, "after": summary}}
     return dict(outcome, result_key=key) if key else outcome

@@ -25,32 +25,13 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import LARGEST_BYTES, Manifest, Opening
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.results import ResultName
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.trust import TRUST_ARGUMENTS, Trust
+
+__all__ = ["TRUST_ARGUMENTS", "Catalog", "Point", "Trust"]
 
 ABANDONED_AFTER_SECONDS = 24 * 3600
 _LARGEST_OPENING_BYTES = 8 << 20
 _READERS = 8
-
-TRUST_ARGUMENTS: Dict[str, Any] = {
-    "allowed_signers": {"type": "path"},
-    "signer": {"type": "str"},
-    "accept_unsigned": {"type": "list", "elements": "str", "default": []},
-}
-
-
-@dataclass(frozen=True)
-class Trust:
-    """Whose manifests are believed."""
-
-    allowed_signers: Optional[str] = None
-    # Only this principal of the allowed signers, when given.
-    signer: Optional[str] = None
-    # Ids of points that are believed without anybody's signature. Never a general switch.
-    accept_unsigned: Sequence[str] = ()
-
-    @classmethod
-    def from_params(cls, params: Mapping[str, Any]) -> Trust:
-        """Out of the options in ``TRUST_ARGUMENTS``."""
-        return cls(params.get("allowed_signers"), params.get("signer"), tuple(params.get("accept_unsigned") or ()))
 
 
 class SignedManifest(NamedTuple):

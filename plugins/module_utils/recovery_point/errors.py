@@ -36,6 +36,30 @@ class ObjectMissingError(LocationError):
     """There is no object under the key."""
 
 
+class ObjectLockedError(LocationError):
+    """The object may not be removed yet."""
+
+
+class NotLockableError(LocationError):
+    """A lock was demanded, and the location has none, or a shorter one."""
+
+
+class AccessDeniedError(LocationError):
+    """The credentials do not allow this."""
+
+
+class CredentialsExpiredError(LocationError):
+    """There are no credentials, or they are no longer, or never were, valid."""
+
+
+class ClockSkewError(LocationError):
+    """The clocks of controller and location are too far apart."""
+
+
+class LocationSlowError(LocationError):
+    """The location answers that it is overloaded, or too slowly."""
+
+
 class DependencyMissingError(LifeboatError):
     """A Python package or program of the controller is not installed."""
 
@@ -106,6 +130,10 @@ class PointIncompleteError(PointError):
 
 class PointRefusedError(PointError):
     """A verification of the point failed."""
+
+
+class TombstoneError(PointError):
+    """A record that a point was pruned is not to be believed."""
 
 
 class KitError(PointError):

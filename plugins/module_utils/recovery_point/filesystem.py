@@ -11,6 +11,7 @@ import fcntl
 import os
 import stat
 from contextlib import suppress
+from datetime import datetime
 from types import TracebackType
 from typing import BinaryIO, Iterator, List, NoReturn, Optional, Tuple, Type
 
@@ -29,18 +30,27 @@ _PARTIAL = ".partial"
 _BLOCK = 1 << 20
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 _VANISHED = (errno.ENOENT, errno.ESTALE, errno.EIO, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.ENOTDIR, errno.EHOSTDOWN, errno.ETIMEDOUT)
+# A writer that lives writes, or ends, within this time.
+DEAD_AFTER_SECONDS = 24 * 3600
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 
 
 class FilesystemLocation:
-    """Objects are files. A new one is written beside its place, synchronised, and linked to its name, which fails if the name exists."""
+    """Objects are files. A new one is written beside its place, synchronised, and linked to its name, which fails if the name exists.
 
-    def __init__(self, path: str, mount_required: bool = False) -> None:
+    ``shared``: several machines write here, as on NFS. Then no lock is relied upon, because a mount may keep locks to its own machine: what a killed
+    writer left is told by its age on the server's clock. And no rename that must not replace: NFS has none; links are atomic there.
+    """
+
+    locks = False
+
+    def __init__(self, path: str, mount_required: bool = False, shared: bool = False) -> None:
         if not os.path.isabs(path):
             raise LocationError("The path of a backup location must be absolute", found=path, remedy="give the whole path, beginning with /")
         self.path = os.path.realpath(path)
         self._mount_required = mount_required
+        self.shared = shared
         self._root = self._identify()
 
     def describe(self) -> str:
@@ -49,11 +59,11 @@ class FilesystemLocation:
 
     # -- writing ------------------------------------------------------------------------------------------------------------------
 
-    def upload(self, key: str) -> _FileUpload:
-        """Begin a new object."""
+    def upload(self, key: str, retain_until: Optional[datetime] = None) -> _FileUpload:
+        """Begin a new object; files have no locks, so ``retain_until`` is the manifest's word alone."""
         return _FileUpload(self, key, self._file(key))
 
-    def put_new(self, key: str, data: bytes) -> bool:
+    def put_new(self, key: str, data: bytes, retain_until: Optional[datetime] = None) -> bool:
         """Write a small object. False when exactly these bytes were there already; other bytes under the key are an error."""
         with self.upload(key) as upload:
             upload.write(data)
@@ -152,6 +162,81 @@ class FilesystemLocation:
             self.check_same()
         except OSError as error:
             self.refuse("list %s" % key, path, error)
+
+    def children(self, prefix: str) -> List[str]:
+        """Names of what lies directly below the prefix and has something below itself, sorted; without looking further down."""
+        names.check_key(prefix.rstrip("/"))
+        self.check_same()
+        path = os.path.join(self.path, prefix.rstrip("/"))
+        try:
+            with os.scandir(path) as entries:
+                return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False))
+        except FileNotFoundError:
+            self.check_same()
+            return []
+        except OSError as error:
+            self.refuse("list %s" % prefix, path, error)
+
+    # -- pruning ------------------------------------------------------------------------------------------------------------------
+
+    def locked_until(self, key: str) -> Optional[datetime]:
+        """Files have no locks."""
+        return None
+
+    def retain(self, key: str, until: datetime) -> bool:
+        """Files have no locks."""
+        return False
+
+    def remove(self, key: str) -> bool:
+        """Remove an object for good, and the directories that it leaves empty. False when there was none."""
+        path = self._file(key)
+        self.check_same()
+        try:
+            os.unlink(path)
+            synchronise(os.path.dirname(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            self.refuse("remove %s" % key, path, error)
+        self._remove_empty(os.path.dirname(path))
+        return True
+
+    def _remove_empty(self, directory: str) -> None:
+        while directory != self.path:
+            try:
+                os.rmdir(directory)
+            except OSError:  # not empty, or another run was quicker
+                return
+            directory = os.path.dirname(directory)
+
+    def sweep(self, prefix: str, older_than_seconds: int) -> int:
+        """Remove files below the prefix that writers left half-written so long ago that they must be dead."""
+        names.check_key(prefix.rstrip("/"))
+        self.check_same()
+        removed = 0
+        for directory, _directories, files in os.walk(os.path.join(self.path, prefix.rstrip("/"))):
+            for name in files:
+                if name.startswith(".") and name.endswith(_PARTIAL):
+                    removed += self.remove_if_old(os.path.join(directory, name), older_than_seconds)
+        return removed
+
+    def remove_if_old(self, path: str, older_than_seconds: int) -> bool:
+        """Remove a half-written file that nobody has written to for so long, by the clock of whoever keeps the files."""
+        with suppress(OSError):  # its writer has just finished, or another sweeper was quicker
+            if self._clock(os.path.dirname(path)) - os.lstat(path).st_mtime > older_than_seconds:
+                os.unlink(path)
+                return True
+        return False
+
+    @staticmethod
+    def _clock(directory: str) -> float:
+        path = os.path.join(directory, ".%s.clock" % os.urandom(6).hex())
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            return os.fstat(descriptor).st_mtime
+        finally:
+            os.close(descriptor)
+            os.unlink(path)
 
     # -- the directory itself -----------------------------------------------------------------------------------------------------
 
@@ -269,8 +354,9 @@ class _FileUpload:
         except OSError as error:
             self._drop()
             self._location.refuse("begin %s" % self._key, self._partial, error)
-        with suppress(OSError):  # without locks nobody can tell a killed writer's leftover from a living one's file, so nobody sweeps
-            self._lock(self._descriptor)
+        if not self._location.shared:
+            with suppress(OSError):  # without locks nobody can tell a killed writer's leftover from a living one's file, so nobody sweeps
+                self._lock(self._descriptor)
 
     def _there(self) -> bool:
         """Whether the file still has its name."""
@@ -320,6 +406,13 @@ class _FileUpload:
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
+            if self._location.shared:
+                raise LocationError(
+                    "The backup location cannot link files",
+                    tried="to give %s its name in %s" % (self._key, self._location.describe()),
+                    found=os.strerror(error.errno),
+                    remedy="on a shared directory only a link is sure to replace nothing: use NFS, or S3",
+                ) from error
         return self._rename()
 
     def _rename(self) -> bool:
@@ -371,6 +464,9 @@ class _FileUpload:
                 self._remove_if_dead(os.path.join(self._directory, name))
 
     def _remove_if_dead(self, path: str) -> None:
+        if self._location.shared:
+            self._location.remove_if_old(path, DEAD_AFTER_SECONDS)
+            return
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             self._lock(descriptor)

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from types import TracebackType
-from typing import BinaryIO, Iterator, NamedTuple, Optional, Protocol, Type
+from typing import BinaryIO, Iterator, List, NamedTuple, Optional, Protocol, Type
 
 
 class StoredObject(NamedTuple):
@@ -14,6 +15,8 @@ class StoredObject(NamedTuple):
 
     key: str
     size_bytes: int
+    # Versions and delete markers that lie above the original, which is the one that is read. Anything but 0 is tampering.
+    overlaid: int = 0
 
 
 class Upload(Protocol):
@@ -36,15 +39,19 @@ class Upload(Protocol):
 
 
 class Location(Protocol):
-    """Where recovery points lie. Objects are written once and never changed."""
+    """Where recovery points lie. Objects are written once and never changed; where somebody laid a new version over one, the oldest is the object."""
+
+    @property
+    def locks(self) -> bool:
+        """Whether objects can be locked against deletion here."""
 
     def describe(self) -> str:
         """The location in words, for messages."""
 
-    def upload(self, key: str) -> Upload:
-        """Begin a new object."""
+    def upload(self, key: str, retain_until: Optional[datetime] = None) -> Upload:
+        """Begin a new object; where there are locks, one that nobody can delete before ``retain_until``."""
 
-    def put_new(self, key: str, data: bytes) -> bool:
+    def put_new(self, key: str, data: bytes, retain_until: Optional[datetime] = None) -> bool:
         """Write a small object. False when exactly these bytes were there already; other bytes under the key are an error."""
 
     def open(self, key: str) -> BinaryIO:
@@ -58,6 +65,21 @@ class Location(Protocol):
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """All objects whose keys begin with the prefix (which ends in a slash), sorted by key."""
+
+    def children(self, prefix: str) -> List[str]:
+        """Names of what lies directly below the prefix and has something below itself, sorted; without looking further down."""
+
+    def locked_until(self, key: str) -> Optional[datetime]:
+        """Until when a version of the object is locked at the longest; None when none is, or when the location has no locks."""
+
+    def retain(self, key: str, until: datetime) -> bool:
+        """Make the lock of an object longer, never shorter. False when it is that long already, or when the location has no locks."""
+
+    def remove(self, key: str) -> bool:
+        """Remove an object for good, with everything that lies over it; for pruning only. False when there was none; a locked one is an error."""
+
+    def sweep(self, prefix: str, older_than_seconds: int) -> int:
+        """Remove unfinished uploads below the prefix whose writers are dead, as far as age tells; returns how many there were."""
 
     def check_writable(self, needed_bytes: int) -> None:
         """Raise when the location cannot take this many bytes more."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
 from typing import Any, Dict, List, Optional, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
@@ -128,6 +129,11 @@ class Manifest:
     format: int = FORMAT
 
     @property
+    def retain(self) -> datetime:
+        """Until when no object of the point may be removed."""
+        return names.parse_time(self.retain_until)
+
+    @property
     def size_bytes(self) -> int:
         """Sealed size of all artifacts."""
         return sum(artifact.sealed_size_bytes for artifact in self.artifacts)
@@ -237,6 +243,11 @@ class Opening:
     controller: str
     seen_before: List[str]
     format: int = FORMAT
+
+    @property
+    def retain(self) -> datetime:
+        """Until when no object of the point may be removed."""
+        return names.parse_time(self.retain_until)
 
     def to_record(self) -> Dict[str, Any]:
         """The record as plain data."""

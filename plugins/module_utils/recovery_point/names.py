@@ -12,9 +12,11 @@ from typing import Optional
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import NameRefusedError
 
-KINDS = ("verification", "drill", "restore")
+# A result of kind escrow proves that somebody's private key opens the point, not that the point is whole.
+KINDS = ("verification", "drill", "restore", "escrow")
 # What a result proved, weakest first.
 LEVELS = ("listed", "hashed", "opened", "booted", "restored")
+TAGS = ("keep", "release")
 # The levels that reading a point alone can prove.
 READING_LEVELS = ("listed", "hashed", "opened")
 
@@ -140,6 +142,28 @@ def manifests_prefix(cluster: str) -> str:
 def results_prefix(cluster: str, point: str = "") -> str:
     """Where the results lie, of one cluster or of one point."""
     return cluster_prefix(cluster) + "results/" + (check_point_id(point) + "/" if point else "")
+
+
+def tombstones_prefix(cluster: str) -> str:
+    """Where the records of pruned points lie."""
+    return cluster_prefix(cluster) + "pruned/"
+
+
+def tombstone_key(cluster: str, point: str) -> str:
+    """The record that a point was pruned, written before its first object is removed."""
+    return "%s%s.json" % (tombstones_prefix(cluster), check_point_id(point))
+
+
+def tags_prefix(cluster: str, point: str = "") -> str:
+    """Where tags lie, of one cluster or of one point."""
+    return cluster_prefix(cluster) + "tags/" + (check_point_id(point) + "/" if point else "")
+
+
+def tag_key(cluster: str, point: str, moment: datetime, name: str) -> str:
+    """A new tag of a point; of several, the newest counts."""
+    if name not in TAGS:
+        raise NameRefusedError("This is not a tag", found=repr(name)[:80], remedy="tags: %s" % ", ".join(TAGS))
+    return "%s%s-%s-%s.json" % (tags_prefix(cluster, point), moment.strftime("%Y%m%dT%H%M%SZ"), name, os.urandom(4).hex())
 
 
 def runs_prefix(cluster: str, run: str = "") -> str:

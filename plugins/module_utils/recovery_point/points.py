@@ -32,6 +32,9 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.ma
 )
 
 REQUIRED_COMPONENTS = ("etcd", "pki")
+# Each manifest names so many of the points before it. A hole in a listing is noticed by the first one behind it; with all names, ten thousand
+# manifests would hold fifty million.
+SEEN_BEFORE_LIMIT = 200
 
 
 class Opened(NamedTuple):
@@ -81,18 +84,18 @@ def open_point(location: Location, cluster: str, run_id: str, retain_until: str,
         opened_at=names.format_time(names.now()),
         retain_until=names.format_time(names.parse_time(retain_until, "retain_until")),
         run_id=run_id,
-        seen_before=sealed_ids(location, cluster),
+        seen_before=sealed_ids(location, cluster)[-SEEN_BEFORE_LIMIT:],
         user=results.user_name(),
         controller=results.controller_name(),
     )
     location.check_writable(1 << 20)
     if not check_mode:
-        location.put_new(names.open_key(cluster, opening.id), opening.to_bytes())
+        location.put_new(names.open_key(cluster, opening.id), opening.to_bytes(), opening.retain)
     return Opened(opening, True)
 
 
 def sealed_ids(location: Location, cluster: str) -> List[str]:
-    """Ids of all points that have a manifest."""
+    """Ids of all points that have a manifest, oldest first."""
     prefix = names.manifests_prefix(cluster)
     found = [stored.key[len(prefix) :] for stored in location.list(prefix)]
     return [name[: -len(".json")] for name in found if name.endswith(".json") and names.is_point_id(name[: -len(".json")])]
@@ -207,7 +210,7 @@ def seal_point(location: Location, manifest: Manifest, how: Sealing, check_mode:
     data = manifest.to_bytes()
     if how.signing_key:
         _write_signature(location, manifest, data, how.signing_key, how.trust)
-    location.put_new(key, data)
+    location.put_new(key, data, manifest.retain)
     if location.read(key, LARGEST_BYTES) != data:
         raise ManifestError(
             "The manifest of %s was read back with other bytes than were written" % manifest.id,
@@ -228,7 +231,7 @@ def _write_signature(location: Location, manifest: Manifest, data: bytes, signin
     try:
         there = location.read(key, signing.LARGEST_SIGNATURE_BYTES)
     except ObjectMissingError:
-        location.put_new(key, signature)
+        location.put_new(key, signature, manifest.retain)
         return
     # An earlier attempt was killed between signature and manifest; its signature serves if it is for these bytes.
     try:

@@ -14,8 +14,10 @@ from datetime import datetime, timezone
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, signing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import ManifestError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.records import Fields, canonical, parse
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.trust import Trust, read_signed
 
 FORMAT = 1
 LARGEST_BYTES = 16 << 20
@@ -24,6 +26,8 @@ _NAME = re.compile(
     % ("|".join(names.KINDS), "|".join(names.LEVELS))
 )
 _PROVES_OPENING = names.LEVELS[names.LEVELS.index("opened") :]
+# Says whose keys open a point, not whether the point is whole.
+_PROVES_KEYS = "escrow"
 
 
 class ResultName(NamedTuple):
@@ -132,7 +136,7 @@ def newest(results: Iterable[ResultName]) -> Optional[ResultName]:
 
 def is_verified(results: Iterable[ResultName]) -> bool:
     """The newest result at level opened or higher passed, and none later failed at any level."""
-    ordered = sorted(results, key=lambda result: (result.at, not result.passed))
+    ordered = sorted((result for result in results if result.kind != _PROVES_KEYS), key=lambda result: (result.at, not result.passed))
     verified = False
     for result in ordered:
         if not result.passed:
@@ -142,14 +146,34 @@ def is_verified(results: Iterable[ResultName]) -> bool:
     return verified
 
 
-def append(location: Location, result: Result, signing_key: Optional[str] = None) -> str:
-    """Store a result, its signature first when there is a key; returns its key."""
+def append(location: Location, result: Result, signing_key: Optional[str] = None, retain_until: Optional[datetime] = None) -> str:
+    """Store a result, its signature first when there is a key, locked for as long as its point; returns its key."""
     key = names.result_key(result.cluster_name, result.point_id, names.parse_time(result.at), result.kind, result.level, result.verdict == "passed")
     data = result.to_bytes()
     if signing_key:
-        location.put_new(key + ".sig", signing.sign(data, signing_key, signing.RESULT_NAMESPACE))
-    location.put_new(key, data)
+        location.put_new(key + ".sig", signing.sign(data, signing_key, signing.RESULT_NAMESPACE), retain_until)
+    location.put_new(key, data, retain_until)
     return key
+
+
+def read_believed(location: Location, name: ResultName, cluster: str, point: str, trust: Trust) -> Result:
+    """Read a result that an allowed signer signed, and prove that it says what its name says.
+
+    Raises SignatureError (unsigned, edited, a stranger's, or nobody said who may sign) and ManifestError. The name alone is a claim: whoever may write
+    results, an intruder with the backup job's credentials too, can write a name.
+    """
+    what = "The result %s" % name.key.rsplit("/", 1)[-1]
+    result = Result.from_bytes(read_signed(location, name.key, LARGEST_BYTES, signing.RESULT_NAMESPACE, trust, what).data)
+    said = (cluster, point, name.kind, name.level, "passed" if name.passed else "failed", names.format_time(name.at))
+    found = (result.cluster_name, result.point_id, result.kind, result.level, result.verdict, result.at)
+    if said != found:
+        raise ManifestError(
+            "%s says something else than its name" % what,
+            tried=name.key,
+            found="inside: %s" % ", ".join(found),
+            remedy="somebody copied or renamed it: it proves nothing; find out who wrote it",
+        )
+    return result
 
 
 def names_of(keys: Iterable[str]) -> Dict[str, List[ResultName]]:

@@ -14,6 +14,7 @@ import io
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import Any, BinaryIO, Callable, ContextManager, Dict, Iterable, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Union
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
@@ -239,10 +240,15 @@ class _Drawn:
 
 
 def seal_to(
-    location: Location, key: str, source: Union[BinaryIO, Proven, Iterable[bytes]], recipients: Sequence[str], check: Optional[Callable[[Digests], None]] = None
+    location: Location,
+    key: str,
+    source: Union[BinaryIO, Proven, Iterable[bytes]],
+    recipients: Sequence[str],
+    check: Optional[Callable[[Digests], None]] = None,
+    retain_until: Optional[datetime] = None,
 ) -> Digests:
     """Seal ``source`` as a new object of the location; it becomes visible only when all of it is there and ``check`` agreed."""
-    with location.upload(key) as upload:
+    with location.upload(key, retain_until) as upload:
         digests = seal(source, upload, recipients, check)
         upload.commit()
     return digests

@@ -22,6 +22,8 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
 
 MANIFEST_NAMESPACE = "lifeboat-recovery-point"
 RESULT_NAMESPACE = "lifeboat-result"
+TAG_NAMESPACE = "lifeboat-tag"
+TOMBSTONE_NAMESPACE = "lifeboat-tombstone"
 LARGEST_SIGNATURE_BYTES = 64 << 10
 _TIMEOUT_SECONDS = 60
 _ARMOUR = re.compile(rb"\A-----BEGIN SSH SIGNATURE-----\n((?:[A-Za-z0-9+/=]{70}\n)*[A-Za-z0-9+/=]{1,70}\n)-----END SSH SIGNATURE-----\n\Z")

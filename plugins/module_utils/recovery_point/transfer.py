@@ -182,8 +182,9 @@ class Delivery:
                     remedy="it changed or was damaged on the way: back up again",
                 )
 
+        opening = catalog.read_opening(self._location, self._cluster, self._point)
         with open(path, "rb") as plain:
-            digests = sealing.seal_to(self._location, self._key, plain, recipients, check)
+            digests = sealing.seal_to(self._location, self._key, plain, recipients, check, opening.retain)
         artifact = Artifact(
             name=self.artifact,
             component=self.artifact.split("/")[0],

@@ -133,7 +133,7 @@ from ansible.plugins.callback import CallbackBase
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import FilesystemLocation
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils import evidence
 
-def put_new(self, key, data):
+def put_new(self, key, data, retain_until=None):
     with open(self.path + "/asked", "a") as stream:
         stream.write("x")
     time.sleep(60)

@@ -62,7 +62,7 @@ def make_keys(directory: Path, principal: str = "ops@shop") -> Keys:
     recipient = subprocess.run(["age-keygen", "-y", identity], check=True, capture_output=True, text=True).stdout.strip()
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", signing], check=True)
     kind, key = signing.with_suffix(".pub").read_text().split()[:2]
-    allowed.write_text(f'{principal} namespaces="lifeboat-recovery-point,lifeboat-result" {kind} {key}\n')
+    allowed.write_text(f'{principal} namespaces="lifeboat-*" {kind} {key}\n')
     return Keys(identity, recipient, signing, allowed)
 
 

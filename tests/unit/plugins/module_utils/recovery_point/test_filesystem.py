@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -364,3 +365,70 @@ def test_no_permission_says_who_asked() -> None:
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
         done = subprocess.run([sys.executable, "-c", DENIED, root], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["refused"] * 3
+
+
+# -- several machines on one directory --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shared(location: FilesystemLocation) -> FilesystemLocation:
+    """The same directory, as one that other machines write to as well."""
+    return FilesystemLocation(location.path, shared=True)
+
+
+def test_on_a_shared_directory_no_lock_is_taken_or_believed(shared: FilesystemLocation, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_arguments: object) -> None:
+        pytest.fail("a lock was asked for")
+
+    monkeypatch.setattr(filesystem.fcntl, "flock", no_locks)
+    half = Path(shared.path, KEY).with_name(f".{Path(KEY).name}.abcdef012345.partial")
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"another machine is writing")
+    assert shared.put_new(KEY, b"whole") is True
+    assert partials(shared) == [half]
+    os.utime(half, (0, time.time() - filesystem.DEAD_AFTER_SECONDS - 60))
+    assert shared.put_new(KEY, b"whole") is False
+    assert not partials(shared)
+
+
+def test_on_a_shared_directory_without_links_nothing_is_published(shared: FilesystemLocation, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(filesystem.os, "link", no_links)
+    with pytest.raises(LocationError, match="cannot link files"):
+        shared.put_new(KEY, b"one")
+    assert shared.size(KEY) is None
+    assert not partials(shared)
+
+
+# -- for pruning ------------------------------------------------------------------------------------------------------------------------
+
+
+def test_children_are_directories_one_level_down(location: FilesystemLocation) -> None:
+    assert location.children("shop/points/") == []
+    for key in ("shop/points/b/open.json", "shop/points/a/artifacts/etcd/x", "shop/points/file"):
+        location.put_new(key, b"x")
+    assert location.children("shop/points/") == ["a", "b"]
+
+
+def test_what_is_removed_is_gone_with_its_empty_directories_and_no_others(location: FilesystemLocation) -> None:
+    for key in ("shop/points/a/artifacts/etcd/x", "shop/points/b/open.json"):
+        location.put_new(key, b"x")
+    assert location.remove("shop/points/a/artifacts/etcd/x") is True
+    assert location.remove("shop/points/a/artifacts/etcd/x") is False
+    assert location.children("shop/points/") == ["b"]
+    assert location.remove("shop/points/b/open.json") is True
+    assert os.listdir(location.path) == []
+
+
+def test_only_old_leftovers_are_swept(location: FilesystemLocation) -> None:
+    process = start_writer(location)
+    old = Path(location.path, KEY).with_name(".other.abcdef012345.partial")
+    old.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    assert location.sweep("shop/", 3600) == 1
+    assert len(partials(location)) == 1
+    process.communicate(b"")
+    assert process.returncode == 0
+    assert location.sweep("shop/", 0) == 0

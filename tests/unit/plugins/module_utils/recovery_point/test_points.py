@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -162,10 +163,10 @@ def killed_before(maker: Maker, monkeypatch: pytest.MonkeyPatch, key: str) -> No
     """Make the location die just before it writes a key."""
     original = maker.location.put_new
 
-    def put_new(wanted: str, data: bytes) -> bool:
+    def put_new(wanted: str, data: bytes, retain_until: datetime | None = None) -> bool:
         if wanted == key:
             raise KilledError
-        return original(wanted, data)
+        return original(wanted, data, retain_until)
 
     monkeypatch.setattr(maker.location, "put_new", put_new)
 
@@ -237,8 +238,8 @@ def test_a_location_that_gives_other_bytes_back_is_noticed(maker: Maker, monkeyp
     artifacts = artifacts_of(maker, opening.id)
     original = maker.location.put_new
 
-    def put_new(key: str, data: bytes) -> bool:
-        return original(key, data.replace(b"kubeadm", b"kubeaDm"))
+    def put_new(key: str, data: bytes, retain_until: datetime | None = None) -> bool:
+        return original(key, data.replace(b"kubeadm", b"kubeaDm"), retain_until)
 
     monkeypatch.setattr(maker.location, "put_new", put_new)
     with pytest.raises(ManifestError, match="was read back with other bytes"):

@@ -11,9 +11,15 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results, signing
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import ManifestError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
+    ManifestError,
+    SignatureError,
+    SignatureUncheckedError,
+    UnsignedError,
+)
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.records import canonical
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.results import Result, ResultName
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.trust import Trust
 from tests.unit.plugins.module_utils.recovery_point.making import Maker
 
 START = datetime(2026, 11, 20, 13, 0, tzinfo=timezone.utc)
@@ -121,3 +127,52 @@ def test_a_result_that_is_not_one_is_refused() -> None:
 def test_the_writer_is_named() -> None:
     assert results.user_name() == subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
     assert results.controller_name()
+
+
+# -- whose results are believed -----------------------------------------------------------------------------------------------------------
+
+
+def appended(maker: Maker, kind: str = "verification", signed: bool = True) -> ResultName:
+    """A result in the location, and its name."""
+    result = results.new_result(maker.cluster, POINT, kind, "opened", True, "run-1")
+    key = results.append(maker.location, result, str(maker.keys.signing_key) if signed else None)
+    name = results.parse_name(key)
+    assert name is not None
+    return name
+
+
+def test_a_signed_result_is_believed(maker: Maker) -> None:
+    assert results.read_believed(maker.location, appended(maker), "shop", POINT, maker.keys.trust).verdict == "passed"
+
+
+def test_a_result_is_not_believed_without_a_signature_or_signers(maker: Maker) -> None:
+    with pytest.raises(UnsignedError, match="is not signed"):
+        results.read_believed(maker.location, appended(maker, signed=False), "shop", POINT, maker.keys.trust)
+    with pytest.raises(SignatureUncheckedError, match="nobody said who may sign"):
+        results.read_believed(maker.location, appended(maker), "shop", POINT, Trust())
+
+
+def test_a_result_that_was_renamed_copied_or_signed_for_another_purpose_is_not_believed(maker: Maker) -> None:
+    there = appended(maker)
+    data, signature = maker.path(there.key).read_bytes(), maker.path(there.key + ".sig").read_bytes()
+    failed = there.key.replace("-passed-", "-failed-")
+    other = there.key.replace(POINT, "20261121T133500Z-1a2b3c")
+    for key in (failed, other):
+        maker.location.put_new(key + ".sig", signature)
+        maker.location.put_new(key, data)
+    for key, point in ((failed, POINT), (other, "20261121T133500Z-1a2b3c")):
+        name = results.parse_name(key)
+        assert name is not None
+        with pytest.raises(ManifestError, match="something else than its name"):
+            results.read_believed(maker.location, name, "shop", point, maker.keys.trust)
+    maker.path(there.key + ".sig").chmod(0o600)
+    maker.path(there.key + ".sig").write_bytes(signing.sign(data, str(maker.keys.signing_key), signing.TAG_NAMESPACE))
+    with pytest.raises(SignatureError):
+        results.read_believed(maker.location, there, "shop", POINT, maker.keys.trust)
+
+
+def test_a_proof_of_keys_does_not_verify_a_point() -> None:
+    proof = ResultName(START, "escrow", "opened", True, "key")
+    assert not results.is_verified([proof])
+    later = ResultName(START + timedelta(minutes=5), "escrow", "opened", False, "key")
+    assert results.is_verified([*history("opened+"), later])

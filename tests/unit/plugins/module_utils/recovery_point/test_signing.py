@@ -82,7 +82,7 @@ def test_another_principal_or_another_purpose_does_not_count(keys: Keys, signatu
 
 def test_a_signer_who_may_sign_results_only_cannot_sign_manifests(keys: Keys, signature: bytes, tmp_path: Path) -> None:
     limited = tmp_path / "allowed"
-    limited.write_text(keys.allowed_signers.read_text().replace("lifeboat-recovery-point,", ""))
+    limited.write_text(keys.allowed_signers.read_text().replace("lifeboat-*", "lifeboat-result"))
     with pytest.raises(SignedByStrangerError):
         signing.verify(DATA, signature, NAMESPACE, str(limited), "The manifest of p")
     limited.write_text(keys.allowed_signers.read_text().replace("namespaces=", 'valid-before="20200101",namespaces='))
