@@ -60,7 +60,9 @@ options:
     type: dict
     default: {}
   cluster_identity:
-    description: What proves that a cluster is this one.
+    description:
+      - What proves that a cluster is this one.
+      - A point is refused when the newest ones under O(cluster_name) are of a cluster with another UID, be it at opening or at sealing.
     type: dict
     suboptions:
       kube_system_uid:
@@ -69,6 +71,9 @@ options:
       ca_sha256:
         description: SHA-256 fingerprint of the cluster's CA certificate, in hex.
         type: str
+  replaces:
+    description: UID of kube-system of the cluster in whose place this one was built anew, under the same name. Only then two clusters may follow one another.
+    type: str
   scope:
     description:
       - Hosts that the point is about, when it is not of the whole cluster.
@@ -254,14 +259,23 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import Lif
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import account, catalog, names, points, results
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import NoRecoveryPointError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import ClusterIdentity
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
+
+
+def identity_of(params: Dict[str, Any]) -> ClusterIdentity:
+    """Who the cluster is, as far as the task says so."""
+    given = params["cluster_identity"] or {}
+    return ClusterIdentity(given.get("kube_system_uid"), given.get("ca_sha256"))
 
 
 def opened(call: adapter.Call, location: Location) -> Dict[str, Any]:
     """Begin a point."""
     params = call.params
     retain_until = params["retain_until"] or names.format_time(names.now() + timedelta(days=params["retain_days"]))
-    done = points.open_point(location, params["cluster_name"], params["run_id"], retain_until, params["id"], check_mode=call.check_mode)
+    done = points.open_point(
+        location, params["cluster_name"], params["run_id"], retain_until, params["id"], call.check_mode, identity_of(params), params["replaces"]
+    )
     opening = done.opening.to_record()
     return {
         "changed": done.changed,
@@ -296,7 +310,9 @@ def sealed(call: adapter.Call, location: Location) -> Dict[str, Any]:
     done = points.seal_point(
         location,
         manifest,
-        points.Sealing(params["signing_key"], catalog.Trust.from_params(params), params["required_components"], params["run_directory"]),
+        points.Sealing(
+            params["signing_key"], catalog.Trust.from_params(params), params["required_components"], params["run_directory"], params["replaces"]
+        ),
         check_mode=call.check_mode,
     )
     if not done.signed:
@@ -373,6 +389,7 @@ def main() -> None:
             platform={"type": "str"},
             versions={"type": "dict", "default": {}},
             cluster_identity={"type": "dict", "options": {"kube_system_uid": {"type": "str"}, "ca_sha256": {"type": "str"}}},
+            replaces={"type": "str"},
             scope={"type": "list", "elements": "str", "default": []},
             missing={"type": "list", "elements": "dict", "default": [], "options": missing},
             recipients={"type": "list", "elements": "str", "default": []},

@@ -17,6 +17,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     ManifestError,
     ObjectExistsError,
     ObjectMissingError,
+    OtherClusterError,
     PointError,
     PointIncompleteError,
     SignatureError,
@@ -35,6 +36,8 @@ REQUIRED_COMPONENTS = ("etcd", "pki")
 # Each manifest names so many of the points before it. A hole in a listing is noticed by the first one behind it; with all names, ten thousand
 # manifests would hold fifty million.
 SEEN_BEFORE_LIMIT = 200
+# Of so many of the newest points, one that says which cluster it is of is looked for; a point of one machine may not say it.
+_LOOKED_AT = 20
 
 
 class Opened(NamedTuple):
@@ -52,6 +55,8 @@ class Sealing(NamedTuple):
     required_components: Sequence[str] = REQUIRED_COMPONENTS
     # Private directory of the run: with it, a rerun after a kill between signature and manifest goes on.
     run_directory: Optional[str] = None
+    # The UID of the cluster in whose place this one was built, if it was.
+    replaces: Optional[str] = None
 
 
 class Sealed(NamedTuple):
@@ -63,8 +68,47 @@ class Sealed(NamedTuple):
     unlisted: List[str]
 
 
-def open_point(location: Location, cluster: str, run_id: str, retain_until: str, point_id: Optional[str] = None, check_mode: bool = False) -> Opened:
-    """Begin a point: write ``open.json``. With the id of a point that this run opened already, it is that point."""
+def check_same_cluster(location: Location, cluster: str, identity: ClusterIdentity, replaces: Optional[str] = None) -> None:
+    """Refuse a name under which another cluster is backed up: its points and ours would be taken for each other's.
+
+    A cluster is known by the UID of its namespace kube-system, which a restore keeps; where it is not known, nothing is compared. ``replaces`` is the UID of
+    the cluster that this one was built anew for. Whether a manifest is believed does not matter: refusing is the safe side.
+    """
+    for point in reversed(sealed_ids(location, cluster)[-_LOOKED_AT:]):
+        try:
+            there = Manifest.from_bytes(location.read(names.manifest_key(cluster, point), LARGEST_BYTES))
+        except (ManifestError, ObjectMissingError):
+            continue
+        known = there.cluster_identity.kube_system_uid
+        if known is None or identity.kube_system_uid is None:
+            continue
+        if known not in (identity.kube_system_uid, replaces):
+            raise OtherClusterError(
+                "Another cluster is backed up under the name %s already" % cluster,
+                tried="to compare the UID of kube-system with that of recovery point %s in %s" % (point, location.describe()),
+                found="there %s, here %s" % (known, identity.kube_system_uid),
+                remedy="give this cluster another lifeboat_cluster_name, or another location; if it was built anew in the place of that one, "
+                "say so once: -e lifeboat_replaces=%s" % known,
+                point=point,
+            )
+        return
+
+
+def open_point(
+    location: Location,
+    cluster: str,
+    run_id: str,
+    retain_until: str,
+    point_id: Optional[str] = None,
+    check_mode: bool = False,
+    identity: ClusterIdentity = ClusterIdentity(None, None),
+    replaces: Optional[str] = None,
+) -> Opened:
+    """Begin a point: write ``open.json``. With the id of a point that this run opened already, it is that point.
+
+    ``identity`` is that of the cluster, as far as it is known by now; see ``check_same_cluster``.
+    """
+    check_same_cluster(location, cluster, identity, replaces)
     if point_id is not None:
         try:
             there = catalog.read_opening(location, cluster, point_id)
@@ -201,6 +245,7 @@ def seal_point(location: Location, manifest: Manifest, how: Sealing, check_mode:
     there = _already_sealed(location, manifest)
     if there is not None:
         return Sealed(there, False, location.size(names.signature_key(there.cluster_name, there.id)) is not None, _unlisted(location, there))
+    check_same_cluster(location, manifest.cluster_name, manifest.cluster_identity, how.replaces)
     read_back(location, manifest)
     if check_mode:
         return Sealed(manifest, True, bool(how.signing_key), _unlisted(location, manifest))

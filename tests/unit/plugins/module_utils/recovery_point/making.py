@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, points
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.catalog import Catalog, Trust
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import FilesystemLocation
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Artifact, Manifest, Opening
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.transfer import Delivery, Workspace
 
@@ -202,14 +203,15 @@ def assert_no_secrets(text: str) -> None:
 class Maker:
     """Makes recovery points in one location."""
 
-    def __init__(self, directory: Path, keys: Keys, cluster: str = CLUSTER) -> None:
+    def __init__(self, directory: Path, keys: Keys, cluster: str = CLUSTER, location: Location | None = None) -> None:
+        """``location`` is a directory below ``directory`` when none is given; ``files`` and ``path`` are for that one only."""
         self.keys = keys
         self.cluster = cluster
         self.root = directory / "location"
         self.root.mkdir(mode=0o700, exist_ok=True)
         self.run_directory = directory / "run"
         self.run_directory.mkdir(mode=0o700, exist_ok=True)
-        self.location = FilesystemLocation(str(self.root))
+        self.location: Location = location or FilesystemLocation(str(self.root))
 
     def open(self, retain_until: str = "2030-01-01T00:00:00Z") -> Opening:
         """Open a point."""

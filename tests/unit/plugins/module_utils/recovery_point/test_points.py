@@ -18,10 +18,11 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     ManifestError,
     NoRecoveryPointError,
     ObjectExistsError,
+    OtherClusterError,
     PointIncompleteError,
     SignatureError,
 )
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Artifact, Manifest
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Artifact, ClusterIdentity, Manifest
 from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, RUN, Keys, Maker, flip, make_tar
 
 
@@ -268,3 +269,40 @@ def test_the_signature_is_one_of_the_manifest_and_of_nothing_else(maker: Maker) 
 def test_all_errors_are_ones_that_people_can_act_on() -> None:
     for error in (LocationError, ManifestError, SignatureError, PointIncompleteError):
         assert issubclass(error, LifeboatError)
+
+
+# -- one name, two clusters ---------------------------------------------------------------------------------------------------------------
+
+OTHER_UID = "0b0f1f5e-5b39-4f5c-8b9e-7d0c7b8f1a11"
+
+
+def opened_by(maker: Maker, uid: str | None, replaces: str | None = None) -> points.Opened:
+    """A point that a cluster with this UID opens."""
+    return points.open_point(maker.location, CLUSTER, RUN, "2030-01-01T00:00:00Z", identity=ClusterIdentity(uid, None), replaces=replaces)
+
+
+def test_a_second_cluster_under_one_name_is_refused_before_anything_is_written(maker: Maker) -> None:
+    first = maker.point()
+    uid = first.cluster_identity.kube_system_uid
+    before = maker.files()
+    with pytest.raises(OtherClusterError, match="Another cluster is backed up under the name shop") as refused:
+        opened_by(maker, OTHER_UID)
+    assert uid is not None
+    assert f"lifeboat_replaces={uid}" in str(refused.value)
+    assert maker.files() == before
+    assert opened_by(maker, uid).changed
+    assert opened_by(maker, None).changed
+    assert opened_by(maker, OTHER_UID, replaces=uid).changed
+
+
+def test_of_two_clusters_that_begin_at_once_only_one_seals(maker: Maker) -> None:
+    openings = [maker.open(), maker.open()]
+    for opening, uid in zip(openings, ("6dbd6a44-0c4e-4ff3-ba1f-ee0b2b7e5a5c", OTHER_UID), strict=True):
+        made = artifacts_of(maker, opening.id)
+        identity = {"kube_system_uid": uid, "ca_sha256": "ab" * 32}
+        if uid == OTHER_UID:
+            with pytest.raises(OtherClusterError, match="Another cluster"):
+                maker.seal(opening.id, made, cluster_identity=identity)
+        else:
+            maker.seal(opening.id, made, cluster_identity=identity)
+    assert [point.state for point in maker.catalog().points if point.manifest] == ["complete"]
