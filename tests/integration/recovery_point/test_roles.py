@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,8 @@ import pytest
 import yaml
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
-from tests.integration.recovery_point.playing import Stage, Task, role, staged
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.verification import verify_point
+from tests.integration.recovery_point.playing import LIMIT_SECONDS, Stage, Task, role, staged
 from tests.integration.recovery_point.servers import Etcd, etcd, free_ports
 from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, make_pki_files, make_tar
 
@@ -76,7 +78,7 @@ class Scene(Stage):
             "names": {},
             "nodes": {},
         }
-        fetching = self.fetching(pki, "pki", inspect=True, point="{{ hostvars.localhost.recovery_point_opened.id }}")
+        fetching = self.fetching(pki, "pki", inspect=True, remove_source=False, point="{{ hostvars.localhost.recovery_point_opened.id }}")
         return [
             ("localhost", [role("recovery_point", "open")]),
             (
@@ -220,3 +222,40 @@ def test_aids_that_cannot_be_added_are_a_warning(scene: Scene) -> None:
     assert (check["passed"], check["severity"]) == (False, "warning")
     assert check["found"].startswith("inventory/inventory.json.zst.age: inventory/inventory.json.zst.age exists already in recovery point")
     assert KIT[0] in [artifact["name"] for artifact in scene.told("sealed")["manifest"]["artifacts"]]
+
+
+def test_two_backups_at_once_make_two_good_points(scene: Scene, binaries: Path) -> None:
+    shutil.copy(binaries / "etcdutl", scene.directory / "bin" / "etcdutl")
+    command = scene.command(scene.backup())
+    output = scene.directory / "output.txt"
+    with output.open("wb") as stream:
+        runs = [
+            subprocess.Popen(command, cwd=scene.directory, env=scene.environment(), stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT)
+            for _number in range(2)
+        ]
+        ended = [run.wait(LIMIT_SECONDS) for run in runs]
+    assert ended == [0, 0], output.read_text()
+    found = scene.catalog().points
+    assert [point.state for point in found] == ["complete", "complete"]
+    for point in found:
+        assert point.manifest is not None
+        verified = verify_point(scene.location, point.manifest, "opened", [str(scene.keys.identity_file)])
+        assert verified.passed, verified.checks
+    assert not scene.plain_files()
+
+
+def test_a_backup_of_another_cluster_under_the_name_is_refused_before_anything_is_taken(scene: Scene) -> None:
+    first = scene.point().cluster_identity.kube_system_uid
+    other = "0b0f1f5e-5b39-4f5c-8b9e-7d0c7b8f1a11"
+    speaking: list[Task] = [
+        {"ansible.builtin.group_by": {"key": "lifeboat_speaker"}},
+        {"ansible.builtin.set_fact": {"node_cluster": {"cluster": {"kube_system_uid": other}}}},
+    ]
+    before = scene.points()
+    done = scene.play(("cp1", speaking), *scene.backup())
+    assert done.returncode != 0
+    assert "Another cluster is backed up under the name shop already" in done.stdout
+    assert f"-e lifeboat_replaces={first}" in " ".join(done.stdout.split())
+    assert scene.points() == before
+    done = scene.play(("cp1", speaking), *scene.backup(), arguments=("-e", f"lifeboat_replaces={first}"))
+    assert done.returncode == 0, done.stdout
