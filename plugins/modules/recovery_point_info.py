@@ -10,13 +10,14 @@ short_description: List and verify recovery points
 version_added: "0.1.0"
 description:
   - Lists the recovery points of one cluster, or shows and verifies one of them.
+  - Names are listed once, whatever the number of points. The records of a point are read only when it is shown, chosen, or asked about by O(filters).
   - Nothing that a manifest says is believed before its signature was checked.
   - Runs on the controller and changes nothing.
 options:
   id:
     description:
-      - Id of one point, or V(latest) for the newest complete point (by the time of its snapshot) whose signature is believed.
-      - Without it, all points are listed and none is verified.
+      - Id of one point, or V(latest) for the newest usable point (by the time of its snapshot), which is whole and whose signature is believed.
+      - Without it, points are listed and none is verified.
     type: str
     aliases: [recovery_point_id]
   components:
@@ -31,6 +32,69 @@ options:
     type: list
     elements: str
     default: []
+  limit:
+    description:
+      - Without O(id), how many points are listed, the newest by their ids. Without it, all. With V(0), none.
+      - Each point that is listed costs a few reads. How many there are in all is in RV(counts).
+    type: int
+  filters:
+    description: Without O(id), only points that are all of what is given here.
+    type: dict
+    default: {}
+    suboptions:
+      min_age_seconds:
+        description: Taken at least so long ago.
+        type: int
+      max_age_seconds:
+        description: Taken at most so long ago.
+        type: int
+      components:
+        description: Holding all of these components.
+        type: list
+        elements: str
+        default: []
+      verified:
+        description: Verified, or not, as in RV(points[].verified).
+        type: bool
+      drilled:
+        description: What came of the newest drill.
+        type: str
+        choices: [passed, failed, none]
+      states:
+        description: In one of these states.
+        type: list
+        elements: str
+        choices: [complete, tampered, open, abandoned, pruning, broken, foreign]
+        default: []
+      signatures:
+        description: With one of these signatures.
+        type: list
+        elements: str
+        choices: [valid, accepted, unchecked, none]
+        default: []
+  due:
+    description:
+      - Return in RV(due) which points are to be verified now. Nothing is read for it.
+      - A sealed point is due when no result says that it passed at O(due.level) or above within O(due.after_days) days, or when a drill or restore of
+        it failed since. A verification that failed counts as one that was made.
+    type: dict
+    suboptions:
+      level:
+        description: The level that is wanted.
+        type: str
+        choices: [listed, hashed, opened]
+        default: opened
+      after_days:
+        description: Days after which it is wanted again.
+        type: int
+        default: 7
+      limit:
+        description: So many at most, the newest first.
+        type: int
+        default: 3
+  high_water_revision:
+    description: Return RV(high_water_revision). By default with O(id) only, because it means looking into the newest 200 manifests and every restore result.
+    type: bool
   level:
     description:
       - How far to verify the point O(id). Each level includes those before it.
@@ -59,6 +123,7 @@ extends_documentation_fragment:
   - lifeboat.cluster.recovery_point_location
   - lifeboat.cluster.recovery_point_location.trust
   - lifeboat.cluster.recovery_point_location.opening
+  - lifeboat.cluster.recovery_point_progress
 author:
   - Lifeboat contributors (@lifeboat)
 seealso:
@@ -74,6 +139,17 @@ EXAMPLES = r"""
     cluster_name: shop
     allowed_signers: /etc/lifeboat/allowed_signers
 
+- name: List the ten newest ones that were never proven to open
+  lifeboat.cluster.recovery_point_info:
+    location:
+      path: /srv/lifeboat
+    cluster_name: shop
+    allowed_signers: /etc/lifeboat/allowed_signers
+    limit: 10
+    filters:
+      verified: false
+      states: [complete, tampered]
+
 - name: Prove that the newest one can be opened
   lifeboat.cluster.recovery_point_info:
     location:
@@ -87,7 +163,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 points:
-  description: All points, oldest id first.
+  description: The points that were asked for, oldest id first; with O(id), that point alone.
   returned: success
   type: list
   elements: dict
@@ -96,8 +172,13 @@ points:
       description: Id of the point.
       type: str
     state:
-      description: One of V(complete), V(open), V(abandoned), V(broken), V(foreign).
+      description:
+        - One of V(complete), V(tampered), V(open), V(abandoned), V(pruning), V(broken), V(foreign).
+        - V(tampered) is as good as V(complete), because originals are read; but something was laid over one of them.
       type: str
+    usable:
+      description: Whether a cluster may be recovered from it. It is complete or tampered, and its signature is believed.
+      type: bool
     reason:
       description: Why the state is not V(complete).
       type: str
@@ -134,12 +215,75 @@ points:
     verified:
       description: Whether the newest result at level V(opened) or higher passed and none later failed.
       type: bool
+    verified_at:
+      description: Time of the newest result that opened it, or else of the newest that passed. Null when a later one failed, or when there is none.
+      type: str
+    verified_level:
+      description: Level of that result.
+      type: str
+    drilled_at:
+      description: Time of the newest drill.
+      type: str
+    drill_verdict:
+      description: V(passed) or V(failed).
+      type: str
     last_result:
       description: The newest result.
       type: dict
-high_water_revision:
-  description: Highest revision that any manifest or restore result names.
+    kept:
+      description: Whether the newest tag says that it is to be kept.
+      type: bool
+    overlaid:
+      description: Keys over which somebody laid a version or a delete marker, and the key of a tombstone that is not believed.
+      type: list
+      elements: str
+counts:
+  description:
+    - How many points there are, by what their names say, with RV(counts.all), RV(counts.sealed), RV(counts.open), RV(counts.abandoned),
+      RV(counts.pruning) and RV(counts.foreign).
   returned: success
+  type: dict
+  contains:
+    all:
+      description: All of them.
+      type: int
+    sealed:
+      description: Those with a manifest.
+      type: int
+    open:
+      description: Those without one that began a short time ago.
+      type: int
+    abandoned:
+      description: Those without one that began longer ago.
+      type: int
+    pruning:
+      description: Those with a tombstone of which something is left.
+      type: int
+    foreign:
+      description: Those that have no id as their name.
+      type: int
+table:
+  description: The points as lines for the screen.
+  returned: when O(id) is not given
+  type: list
+  elements: str
+as_of:
+  description: The time from which ages count.
+  returned: success
+  type: str
+gaps:
+  description: Ids that the manifests of RV(points) name as sealed before them, and that are neither there nor pruned.
+  returned: success
+  type: list
+  elements: str
+due:
+  description: Ids of the points to verify now, newest first.
+  returned: when O(due) is given
+  type: list
+  elements: str
+high_water_revision:
+  description: Highest revision that one of the newest 200 manifests or any restore result names.
+  returned: when O(id) is given, or O(high_water_revision=true)
   type: int
 id:
   description: Id of the chosen point.
@@ -166,21 +310,34 @@ passed:
   description: Whether all checks were met.
   returned: when O(id) is given
   type: bool
+judged:
+  description:
+    - Whether this says something of the point. It does not when the point is not sealed, when nobody said who may sign, or when all that is wrong is
+      that artifacts are sealed to other keys than O(identity_files).
+  returned: when O(id) is given
+  type: bool
 artifacts:
-  description: One record for each artifact, with name, host, listed, hashed, opened and problem.
+  description: One record for each artifact, with name, host, listed, hashed, opened, other_key and problem.
   returned: when O(id) is given and O(level) is not V(none)
   type: list
   elements: dict
 """
 
+from datetime import timedelta
 from typing import Any, Dict, List
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, sealing, verification
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import PointRefusedError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, names, sealing, verification
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
+    NoRecoveryPointError,
+    PointRefusedError,
+    SignatureUncheckedError,
+)
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.progress import PROGRESS_ARGUMENTS, Meter, Teller, into_file, watched
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.table import table
 
 
 def one_point(params: Dict[str, Any], location: Location, found: catalog.Catalog) -> Dict[str, Any]:
@@ -188,18 +345,25 @@ def one_point(params: Dict[str, Any], location: Location, found: catalog.Catalog
     checks: List[Dict[str, Any]] = []
     try:
         point = found.select(params["id"], params["components"], params["hosts"])
+    except catalog.OF_THE_LOCATION:
+        raise
     except LifeboatError as error:
         if params["failed_checks"] == "fail" or params["id"] == "latest":
             raise
         checks.append(verification.usable(params["id"], error))
-        return {"id": params["id"], "manifest": None, "checks": checks, "passed": False, "artifacts": []}
+        judged = not isinstance(error, (NoRecoveryPointError, SignatureUncheckedError))
+        return {"id": params["id"], "manifest": None, "checks": checks, "passed": False, "judged": judged, "artifacts": []}
     manifest = point.manifest
     checks.append(verification.usable(point.id, None, point.signed))
-    outcome: Dict[str, Any] = {"id": point.id, "manifest": manifest.to_record(), "age_seconds": catalog.age_seconds(manifest, found.now), "artifacts": []}
+    outcome: Dict[str, Any] = {"id": point.id, "manifest": manifest.to_record(), "age_seconds": catalog.age_seconds(manifest, found.now)}
+    outcome.update({"artifacts": [], "judged": True})
     if params["level"] != "none":
-        verified = verification.verify_point(location, manifest, params["level"], params["identity_files"], params["working_directory"])
+        teller = Teller(Meter("Recovery point %s read" % point.id, manifest.size_bytes), into_file(params.get("progress_file")))
+        seen = watched(location, teller.more)
+        verified = verification.verify_point(seen, manifest, params["level"], params["identity_files"], params["working_directory"])
+        teller.end()
         checks += verified.checks
-        outcome["artifacts"] = verified.artifacts
+        outcome.update({"artifacts": verified.artifacts, "judged": verified.judged})
     outcome.update({"checks": checks, "passed": all(entry["passed"] for entry in checks)})
     if not outcome["passed"] and params["failed_checks"] == "fail":
         raise PointRefusedError(
@@ -212,15 +376,47 @@ def one_point(params: Dict[str, Any], location: Location, found: catalog.Catalog
     return outcome
 
 
+def rows_of(found: catalog.Catalog, identifier: str) -> List[Dict[str, Any]]:
+    """The row of one point; none when there is no such point."""
+    return [found.get(identifier).row(found.now)] if identifier in found.known else []
+
+
 def body(call: adapter.Call) -> Dict[str, Any]:
     """List, choose, verify."""
     params = call.params
     location = open_location(params["location"])
     found = catalog.Catalog(location, params["cluster_name"], catalog.Trust.from_params(params), abandoned_after_seconds=params["abandoned_after_seconds"])
-    outcome: Dict[str, Any] = {"points": [point.row(found.now) for point in found.points], "high_water_revision": found.high_water_revision()}
+    outcome: Dict[str, Any] = {"counts": found.counts(), "as_of": names.format_time(found.now)}
+    if params["due"]:
+        outcome["due"] = found.due(params["due"]["level"], timedelta(days=params["due"]["after_days"]), params["due"]["limit"])
     if params["id"]:
         outcome.update(one_point(params, location, found))
+        outcome["points"] = rows_of(found, outcome["id"])
+        for point in found.passed_over:
+            call.warn("Recovery point %s is passed over: it is %s (%s)" % (point.id, point.state, point.note or "its signature is not believed"))
+    else:
+        outcome["points"] = found.rows(params["limit"], catalog.Filters(**params["filters"]))
+        outcome["table"] = table(outcome["points"], outcome["counts"], found.now)
+    outcome["gaps"] = found.gaps()
+    if params["high_water_revision"] or params["high_water_revision"] is None and params["id"]:
+        outcome["high_water_revision"] = found.high_water_revision()
     return outcome
+
+
+FILTER_ARGUMENTS: Dict[str, Any] = {
+    "min_age_seconds": {"type": "int"},
+    "max_age_seconds": {"type": "int"},
+    "components": {"type": "list", "elements": "str", "default": []},
+    "verified": {"type": "bool"},
+    "drilled": {"type": "str", "choices": ["passed", "failed", "none"]},
+    "states": {"type": "list", "elements": "str", "choices": list(catalog.STATES), "default": []},
+    "signatures": {"type": "list", "elements": "str", "choices": list(catalog.SIGNATURES), "default": []},
+}
+DUE_ARGUMENTS: Dict[str, Any] = {
+    "level": {"type": "str", "choices": ["listed", "hashed", "opened"], "default": "opened"},
+    "after_days": {"type": "int", "default": 7},
+    "limit": {"type": "int", "default": 3},
+}
 
 
 def main() -> None:
@@ -230,9 +426,14 @@ def main() -> None:
             LOCATION_ARGUMENTS,
             **catalog.TRUST_ARGUMENTS,
             **sealing.OPENING_ARGUMENTS,
+            **PROGRESS_ARGUMENTS,
             id={"type": "str", "aliases": ["recovery_point_id"]},
             components={"type": "list", "elements": "str", "default": []},
             hosts={"type": "list", "elements": "str", "default": []},
+            limit={"type": "int"},
+            filters={"type": "dict", "default": {}, "options": FILTER_ARGUMENTS, "apply_defaults": True},
+            due={"type": "dict", "options": DUE_ARGUMENTS},
+            high_water_revision={"type": "bool"},
             level={"type": "str", "choices": ["none", "listed", "hashed", "opened"], "default": "none"},
             failed_checks={"type": "str", "choices": ["fail", "return"], "default": "fail"},
             abandoned_after_seconds={"type": "int", "default": catalog.ABANDONED_AFTER_SECONDS},

@@ -69,13 +69,13 @@ def test_a_damaged_point_is_recorded_as_such(bench: Bench, operator: Playbooks, 
     succeeded(operator.run("verify_recovery_point"))
     verdicts = location / LAB / "results" / point
     assert [path.name for path in verdicts.glob("*-verification-opened-passed-*.json")]
-    row = rf"{point} +complete +completed .* %s +etcd"
-    assert re.search(row % "yes", succeeded(operator.run("list_recovery_points")).output)
+    row = rf"{point} +complete +completed .* %s \d+m +- +- +etcd"
+    assert re.search(row % "opened", succeeded(operator.run("list_recovery_points")).output)
 
     Copy(location, LAB, point, bench.keys).flip("etcd/")
     refused(operator.run("verify_recovery_point"), "etcd/", point)
     assert [path.name for path in verdicts.glob("*-verification-opened-failed-*.json")]
-    assert re.search(row % "no", succeeded(operator.run("list_recovery_points")).output)
+    assert re.search(row % "FAILED", succeeded(operator.run("list_recovery_points")).output)
 
 
 def test_secrets_stay_secret_in_a_backup(bench: Bench, silence: Silence) -> None:

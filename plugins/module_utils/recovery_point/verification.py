@@ -22,6 +22,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     LocationFullError,
     ObjectMissingError,
     SealingError,
+    WrongIdentityError,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Artifact, Manifest
@@ -39,6 +40,12 @@ class Verification(NamedTuple):
     def passed(self) -> bool:
         """Whether every check was met."""
         return all(entry["passed"] for entry in self.checks)
+
+    @property
+    def judged(self) -> bool:
+        """Whether it says something of the point: not when all that is wrong is that artifacts are sealed to other keys than those given."""
+        problems = [record for record in self.artifacts if record["problem"]]
+        return not problems or not all(record["other_key"] for record in problems)
 
 
 def check(identifier: str, title: str, passed: bool, found: Any, expected: Any) -> Dict[str, Any]:
@@ -86,6 +93,8 @@ class _Verifier:
                 "listed": None,
                 "hashed": None,
                 "opened": None,
+                # Whether nothing is wrong with it but that it is sealed to other keys than those given.
+                "other_key": False,
                 "problem": None,
             }
             for artifact in manifest.artifacts
@@ -171,6 +180,8 @@ class _Verifier:
         record = self._records[artifact.name]
         try:
             found = sealing.hash_object(self._location, self._key(artifact))
+        except catalog.OF_THE_LOCATION:
+            raise
         except (LifeboatError, OSError) as error:
             record.update({"hashed": False, "problem": "%s cannot be read: %s" % (artifact.name, error)})
             return
@@ -190,6 +201,7 @@ class _Verifier:
             # Say apart whether the stored bytes changed, or only this key or content is wrong.
             self._hash(artifact)
             record["opened"] = False
+            record["other_key"] = bool(record["hashed"]) and isinstance(error, WrongIdentityError)
             record["problem"] = record["problem"] or "%s%s" % (error.message, ": " + error.found if error.found else "")
             return
         record.update({"hashed": True, "opened": True})

@@ -55,8 +55,9 @@ def run(maker: Maker, capsys: pytest.CaptureFixture[str]) -> Runner:
 
 
 def test_an_empty_location_gives_an_empty_table(run: Runner) -> None:
-    answer = run()
+    answer = run(high_water_revision=True)
     assert (answer["points"], answer["high_water_revision"], answer["changed"]) == ([], 0, False)
+    assert "high_water_revision" not in run()
     failed = run(id="latest")
     assert failed["error"]["kind"] == "NoRecoveryPointError"
 
@@ -70,7 +71,7 @@ def test_the_table_shows_points_of_every_kind(run: Runner, maker: Maker) -> None
     states = {row["id"]: row["state"] for row in answer["points"]}
     assert states == {sealed.id: "complete", opened.id: "open", broken.id: "broken"}
     assert "manifest" not in answer
-    assert answer["high_water_revision"] == 4711
+    assert run(id=sealed.id)["high_water_revision"] == 4711
     assert [row["verified"] for row in answer["points"] if row["id"] == sealed.id] == [True]
     abandoned = run(abandoned_after_seconds=-1)
     assert {row["id"]: row["state"] for row in abandoned["points"]}[opened.id] == "abandoned"
@@ -108,8 +109,38 @@ def test_a_flipped_byte_is_an_error_that_names_the_artifact_or_a_failed_check(ru
         assert [entry["id"] for entry in failed["error"]["checks"] if not entry["passed"]][0] == "recovery_point_hashed"
         returned = run(id="latest", level=level, failed_checks="return")
         assert "failed" not in returned
-        assert (returned["passed"], returned["manifest"]["id"]) == (False, manifest.id)
+        assert (returned["passed"], returned["judged"], returned["manifest"]["id"]) == (False, True, manifest.id)
         assert [record["name"] for record in returned["artifacts"] if record["problem"]] == [name]
+
+
+def test_a_page_of_the_table_and_what_is_due(run: Runner, maker: Maker) -> None:
+    made = sorted(maker.point().id for _number in range(3))
+    results.append(maker.location, results.new_result(CLUSTER, made[2], "verification", "opened", True, "r"))
+    answer = run(limit=1)
+    assert ([row["id"] for row in answer["points"]], answer["counts"]["all"], answer["gaps"]) == ([made[2]], 3, [])
+    assert (len(answer["table"]), answer["table"][-1]) == (3, "1 of 3 points: 3 sealed")
+    answer = run(limit=0, due={"limit": 1})
+    assert (answer["points"], answer["due"]) == ([], [made[1]])
+    # Extra variables arrive as text.
+    answer = run(filters={"verified": "false", "states": "complete,tampered"}, limit="2")
+    assert [row["id"] for row in answer["points"]] == made[:2]
+    assert "is pruned" in run(filters={"states": ["is pruned"]})["msg"]
+    answer = run(id=made[0])
+    assert [row["id"] for row in answer["points"]] == [made[0]]
+    assert "table" not in answer
+
+
+def test_a_newer_point_that_cannot_be_used_is_named(run: Runner, maker: Maker) -> None:
+    good = maker.point(taken_at="2026-11-20T12:00:00Z").id
+    bad = maker.point(taken_at="2026-11-20T13:00:00Z", sign=False).id
+    answer = run(id="latest")
+    assert answer["id"] == good
+    assert any(bad in warning and "is not signed" in warning for warning in warnings_of(answer))
+
+
+def warnings_of(answer: dict[str, Any]) -> list[str]:
+    """The warnings in a result."""
+    return [str(warning.get("msg") or warning) if isinstance(warning, dict) else str(warning) for warning in answer.get("warnings", [])]
 
 
 def damage_unsigned(maker: Maker, point: str) -> None:
@@ -183,12 +214,15 @@ def test_the_wrong_key_is_told_whom_to_ask(run: Runner, maker: Maker) -> None:
     stranger = make_keys(maker.root.parent / "stranger")
     answer = run(id="latest", level="opened", identity_files=[str(stranger.identity_file)])
     assert f"recipients of this point are: {maker.keys.recipient}" in answer["msg"]
+    returned = run(id="latest", level="opened", identity_files=[str(stranger.identity_file)], failed_checks="return")
+    assert (returned["passed"], returned["judged"]) == (False, False)
     assert_no_secrets(json.dumps(answer))
 
 
 def test_without_allowed_signers_only_a_named_point_is_used(run: Runner, maker: Maker) -> None:
     point = maker.point().id
     assert run(id="latest", allowed_signers=None)["error"]["kind"] == "SignatureUncheckedError"
+    assert run(id=point, allowed_signers=None, failed_checks="return")["judged"] is False
     answer = run(id=point, allowed_signers=None, accept_unsigned=[point])
     assert answer["passed"] is True
     assert "accepted by its id" in answer["checks"][0]["found"]

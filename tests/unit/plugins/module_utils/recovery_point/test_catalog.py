@@ -6,16 +6,29 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, points, results, signing
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.catalog import Trust, read_believable, read_manifest
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, points, results, signing, tags
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.catalog import (
+    Catalog,
+    Filters,
+    Known,
+    Trust,
+    due,
+    is_kept,
+    proof,
+    read_believable,
+    read_manifest,
+)
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
+    AccessDeniedError,
     ManifestError,
     NameRefusedError,
     NoRecoveryPointError,
@@ -26,8 +39,13 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     SignedBytesEditedError,
     UnsignedError,
 )
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import FilesystemLocation
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import StoredObject
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Manifest
-from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Keys, Maker, make_tar
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.results import ResultName
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.tombstones import Tombstone
+from tests.unit.plugins.module_utils.recovery_point.copying import copy_of
+from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, RUN, Keys, Maker, make_tar
 
 
 def resign(maker: Maker, manifest: Manifest, keys: Keys) -> None:
@@ -35,6 +53,63 @@ def resign(maker: Maker, manifest: Manifest, keys: Keys) -> None:
     data = manifest.to_bytes()
     maker.path(names.manifest_key(CLUSTER, manifest.id)).write_bytes(data)
     maker.path(names.signature_key(CLUSTER, manifest.id)).write_bytes(signing.sign(data, str(keys.signing_key), signing.MANIFEST_NAMESPACE))
+
+
+@pytest.fixture(scope="session")
+def original(tmp_path_factory: pytest.TempPathFactory, keys: Keys) -> tuple[Maker, Manifest]:
+    """A point to copy, and who made it."""
+    maker = Maker(tmp_path_factory.mktemp("original"), keys)
+    return maker, maker.point()
+
+
+@pytest.fixture
+def sealed_as(maker: Maker, original: tuple[Maker, Manifest]) -> Callable[..., Manifest]:
+    """Makes a point with an id of the past, or one that was sealed again later than it was taken."""
+
+    def make(point: str, taken_at: str, sign: bool = True, **more: Any) -> Manifest:
+        return copy_of(maker, original[1], point, sign, original[0], taken_at=taken_at, **more)
+
+    return make
+
+
+def bury(maker: Maker, manifest: Manifest, keys: Keys | None = None, **inside: str) -> None:
+    """Write the tombstone of a point, signed by somebody or by nobody."""
+    record = Tombstone(manifest.id, CLUSTER, "2026-11-21T00:00:00Z", "ops on here", RUN, "too old", manifest.taken_at, manifest.components)
+    data, key = replace(record, **inside).to_bytes(), names.tombstone_key(CLUSTER, manifest.id)
+    if keys:
+        maker.location.put_new(key + ".sig", signing.sign(data, str(keys.signing_key), signing.TOMBSTONE_NAMESPACE))
+    maker.location.put_new(key, data)
+
+
+class Versioned(FilesystemLocation):
+    """A location where somebody laid something over some keys, as S3 shows it."""
+
+    over: tuple[str, ...] = ()
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        """Say of the keys that they have a version too many."""
+        return (stored._replace(overlaid=int(stored.key in self.over)) for stored in super().list(prefix))
+
+
+class Watched(FilesystemLocation):
+    """A location that knows which objects were read."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.seen: set[str] = set()
+
+    def read(self, key: str, limit_bytes: int) -> bytes:
+        """Read, and remember."""
+        self.seen.add(key)
+        return super().read(key, limit_bytes)
+
+
+class Closed(FilesystemLocation):
+    """A location that does not let manifests be read."""
+
+    def read(self, key: str, limit_bytes: int) -> bytes:
+        """Refuse."""
+        raise AccessDeniedError("Access denied", tried=key)
 
 
 def test_an_empty_location_has_no_points(maker: Maker) -> None:
@@ -252,3 +327,281 @@ def test_a_point_that_cannot_be_used_says_why(maker: Maker) -> None:
     assert found.get(opening.id).error is None
     with pytest.raises(LifeboatError, match="open one is usable when its backup has sealed it"):
         found.select(opening.id)
+
+
+# -- what was laid over, what is being removed ----------------------------------------------------------------------------------------
+
+
+def test_what_lies_over_an_original_is_tampering_and_the_point_is_used_nevertheless(maker: Maker, keys: Keys) -> None:
+    manifest = maker.point()
+    result = results.append(maker.location, results.new_result(CLUSTER, manifest.id, "drill", "booted", True, "r"))
+    tag = tags.append(maker.location, tags.new_tag(CLUSTER, manifest.id, "keep", "the last of the year"))
+    places = [
+        names.manifest_key(CLUSTER, manifest.id),
+        names.signature_key(CLUSTER, manifest.id),
+        names.open_key(CLUSTER, manifest.id),
+        names.artifact_key(CLUSTER, manifest.id, "pki/cp1.tar.zst.age"),
+        result,
+        tag,
+    ]
+    location = Versioned(str(maker.root))
+    for over in [(place,) for place in places] + [tuple(places)]:
+        location.over = over
+        found = Catalog(location, CLUSTER, keys.trust)
+        row = found.rows()[0]
+        assert (row["state"], row["usable"], row["overlaid"]) == ("tampered", True, sorted(over))
+        assert over[0] in row["reason"]
+        assert found.select("latest").id == found.select(manifest.id).id == manifest.id
+    # What is not usable anyway does not become so by it.
+    maker.path(places[3]).unlink()
+    row = Catalog(location, CLUSTER, keys.trust).rows()[0]
+    assert (row["state"], row["usable"]) == ("broken", False)
+    assert places[0] in row["overlaid"]
+
+
+def test_a_point_with_a_tombstone_is_used_no_more(maker: Maker, keys: Keys) -> None:
+    going, staying = maker.point(), maker.point()
+    bury(maker, going, keys)
+    found = maker.catalog()
+    assert found.counts() == {"all": 2, "sealed": 1, "open": 0, "abandoned": 0, "pruning": 1, "foreign": 0}
+    row = found.get(going.id).row(found.now)
+    assert (row["state"], row["usable"], row["components"]) == ("pruning", False, ["etcd", "pki"])
+    assert "signature is believed" in row["reason"]
+    assert found.select("latest").id == staying.id
+    with pytest.raises(NoRecoveryPointError, match="is pruning"):
+        found.select(going.id)
+    # Half of it is gone, then its manifest, then all.
+    shutil.rmtree(maker.root / CLUSTER / "points" / going.id / "artifacts")
+    assert maker.catalog().get(going.id).state == "pruning"
+    for key in (names.manifest_key, names.signature_key):
+        maker.path(key(CLUSTER, going.id)).unlink()
+    assert maker.catalog().get(going.id).state == "pruning"
+    shutil.rmtree(maker.root / CLUSTER / "points" / going.id)
+    assert list(maker.catalog().known) == [staying.id]
+
+
+@pytest.mark.parametrize("forgery", ["nobody's", "a stranger's", "edited", "another point's", "garbage"])
+def test_a_tombstone_that_nobody_believes_takes_no_point_out_of_use(maker: Maker, keys: Keys, stranger: Keys, forgery: str) -> None:
+    manifest = maker.point()
+    key = names.tombstone_key(CLUSTER, manifest.id)
+    if forgery == "garbage":
+        maker.location.put_new(key, b"gone")
+    else:
+        signers = {"nobody's": None, "a stranger's": stranger}
+        bury(maker, manifest, signers.get(forgery, keys), **({"id": "20200101T000000Z-aaaaaa"} if forgery == "another point's" else {}))
+    if forgery == "edited":
+        maker.path(key).write_bytes(maker.path(key).read_bytes().replace(b"too old", b"too new"))
+    row = maker.catalog().rows()[0]
+    assert (row["state"], row["usable"], row["overlaid"]) == ("tampered", True, [key])
+    assert "its tombstone is not believed" in row["reason"]
+    assert maker.catalog().select("latest").id == manifest.id
+
+
+def test_without_allowed_signers_a_tombstone_is_not_checked_but_a_named_point_is_used(maker: Maker, keys: Keys) -> None:
+    manifest = maker.point()
+    bury(maker, manifest, keys)
+    assert "was not checked" in maker.catalog(Trust()).get(manifest.id).reason
+    assert maker.catalog(Trust()).get(manifest.id).state == "pruning"
+    assert maker.catalog(Trust(accept_unsigned=[manifest.id])).select(manifest.id).id == manifest.id
+
+
+def test_what_is_left_without_a_manifest_is_seen(maker: Maker) -> None:
+    manifest = maker.point()
+    maker.path(names.manifest_key(CLUSTER, manifest.id)).unlink()
+    shutil.rmtree(maker.root / CLUSTER / "points" / manifest.id)
+    assert (maker.catalog().points[0].state, maker.catalog().points[0].reason) == ("foreign", "nothing but the signature of a manifest is there")
+
+
+def test_an_error_of_the_location_breaks_no_point(maker: Maker, keys: Keys) -> None:
+    maker.point()
+    found = Catalog(Closed(str(maker.root)), CLUSTER, keys.trust)
+    for ask in (found.rows, found.latest, found.high_water_revision):
+        with pytest.raises(AccessDeniedError):
+            ask()
+
+
+# -- the newest -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_latest_is_not_misled_by_copies_and_reads_no_further_than_it_must(maker: Maker, sealed_as: Callable[..., Manifest], keys: Keys) -> None:
+    """Copies have newer ids and older times; what is older than a backup may take cannot win."""
+    old = [sealed_as(f"202611{day:02}T120000Z-aaaaaa", f"2026-11-{day:02}T12:01:00Z") for day in (1, 2, 3)]
+    winner = sealed_as("20261120T120000Z-aaaaaa", "2026-11-20T12:01:00Z")
+    edge = sealed_as("20261119T130000Z-aaaaaa", "2026-11-19T13:01:00Z")
+    copies = [sealed_as(f"20261125T12000{number}Z-aaaaaa", "2026-11-10T00:00:00Z", origin={"id": "x"}) for number in range(3)]
+    location = Watched(str(maker.root))
+    found = Catalog(location, CLUSTER, keys.trust)
+    assert found.latest().id == winner.id
+    # All eight fit into one batch here, so by name: those behind the bound were left out when the batch is one.
+    location.seen.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.catalog._BATCH", 1)
+        assert Catalog(location, CLUSTER, keys.trust).latest().id == winner.id
+    read = {key.split("/")[2][:-5] for key in location.seen if "/manifests/" in key and key.endswith(".json")}
+    assert read == {winner.id, edge.id, *(copy.id for copy in copies)}
+    assert not read & {manifest.id for manifest in old}
+    # A slow backup: opened before the other, taken after it, within the time that one may take.
+    slow = sealed_as("20261119T130001Z-aaaaaa", "2026-11-20T12:30:00Z")
+    assert maker.catalog().latest().id == slow.id
+
+
+def test_latest_with_nothing_but_copies_is_the_one_taken_last(maker: Maker, sealed_as: Callable[..., Manifest]) -> None:
+    copies = [sealed_as(f"2026112{number}T000000Z-aaaaaa", f"2026-0{9 - number}-01T00:00:00Z") for number in range(5)]
+    assert maker.catalog().latest().id == copies[0].id
+
+
+def test_what_is_newer_and_not_used_is_named(maker: Maker, sealed_as: Callable[..., Manifest]) -> None:
+    good = sealed_as("20261120T120000Z-aaaaaa", "2026-11-20T12:00:00Z")
+    unsigned = sealed_as("20261120T130000Z-aaaaaa", "2026-11-20T13:00:00Z", sign=False)
+    garbage = sealed_as("20261120T140000Z-aaaaaa", "2026-11-20T14:00:00Z")
+    maker.path(names.manifest_key(CLUSTER, garbage.id)).write_bytes(b"{")
+    sealed_as("20261120T110000Z-aaaaaa", "2026-11-20T11:00:00Z", sign=False)
+    found = maker.catalog()
+    assert found.latest().id == good.id
+    assert [point.id for point in found.passed_over] == [unsigned.id, garbage.id]
+
+
+# -- the table ------------------------------------------------------------------------------------------------------------------------
+
+
+def test_rows_are_the_newest_and_nothing_else_is_read(maker: Maker, sealed_as: Callable[..., Manifest], keys: Keys) -> None:
+    made = [sealed_as(f"202611{day:02}T120000Z-aaaaaa", f"2026-11-{day:02}T12:00:00Z") for day in range(1, 6)]
+    (maker.root / CLUSTER / "points" / "zzz").mkdir()
+    location = Watched(str(maker.root))
+    found = Catalog(location, CLUSTER, keys.trust, now=names.parse_time("2026-11-06T12:00:00Z"))
+    assert [row["id"] for row in found.rows(2)] == [manifest.id for manifest in made[-2:]]
+    assert {key for key in location.seen if made[2].id in key} == set()
+    assert found.rows(0) == []
+    # A name that is no id takes no place among the newest.
+    assert [row["id"] for row in found.rows()] == ["zzz", *(manifest.id for manifest in made)]
+    assert found.counts() == {"all": 6, "sealed": 5, "open": 0, "abandoned": 0, "pruning": 0, "foreign": 1}
+
+
+def test_filters_choose_rows(maker: Maker, sealed_as: Callable[..., Manifest]) -> None:
+    now = names.parse_time("2026-11-10T12:00:00Z")
+    ids = [f"202611{day:02}T120000Z-aaaaaa" for day in range(1, 6)]
+    for number, point in enumerate(ids):
+        sealed_as(point, f"2026-11-{number + 1:02}T12:00:00Z", sign=point != ids[4])
+    copy = sealed_as("20261109T120000Z-aaaaaa", "2026-11-01T00:00:00Z")
+    opening = points.open_point(maker.location, CLUSTER, RUN, "2030-01-01T00:00:00Z", "20261110T110000Z-aaaaaa").opening
+    results.append(maker.location, results.new_result(CLUSTER, ids[0], "verification", "opened", True, "r"))
+    results.append(maker.location, results.new_result(CLUSTER, ids[1], "drill", "booted", False, "r"))
+    found = maker.catalog(now=now)
+
+    def chosen(limit: int | None = None, **filters: Any) -> list[str]:
+        return [row["id"] for row in found.rows(limit, Filters(**filters))]
+
+    day = 86400
+    assert chosen(verified=True) == [ids[0]]
+    assert chosen(drilled="failed") == [ids[1]]
+    assert chosen(drilled="none", states=["complete"]) == [ids[0], ids[2], ids[3], copy.id]
+    assert chosen(states=["open", "broken"]) == [ids[4], opening.id]
+    assert chosen(states=["complete"], limit=2) == [ids[3], copy.id]
+    assert chosen(signatures=["none"]) == [ids[4], opening.id]
+    assert chosen(components=["etcd", "pki"], limit=1) == [copy.id]
+    assert chosen(components=["velum_database"]) == []
+    assert chosen(max_age_seconds=7 * day) == [ids[2], ids[3], ids[4], opening.id]
+    assert chosen(min_age_seconds=9 * day) == [ids[0], copy.id]
+    assert chosen(min_age_seconds=7 * day, max_age_seconds=8 * day) == [ids[1], ids[2]]
+
+
+def test_a_row_says_what_was_proven_and_what_is_kept(maker: Maker) -> None:
+    manifest = maker.point()
+    assert [maker.catalog().rows()[0][name] for name in ("verified_at", "drilled_at", "kept")] == [None, None, False]
+    results.append(maker.location, results.new_result(CLUSTER, manifest.id, "drill", "booted", True, "r"))
+    tags.append(maker.location, tags.new_tag(CLUSTER, manifest.id, "keep", "the last of the year"))
+    row = maker.catalog().rows()[0]
+    assert (row["verified"], row["verified_level"], row["drill_verdict"], row["kept"]) == (True, "booted", "passed", True)
+    assert row["verified_at"] == row["drilled_at"] == row["last_result"]["at"]
+
+
+def test_gaps_are_points_that_were_known_and_are_gone(maker: Maker, keys: Keys) -> None:
+    first, second, third = maker.point(), maker.point(), maker.point()
+    found = maker.catalog()
+    assert found.gaps() == []
+    assert found.rows()
+    assert found.gaps() == []
+    for gone in (first, second):
+        maker.path(names.manifest_key(CLUSTER, gone.id)).unlink()
+    newest = max((first, second, third), key=lambda manifest: len(manifest.seen_before))
+    assert newest == third
+    bury(maker, first, keys)
+    found = maker.catalog()
+    assert found.get(third.id).state == "complete"
+    assert found.gaps() == [second.id]
+
+
+def test_the_high_water_mark_goes_by_signed_manifests_and_looks_at_no_more_than_it_needs(
+    maker: Maker, sealed_as: Callable[..., Manifest], keys: Keys, stranger: Keys
+) -> None:
+    for number in range(4):
+        sealed_as(f"2026112{number}T000000Z-aaaaaa", f"2026-11-2{number}T00:00:00Z", highest_revision=100 + number)
+    forged = sealed_as("20261128T000000Z-aaaaaa", "2026-11-28T00:00:00Z", highest_revision=9_000)
+    resign(maker, forged, stranger)
+    location = Watched(str(maker.root))
+    assert Catalog(location, CLUSTER, keys.trust).high_water_revision() == 103
+    assert len([key for key in location.seen if key.endswith(".sig")]) == 2
+
+
+# -- names alone ----------------------------------------------------------------------------------------------------------------------
+
+NOW = names.parse_time("2026-11-20T12:00:00Z")
+
+
+def result(days_ago: float, kind: str = "verification", level: str = "opened", passed: bool = True) -> ResultName:
+    """The name of a result."""
+    return ResultName(NOW - timedelta(days=days_ago), kind, level, passed, "key")
+
+
+def test_what_speaks_for_a_point_is_its_newest_opening() -> None:
+    opened, listed, failed = result(3), result(1, level="listed"), result(2, passed=False)
+    drilled, escrow = result(1, "drill", "booted"), result(0, "escrow", "opened", False)
+    assert proof([]) is None
+    assert proof([listed, opened]) == opened
+    assert proof([listed, opened, drilled, escrow]) == drilled
+    assert proof([opened, failed]) is None
+    assert proof([opened, failed, listed]) == listed
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted"),
+    [
+        ([], True),
+        ([result(6)], False),
+        ([result(8)], True),
+        ([result(1, level="hashed")], True),
+        ([result(1, "drill", "booted")], False),
+        ([result(1, "escrow")], True),
+        # A verification that failed was one; it is made again when its time has come.
+        ([result(1, passed=False)], False),
+        ([result(8, passed=False)], True),
+        # What failed elsewhere wants to be looked at now.
+        ([result(2), result(1, "drill", "booted", False)], True),
+        ([result(2, "drill", "booted", False), result(1)], False),
+    ],
+)
+def test_a_point_is_due_when_nobody_read_it_for_long(found: list[ResultName], wanted: bool) -> None:
+    known = [Known("20261101T000000Z-aaaaaa", manifest=True, results=found)]
+    assert bool(due(known, "opened", NOW, timedelta(days=7), 3)) is wanted
+
+
+def test_the_newest_are_due_first_and_not_more_than_the_limit() -> None:
+    def known(day: int, **more: Any) -> Known:
+        return Known(f"202611{day:02}T000000Z-aaaaaa", **{"manifest": True, **more})
+
+    entries = [known(day) for day in range(1, 6)]
+    entries += [known(6, results=[result(1)]), known(7, manifest=False), known(8, tombstone=True), Known("notes", manifest=True)]
+    week = timedelta(days=7)
+    assert due(entries, "opened", NOW, week, 3) == [entries[4].id, entries[3].id, entries[2].id]
+    assert due(entries, "opened", NOW, timedelta(0), 1) == [entries[5].id]
+    assert due(entries, "opened", NOW, week, 0) == []
+
+
+def test_the_newest_tag_counts() -> None:
+    def tag(at: datetime, name: str) -> tags.TagName:
+        return tags.TagName(at, name, name)
+
+    assert not is_kept([])
+    assert is_kept([tag(NOW, "keep")])
+    assert not is_kept([tag(NOW, "keep"), tag(NOW + timedelta(1), "release")])
+    assert is_kept([tag(NOW, "release"), tag(NOW, "keep")])
