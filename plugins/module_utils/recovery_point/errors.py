@@ -36,6 +36,10 @@ class ObjectMissingError(LocationError):
     """There is no object under the key."""
 
 
+class ObjectDamagedError(LocationError):
+    """The location gives other bytes than were stored, by its own checksum."""
+
+
 class ObjectLockedError(LocationError):
     """The object may not be removed yet."""
 

@@ -10,6 +10,8 @@ from typing import Any, Dict, Mapping
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import LocationError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import FilesystemLocation
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3 import S3Location
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_lock import MODES
 
 # The same options as the documentation fragment recovery_point_location.
 LOCATION_ARGUMENTS: Dict[str, Any] = {
@@ -17,18 +19,41 @@ LOCATION_ARGUMENTS: Dict[str, Any] = {
         "type": "dict",
         "required": True,
         "options": {
-            "type": {"type": "str", "choices": ["directory"], "default": "directory"},
-            "path": {"type": "path", "required": True},
-            "mount_required": {"type": "bool", "default": False},
+            "type": {"type": "str", "choices": ["directory", "nfs", "s3"], "default": "directory"},
+            "path": {"type": "path"},
+            "mount_required": {"type": "bool"},
+            "bucket": {"type": "str"},
+            "prefix": {"type": "str", "default": ""},
+            "endpoint_url": {"type": "str"},
+            "region": {"type": "str"},
+            "addressing_style": {"type": "str", "choices": ["auto", "path", "virtual"], "default": "auto"},
+            "ca_bundle": {"type": "path"},
+            "profile": {"type": "str"},
+            "object_lock_mode": {"type": "str", "choices": list(MODES), "default": "none"},
+            "server_side_encryption": {"type": "str", "choices": ["AES256", "aws:kms"]},
+            "kms_key_id": {"type": "str", "no_log": False},
         },
+        "required_if": [("type", "directory", ("path",)), ("type", "nfs", ("path",)), ("type", "s3", ("bucket",))],
     },
     "cluster_name": {"type": "str", "required": True},
 }
+_OF_S3 = ("prefix", "endpoint_url", "region", "addressing_style", "ca_bundle", "profile", "object_lock_mode", "server_side_encryption", "kms_key_id")
 
 
 def open_location(specification: Mapping[str, Any]) -> Location:
     """The location that the options describe."""
     kind = specification.get("type") or "directory"
-    if kind == "directory":
-        return FilesystemLocation(str(specification["path"]), mount_required=bool(specification.get("mount_required")))
-    raise LocationError("This type of backup location is not known", found=repr(kind), remedy="use type: directory")
+    if kind == "s3":
+        options: Dict[str, Any] = {name: str(specification[name]) for name in _OF_S3 if specification.get(name)}
+        return S3Location(_needed(specification, "bucket"), **options)
+    if kind not in ("directory", "nfs"):
+        raise LocationError("This type of backup location is not known", found=repr(kind), remedy="use type: directory, nfs or s3")
+    mount_required = specification.get("mount_required")
+    shared = kind == "nfs"
+    return FilesystemLocation(_needed(specification, "path"), mount_required=shared if mount_required is None else bool(mount_required), shared=shared)
+
+
+def _needed(specification: Mapping[str, Any], name: str) -> str:
+    if not specification.get(name):
+        raise LocationError("The backup location has no %s" % name, tried="to use a location of type %s" % specification.get("type"), remedy="give it")
+    return str(specification[name])

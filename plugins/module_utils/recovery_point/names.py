@@ -176,6 +176,16 @@ def run_key(cluster: str, run: str, name: str) -> str:
     return runs_prefix(cluster, run) + check_segment(name, "name of a file of a run")
 
 
+def probes_prefix(cluster: str) -> str:
+    """Where small objects lie that prove what a location and its credentials can do; nobody reads them later."""
+    return cluster_prefix(cluster) + "probes/"
+
+
+def probe_key(cluster: str, moment: datetime) -> str:
+    """A new probe; its name says when it was written."""
+    return "%s%s-%s.txt" % (probes_prefix(cluster), moment.strftime("%Y%m%dT%H%M%SZ"), os.urandom(4).hex())
+
+
 def open_key(cluster: str, point: str) -> str:
     """The record that is written first."""
     return "%s%s/open.json" % (points_prefix(cluster), check_point_id(point))

@@ -20,6 +20,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.ar
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     ArtifactDamagedError,
     LocationFullError,
+    ObjectDamagedError,
     ObjectMissingError,
     SealingError,
     WrongIdentityError,
@@ -197,7 +198,7 @@ class _Verifier:
                 self._location, self._key(artifact), identities, what=artifact.name, expected=artifact.digests, recipients=self._manifest.recipients
             ) as plain:
                 summary = self._read(artifact, plain, inspector)
-        except (SealingError, ObjectMissingError) as error:
+        except (SealingError, ObjectMissingError, ObjectDamagedError) as error:
             # Say apart whether the stored bytes changed, or only this key or content is wrong.
             self._hash(artifact)
             record["opened"] = False

@@ -1,0 +1,246 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A location in an S3 bucket.
+
+It is read by version: neither versions nor object lock keep anybody who may write from laying a new version or a delete marker over an object.
+What was stored first is the object, and everything above it is counted.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
+from typing import Any, BinaryIO, Dict, Iterator, List, Optional, cast
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
+    AccessDeniedError,
+    LocationError,
+    NotLockableError,
+    ObjectLockedError,
+    ObjectMissingError,
+)
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import StoredObject
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_bucket import Bucket, Expected, Limits, Version
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_lock import MODES, NO_LOCK, Lock, retention
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_transfer import S3Reader, S3Upload
+
+_CONFIGURATION_UNSEEN = ("AccessDenied", "NotImplemented")
+_NO_CONFIGURATION = ("ObjectLockConfigurationNotFoundError", "InvalidRequest")
+
+
+class S3Location:
+    """Objects are the oldest versions of their keys. Credentials come by boto3's usual chain and are in no message."""
+
+    def __init__(
+        self,
+        bucket: str,
+        *,
+        prefix: str = "",
+        endpoint_url: str = "",
+        region: str = "",
+        addressing_style: str = "auto",
+        ca_bundle: str = "",
+        profile: str = "",
+        object_lock_mode: str = NO_LOCK,
+        server_side_encryption: str = "",
+        kms_key_id: str = "",
+        limits: Optional[Limits] = None,
+    ) -> None:
+        """Nothing is asked of the server yet. ``prefix``: where in the bucket, with or without a slash at its end."""
+        if object_lock_mode not in MODES:
+            raise LocationError("There is no such mode of object lock", found=repr(object_lock_mode)[:80], remedy="use one of %s" % ", ".join(MODES))
+        self._prefix = names.check_key(prefix.strip("/")) + "/" if prefix.strip("/") else ""
+        self._mode = object_lock_mode
+        self._encryption: Dict[str, str] = {"ServerSideEncryption": server_side_encryption} if server_side_encryption else {}
+        if kms_key_id:
+            self._encryption["SSEKMSKeyId"] = kms_key_id
+        self._bucket = Bucket(
+            bucket,
+            endpoint_url=endpoint_url,
+            region=region,
+            addressing_style=addressing_style,
+            ca_bundle=ca_bundle,
+            profile=profile,
+            limits=limits,
+        )
+        # The original of a key stays the original for as long as it is there, so each is looked up once.
+        self._originals: Dict[str, Version] = {}
+
+    @property
+    def locks(self) -> bool:
+        """Whether objects can be locked against deletion here."""
+        return self._mode != NO_LOCK
+
+    @property
+    def mode(self) -> str:
+        """How objects are locked: none, governance or compliance."""
+        return self._mode
+
+    @property
+    def bucket(self) -> Bucket:
+        """The bucket itself, for those who look at what it can do."""
+        return self._bucket
+
+    @property
+    def prefix(self) -> str:
+        """Where in the bucket; empty, or with a slash at its end."""
+        return self._prefix
+
+    def whole_key(self, key: str) -> str:
+        """A key as the bucket knows it."""
+        return self._key(key)
+
+    def describe(self) -> str:
+        """The location in words, for messages."""
+        return "%s%s" % (self._bucket.describe(), ", below %s" % self._prefix if self._prefix else "")
+
+    # -- writing ------------------------------------------------------------------------------------------------------------------
+
+    def upload(self, key: str, retain_until: Optional[datetime] = None) -> S3Upload:
+        """Begin a new object; where there are locks, one that nobody can delete before ``retain_until``."""
+        return S3Upload(self._bucket, self._key(key), key, lock=Lock(self._mode, retain_until), encryption=self._encryption)
+
+    def put_new(self, key: str, data: bytes, retain_until: Optional[datetime] = None) -> bool:
+        """Write a small object. False when exactly these bytes were there already; other bytes under the key are an error."""
+        with self.upload(key, retain_until) as upload:
+            upload.write(data)
+            return upload.commit()
+
+    def check_writable(self, needed_bytes: int) -> None:
+        """Raise when the bucket cannot be reached or listed, or when it has no object lock and one is demanded. S3 does not tell how much space it has."""
+        del needed_bytes
+        self._bucket.call("list_object_versions", Prefix=self._prefix, MaxKeys=1)
+        if not self.locks:
+            return
+        try:
+            found = self._bucket.call("get_object_lock_configuration", expected=(*_NO_CONFIGURATION, *_CONFIGURATION_UNSEEN))
+        except Expected as refusal:
+            if refusal.code in _CONFIGURATION_UNSEEN:
+                return  # every lock is read back after it was asked for, so nothing depends on the right to see this
+            found = {}
+        if found.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") != "Enabled":
+            raise NotLockableError(
+                "The S3 bucket has no object lock",
+                tried="to use %s with object_lock_mode %s" % (self.describe(), self._mode),
+                remedy="create another bucket with object lock, or set the location's option object_lock_mode to none and know what that means",
+            )
+
+    # -- reading ------------------------------------------------------------------------------------------------------------------
+
+    def open(self, key: str) -> BinaryIO:
+        """Read an object."""
+        return cast(BinaryIO, self._reader(key))
+
+    def read(self, key: str, limit_bytes: int) -> bytes:
+        """Read a small object whole; an object above the limit is an error."""
+        with self._reader(key) as stream:
+            if stream.size_bytes > limit_bytes:
+                raise LocationError(
+                    "%s is larger than it can be" % key,
+                    found="%d bytes, more than %d" % (stream.size_bytes, limit_bytes),
+                    remedy="it was not written by Lifeboat; use another recovery point",
+                )
+            return stream.readall()
+
+    def _reader(self, key: str) -> S3Reader:
+        whole = self._key(key)
+        known = self._originals.pop(key, None)
+        if known is not None:
+            with suppress(ObjectMissingError):  # it was removed since; perhaps there is another
+                reader = S3Reader(self._bucket, whole, known)
+                self._originals[key] = known
+                return reader
+        return S3Reader(self._bucket, whole, self._original(key))
+
+    def size(self, key: str) -> Optional[int]:
+        """Size of an object in bytes, or None when there is none."""
+        original = self._bucket.history(self._key(key)).original
+        return original.size_bytes if original is not None else None
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        """All objects whose keys begin with the prefix (which ends in a slash), sorted by key."""
+        names.check_key(prefix.rstrip("/"))
+        found: List[StoredObject] = []
+        for whole, history in self._bucket.histories(self._prefix + prefix).items():
+            key = whole[len(self._prefix) :]
+            if history.original is not None:
+                self._originals[key] = history.original
+                found.append(StoredObject(key, history.original.size_bytes, history.overlaid))
+        return iter(sorted(found))
+
+    def children(self, prefix: str) -> List[str]:
+        """Names of what lies directly below the prefix and has something below itself, sorted; without looking further down."""
+        names.check_key(prefix.rstrip("/"))
+        whole = self._prefix + prefix
+        found = {str(entry["Prefix"]) for page in self._bucket.versions(whole, "/") for entry in page.get("CommonPrefixes") or ()}
+        return sorted(child[len(whole) :].rstrip("/") for child in found)
+
+    def _original(self, key: str) -> Version:
+        original = self._bucket.history(self._key(key)).original
+        if original is None:
+            raise ObjectMissingError(
+                "%s is missing" % key, tried="to read it from %s" % self.describe(), remedy="use another recovery point, or another copy of it"
+            )
+        self._originals[key] = original
+        return original
+
+    def _key(self, key: str) -> str:
+        return self._prefix + names.check_key(key)
+
+    # -- locks and removal --------------------------------------------------------------------------------------------------------
+
+    def locked_until(self, key: str) -> Optional[datetime]:
+        """Until when a version of the object is locked at the longest; None when none is, or when the location has no locks."""
+        return self._locked_until(key) if self.locks else None
+
+    def _locked_until(self, key: str) -> Optional[datetime]:
+        whole = self._key(key)
+        found = [retention(self._bucket, whole, version_id) for version_id in self._bucket.history(whole).version_ids]
+        return max((entry.until for entry in found if entry is not None), default=None)
+
+    def retain(self, key: str, until: datetime) -> bool:
+        """Make the lock of an object longer, never shorter. False when it is that long already, or when the location has no locks."""
+        if not self.locks:
+            return False
+        return Lock(self._mode, until).extend(self._bucket, self._key(key), self._original(key).version_id)
+
+    def remove(self, key: str) -> bool:
+        """Remove an object for good, with everything that lies over it; for pruning only. False when there was none; a locked one is an error."""
+        whole = self._key(key)
+        history = self._bucket.history(whole)
+        if self.locks:
+            self._refuse_locked(key)
+        try:
+            # The original goes last: were it gone first and this interrupted, what lies over it would be the object.
+            for version_id in history.marker_ids + history.version_ids:
+                self._bucket.call("delete_object", whole, VersionId=version_id)
+        except AccessDeniedError:
+            self._refuse_locked(key)
+            raise
+        self._originals.pop(key, None)
+        return history.original is not None
+
+    def _refuse_locked(self, key: str) -> None:
+        until = self._locked_until(key)
+        if until is not None:
+            raise ObjectLockedError(
+                "%s is locked" % key,
+                tried="to remove it from %s" % self.describe(),
+                found="a lock until %s" % names.format_time(until),
+                remedy="prune again after that time",
+            )
+
+    def sweep(self, prefix: str, older_than_seconds: int) -> int:
+        """Remove unfinished uploads below the prefix whose writers are dead, as far as age tells; returns how many there were."""
+        names.check_key(prefix.rstrip("/"))
+        begun_before = datetime.now(timezone.utc) - timedelta(seconds=older_than_seconds)
+        markers = {"KeyMarker": "NextKeyMarker", "UploadIdMarker": "NextUploadIdMarker"}
+        pages = self._bucket.pages("list_multipart_uploads", markers, Prefix=self._prefix + prefix)
+        # All are read before the first is ended, because each that goes moves the borders of the pages.
+        old: List[Dict[str, Any]] = [upload for page in pages for upload in page.get("Uploads") or () if upload["Initiated"] <= begun_before]
+        for upload in old:
+            with suppress(Expected):  # its writer finished at this moment
+                self._bucket.call("abort_multipart_upload", str(upload["Key"]), ("NoSuchUpload",), UploadId=upload["UploadId"])
+        return len(old)

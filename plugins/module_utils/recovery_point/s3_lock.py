@@ -1,0 +1,84 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Object lock: asking for it, reading back that it is there, and making it longer."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any, Dict, Mapping, NamedTuple, Optional
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import NotLockableError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.names import format_time
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_bucket import Bucket, Expected
+
+NO_LOCK = "none"
+MODES = (NO_LOCK, "governance", "compliance")
+# What servers answer when an object, or its bucket, has no lock.
+_UNLOCKED = ("NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError", "InvalidRequest", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed")
+
+
+class Retention(NamedTuple):
+    """The lock of one version."""
+
+    mode: str
+    until: datetime
+
+
+class Lock:
+    """The lock that one object shall have; none when there is no mode or no time."""
+
+    def __init__(self, mode: str, until: Optional[datetime]) -> None:
+        self._mode = mode.upper()
+        # Servers keep whole seconds: rounded down by them, the lock would be shorter than asked.
+        self._until = _whole_seconds(until) if until is not None and mode != NO_LOCK else None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there shall be a lock."""
+        return self._until is not None
+
+    def parameters(self) -> Dict[str, Any]:
+        """For the request that makes the object."""
+        return {"ObjectLockMode": self._mode, "ObjectLockRetainUntilDate": self._until} if self._until is not None else {}
+
+    def check(self, head: Mapping[str, Any], name: str, where: str) -> None:
+        """Raise when the object (as HEAD tells of it) is not locked as it shall be."""
+        if self._until is None:
+            return
+        mode, until = str(head.get("ObjectLockMode") or "none"), head.get("ObjectLockRetainUntilDate")
+        if until is not None and until >= self._until and mode in (self._mode, "COMPLIANCE"):
+            return
+        raise NotLockableError(
+            "%s was stored, but is not locked as demanded" % name,
+            tried="to lock it in mode %s until %s, in %s" % (self._mode, format_time(self._until), where),
+            found="mode %s until %s" % (mode, format_time(until)) if until is not None else "no lock, or no right to see it",
+            remedy="use a bucket with object lock, and give the writer the rights s3:PutObjectRetention and s3:GetObjectRetention",
+        )
+
+    def extend(self, bucket: Bucket, key: str, version_id: str) -> bool:
+        """Lock a version that is there already, or make its lock longer. False when it is long enough."""
+        if self._until is None:
+            return False
+        current = retention(bucket, key, version_id)
+        if current is not None and current.until >= self._until:
+            return False
+        mode = current.mode if current is not None else self._mode
+        bucket.call("put_object_retention", key, VersionId=version_id, Retention={"Mode": mode, "RetainUntilDate": self._until})
+        return True
+
+
+def retention(bucket: Bucket, key: str, version_id: str) -> Optional[Retention]:
+    """The lock of a version, or None when it has none (any more)."""
+    try:
+        answer = bucket.call("get_object_retention", key, _UNLOCKED, VersionId=version_id).get("Retention") or {}
+    except Expected:
+        return None
+    until = answer.get("RetainUntilDate")
+    if until is None or until <= datetime.now(timezone.utc):
+        return None
+    return Retention(str(answer.get("Mode") or ""), until)
+
+
+def _whole_seconds(moment: datetime) -> datetime:
+    return (moment.astimezone(timezone.utc) + timedelta(microseconds=999999)).replace(microsecond=0)
