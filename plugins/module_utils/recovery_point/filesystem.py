@@ -198,11 +198,13 @@ class FilesystemLocation:
             return False
         except OSError as error:
             self.refuse("remove %s" % key, path, error)
-        self._remove_empty(os.path.dirname(path))
+        self._remove_empty(os.path.dirname(path), os.path.join(self.path, *key.split("/")[:2]))
         return True
 
-    def _remove_empty(self, directory: str) -> None:
-        while directory != self.path:
+    @staticmethod
+    def _remove_empty(directory: str, top: str) -> None:
+        """Up to ``<cluster>/<kind>``, below which another run may be making a directory at this moment."""
+        while directory.startswith(top + os.sep):
             try:
                 os.rmdir(directory)
             except OSError:  # not empty, or another run was quicker

@@ -419,7 +419,8 @@ def test_what_is_removed_is_gone_with_its_empty_directories_and_no_others(locati
     assert location.remove("shop/points/a/artifacts/etcd/x") is False
     assert location.children("shop/points/") == ["b"]
     assert location.remove("shop/points/b/open.json") is True
-    assert os.listdir(location.path) == []
+    assert os.listdir(os.path.join(location.path, "shop")) == ["points"]
+    assert os.listdir(os.path.join(location.path, "shop/points")) == []
 
 
 def test_only_old_leftovers_are_swept(location: FilesystemLocation) -> None:
