@@ -191,7 +191,9 @@ def _label(value: Any) -> str:
     return str(value).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-class _Metrics:
+class Metrics:
+    """The text format of Prometheus: families of gauges with common labels."""
+
     def __init__(self, **labels: Any) -> None:
         self._labels = labels
         self._lines: List[str] = []
@@ -211,13 +213,14 @@ class _Metrics:
         return add
 
     def text(self) -> str:
+        """All families."""
         return "\n".join(self._lines) + "\n"
 
 
 def as_metrics(report: Dict[str, Any]) -> str:
     """Gauges for a Prometheus textfile collector; the run id is a label of one of them only, so that series stay the same from run to run."""
     run, targets = report["run"], report["targets"]
-    metrics = _Metrics(cluster=run["cluster_name"], playbook=run["playbook"])
+    metrics = Metrics(cluster=run["cluster_name"], playbook=run["playbook"])
     metrics.family("lifeboat_run_info", "Which run these metrics are about.")(1, run_id=run["id"], collection_version=run["collection_version"] or "")
     verdict = metrics.family("lifeboat_run_verdict", "1 for the verdict of the last run: passed, failed or interrupted.")
     for name in ("passed", "failed", "interrupted"):

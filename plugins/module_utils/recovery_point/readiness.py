@@ -1,0 +1,358 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether this cluster could be recovered today, as far as its location can tell: what is read there, and how it is said to people and to Prometheus."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.formats import Metrics
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, escrow, freshness, names, points, results, schedule, signing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import SignatureError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Manifest
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.results import ResultName
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.trust import Trust
+
+# States of a point that somebody has to look at: its bytes are not the ones that were written.
+ALARMING = ("broken", "tampered")
+# The states of so many points are looked at: each costs a signature check. Older ones are read only where the newest verified one is not among these.
+RECENT_POINTS = 200
+# So many of the newest points, and of their verifications, are measured.
+MEASURED_RUNS = 10
+# Room that the next backup needs at least, when nothing is known of the last one.
+_LEAST_BYTES = 64 << 20
+_OPENS = names.LEVELS[names.LEVELS.index("opened") :]
+# Stages of a backup before its point is opened.
+_BEFORE_OPENING = ("discover", "preflight")
+_RUN_TIME = re.compile(r"\A([0-9]{8}T[0-9]{6}Z)-")
+
+
+class Wishes(NamedTuple):
+    """What was promised, and with whose keys the cluster is backed up."""
+
+    rpo_targets: Mapping[str, Any]
+    rpo_target_seconds: Any
+    proof_days: int
+    drill_days: int
+    recipients: Sequence[str]
+    signing_key: Optional[str]
+
+
+class Believed(NamedTuple):
+    """What the signed results of a point say of its contents."""
+
+    verified_at: Optional[datetime]
+    reason: str
+    # Results that nobody believes, and why: id of the point and sentence.
+    doubtful: List[str]
+
+
+def verification_of(location: Location, cluster: str, point: str, found: Sequence[ResultName], trust: Trust) -> Believed:
+    """Whether the newest believed result at level opened or higher passed, and none later failed; read newest first, and no further than needed."""
+    doubtful: List[str] = []
+    for name in sorted(found, key=lambda each: (each.at, not each.passed), reverse=True):
+        if name.kind == escrow.KIND or (name.passed and name.level not in _OPENS):
+            continue
+        try:
+            results.read_believed(location, name, cluster, point, trust)
+        except LifeboatError as error:
+            doubtful.append("%s: %s" % (point, error.message))
+            continue
+        when = names.format_time(name.at)
+        return Believed(name.at, "", doubtful) if name.passed else Believed(None, "its %s of %s failed" % (name.kind, when), doubtful)
+    return Believed(None, "its results are not believed" if doubtful else "never verified", doubtful)
+
+
+class Look:
+    """One look at a location. Raises TargetError when nothing was promised."""
+
+    def __init__(self, location: Location, found: catalog.Catalog, trust: Trust, wishes: Wishes) -> None:
+        self._location = location
+        self._catalog = found
+        self._cluster = found.cluster
+        self._trust = trust
+        self._wishes = wishes
+        self._now = found.now
+        self._doubtful: List[str] = []
+        self._recent = found.find(limit=RECENT_POINTS)
+        self._usable = _newest_first(self._recent)
+        self._whole = [manifest for manifest in self._usable if manifest.covers(())]
+        self._newest = next((manifest for manifest in self._whole if not self._is_future(manifest)), None)
+        self.targets = freshness.targets_of(
+            wishes.rpo_targets, wishes.rpo_target_seconds, self._newest.components if self._newest else points.REQUIRED_COMPONENTS
+        )
+        # The schedule that meets them.
+        self.timetable = schedule.plan(self.targets, self._backups(), self._verifications())
+
+    def record(self) -> Dict[str, Any]:
+        """All of it as plain data."""
+        newest = self._newest
+        components = freshness.assess(self._seen(), self.targets, self._now, _hosts(newest) if newest else None)
+        return {
+            "cluster": self._cluster,
+            "at": names.format_time(self._now),
+            "location": self._location.describe(),
+            "targets": self.targets,
+            "components": [component.to_record() for component in components],
+            "newest": {"id": newest.id, "taken_at": newest.taken_at, "recipients": [escrow.normal(text) for text in newest.recipients]} if newest else None,
+            "points": self._states(),
+            "alarming": self._alarming(),
+            "future": ["%s says %s" % (manifest.id, manifest.taken_at) for manifest in self._usable if self._is_future(manifest)],
+            "doubtful": self._doubtful[:10],
+            "recipients": self._recipients(),
+            "proof_days": self._wishes.proof_days,
+            "wanted_recipients": [escrow.normal(text) for text in self._wishes.recipients],
+            "drill": self._drill(),
+            "signing": signing_pair(self._wishes.signing_key, self._trust),
+            "writable": self._writable(),
+            "schedule": self.timetable.to_record(),
+            "cluster_facts": _cluster_facts(newest) if newest else {"nodes": {}, "service_cidrs": [], "pod_cidrs": [], "images": []},
+        }
+
+    def _is_future(self, manifest: Manifest) -> bool:
+        return freshness.is_future(names.parse_time(manifest.taken_at), self._now)
+
+    def _seen(self) -> Iterator[freshness.Seen]:
+        """Usable points, the newest first: those that are read anyway, then as many older ones as somebody asks for, one by one."""
+        for manifest in self._usable:
+            yield self._as_seen(manifest)
+        read = {point.id for point in self._recent}
+        for identifier in reversed([entry.id for entry in self._catalog.known.values() if entry.manifest and entry.id not in read]):
+            for manifest in _newest_first([self._catalog.get(identifier)] if names.is_point_id(identifier) else []):
+                yield self._as_seen(manifest)
+
+    def _as_seen(self, manifest: Manifest) -> freshness.Seen:
+        believed = verification_of(self._location, self._cluster, manifest.id, self._results_of(manifest.id), self._trust)
+        self._doubtful += believed.doubtful
+        missing: Dict[str, List[str]] = {}
+        for lack in manifest.missing:
+            missing.setdefault(lack.component, []).append(lack.host)
+        taken_at = names.parse_time(manifest.taken_at)
+        return freshness.Seen(manifest.id, taken_at, _hosts(manifest), manifest.covers(()), believed.verified_at, believed.reason, missing)
+
+    def _results_of(self, point: str) -> Sequence[ResultName]:
+        return self._catalog.known[point].results
+
+    def _all_results(self) -> Dict[str, Sequence[ResultName]]:
+        return {entry.id: entry.results for entry in self._catalog.known.values()}
+
+    def _states(self) -> Dict[str, int]:
+        counts: Dict[str, int] = {}
+        read = {point.id for point in self._recent}
+        states = [point.state for point in self._recent]
+        states += ["tampered" for entry in self._catalog.known.values() if entry.overlaid and entry.id not in read]
+        for state in states + ["gone"] * len(self._catalog.gaps()):
+            counts[state] = counts.get(state, 0) + 1
+        return dict(sorted(counts.items()))
+
+    def _alarming(self) -> List[str]:
+        """Of the newest points what is not as it was written; of all points what was laid over an original; and points that are gone."""
+        found = {point.id: "%s is %s: %s" % (point.id, point.state, point.reason) for point in self._recent if point.state in ALARMING}
+        for entry in self._catalog.known.values():
+            if entry.overlaid:
+                found.setdefault(entry.id, "%s is tampered: something was laid over %s" % (entry.id, ", ".join(entry.overlaid)))
+        gone = ["%s is gone: later points name it, and nothing says that it was pruned" % point for point in self._catalog.gaps()]
+        return [found[point] for point in sorted(found)] + gone
+
+    def _recipients(self) -> List[Dict[str, Any]]:
+        """Of the newest point of the whole cluster."""
+        if self._newest is None:
+            return []
+        wanted = list(dict.fromkeys(escrow.normal(text) for text in self._newest.recipients))
+        proofs = escrow.last_proofs(self._location, self._cluster, self._all_results(), wanted, self._trust)
+        return [self._recipient(recipient, proofs.get(recipient)) for recipient in wanted]
+
+    def _recipient(self, recipient: str, proof: Optional[escrow.Proven]) -> Dict[str, Any]:
+        age = int((self._now - proof.at).total_seconds()) if proof else None
+        in_time = age is not None and age <= self._wishes.proof_days * 86400
+        if proof is None or age is None:
+            text = "never proven"
+        elif not proof.passed:
+            text = "could not open %s on %s" % (proof.point, names.format_time(proof.at))
+        else:
+            text = "proven %s ago%s" % (freshness.span(age), "" if in_time else ", more than %d days" % self._wishes.proof_days)
+        return {
+            "recipient": recipient,
+            "proven": bool(proof and proof.passed and in_time),
+            "proven_at": names.format_time(proof.at) if proof and proof.passed else None,
+            "point": proof.point if proof else None,
+            "text": text,
+        }
+
+    def _drill(self) -> Dict[str, Any]:
+        """The newest drill that passed, by a signed result."""
+        drills = [(name.at, point, name) for point, found in self._all_results().items() for name in found if name.kind == "drill" and name.passed]
+        for at, point, name in sorted(drills, reverse=True):
+            try:
+                results.read_believed(self._location, name, self._cluster, point, self._trust)
+            except LifeboatError:
+                continue
+            age = int((self._now - at).total_seconds())
+            recent = age <= self._wishes.drill_days * 86400
+            return {"at": names.format_time(at), "point": point, "age_seconds": age, "recent": recent, "text": "%s ago, of %s" % (freshness.span(age), point)}
+        return {"at": None, "point": None, "age_seconds": None, "recent": False, "text": "never"}
+
+    def _writable(self) -> Dict[str, Any]:
+        """Whether the next backup would find room; as large as the last one."""
+        needed = max(_LEAST_BYTES, self._newest.size_bytes if self._newest else 0)
+        try:
+            self._location.check_writable(needed)
+        except LifeboatError as error:
+            return {"writable": False, "needed_bytes": needed, "problem": "%s%s" % (error.message, ": " + error.found if error.found else "")}
+        return {"writable": True, "needed_bytes": needed, "problem": ""}
+
+    # -- how long things take -------------------------------------------------------------------------------------------------------
+
+    def _backups(self) -> schedule.Measured:
+        """From the first look at a machine to the seal."""
+        seconds: List[int] = []
+        for manifest in self._whole[:MEASURED_RUNS]:
+            before = sum(value for stage, value in manifest.durations.items() if stage in _BEFORE_OPENING and isinstance(value, (int, float)))
+            taking = names.parse_time(manifest.sealed_at) - names.parse_time(manifest.opened_at)
+            seconds.append(int(taking.total_seconds() + before))
+        return schedule.Measured(max(seconds, default=None), len(seconds))
+
+    def _verifications(self) -> schedule.Measured:
+        """From the start of the run to the result; of backups and drills that verify on their way nothing is learned."""
+        verified = [(name.at, manifest.id, name) for manifest in self._whole for name in self._results_of(manifest.id) if _is_verification(name)]
+        seconds: List[int] = []
+        for at, point, name in sorted(verified, reverse=True)[:MEASURED_RUNS]:
+            try:
+                begun = _run_time(results.read_believed(self._location, name, self._cluster, point, self._trust).run_id)
+            except LifeboatError:
+                continue
+            if begun and begun <= at:
+                seconds.append(int((at - begun).total_seconds()))
+        return schedule.Measured(max(seconds, default=None), len(seconds))
+
+
+def _newest_first(points: Iterable[catalog.Point]) -> List[Manifest]:
+    usable = [point.manifest for point in points if point.usable and point.manifest]
+    return sorted(usable, key=lambda manifest: (manifest.taken_at, manifest.id), reverse=True)
+
+
+def _is_verification(name: ResultName) -> bool:
+    return name.kind == "verification" and name.passed and name.level in _OPENS
+
+
+def _run_time(run_id: str) -> Optional[datetime]:
+    """When a run began: its id says it."""
+    match = _RUN_TIME.match(run_id)
+    try:
+        return datetime.strptime(match.group(1), "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc) if match else None
+    except ValueError:
+        return None
+
+
+def _hosts(manifest: Manifest) -> Dict[str, FrozenSet[str]]:
+    found: Dict[str, Set[str]] = {}
+    for artifact in manifest.artifacts:
+        found.setdefault(artifact.component, set()).add(artifact.host)
+    return {component: frozenset(hosts) for component, hosts in found.items()}
+
+
+def _cluster_facts(manifest: Manifest) -> Dict[str, Any]:
+    """What a point tells of the cluster that a circle can close through: its machines, its networks, the images that it cannot start without."""
+    pods = [pod for artifact in manifest.artifacts for pod in artifact.contents.get("static_pods") or []]
+    options = [pod.get("options") or {} for pod in pods]
+    return {
+        "nodes": {
+            host: sorted({str(node.get(key)) for key in ("name", "address") if node.get(key)})
+            for host, node in manifest.nodes.items()
+            if isinstance(node, dict)
+        },
+        "service_cidrs": _values(options, "service-cluster-ip-range"),
+        "pod_cidrs": _values(options, "cluster-cidr"),
+        "images": sorted({str(pod["image"]) for pod in pods if pod.get("image")}),
+    }
+
+
+def _values(options: Iterable[Mapping[str, Any]], name: str) -> List[str]:
+    return sorted({part.strip() for each in options for part in str(each.get(name) or "").split(",") if part.strip()})
+
+
+def signing_pair(signing_key: Optional[str], trust: Trust) -> Dict[str, Any]:
+    """Whether what this controller signs would be believed: ``fits`` is null where it has no signing key."""
+    if not signing_key:
+        return {"fits": None, "signer": None, "text": "this controller has no signing key"}
+    probe = b"Would this be believed?\n"
+    try:
+        signers = {
+            signing.verify(probe, signing.sign(probe, signing_key, namespace), namespace, trust.allowed_signers or "", "A probe", trust.signer).principal
+            for namespace in (signing.MANIFEST_NAMESPACE, signing.RESULT_NAMESPACE)
+        }
+    except SignatureError as error:
+        return {"fits": False, "signer": None, "text": "%s%s" % (error.message, ": " + error.found if error.found else "")}
+    return {"fits": True, "signer": "/".join(sorted(signers)), "text": "%s signs as %s" % (signing_key, "/".join(sorted(signers)))}
+
+
+# -- for people and for Prometheus --------------------------------------------------------------------------------------------------
+
+
+def table(record: Mapping[str, Any]) -> List[str]:
+    """The state as a person reads it, a line each."""
+    line = "%-16s %-11s %10s %10s  %s"
+    lines = [line % ("COMPONENT", "VERDICT", "AGE", "TARGET", "NEWEST VERIFIED POINT")]
+    for row in record["components"]:
+        rest = row["point"] or "none"
+        if row["missing"]:
+            rest += ", without %s" % ", ".join(row["missing"])
+        if row["unverified"]:
+            more = " and %d more" % (len(row["unverified"]) - 1) if len(row["unverified"]) > 1 else ""
+            rest += "; not verified: %s (%s)%s" % (row["unverified"][0]["id"], row["unverified"][0]["reason"], more)
+        age = freshness.span(row["age_seconds"]) if row["age_seconds"] is not None else "-"
+        lines.append(
+            line % (row["component"], row["verdict"].upper() if row["verdict"] != "fresh" else "fresh", age, freshness.span(row["target_seconds"]), rest)
+        )
+    lines += ["", "RECIPIENTS OF THE NEWEST POINT" + (" (%s)" % record["newest"]["id"] if record["newest"] else ": there is none")]
+    lines += ["%s  %s" % (_shown(row["recipient"]), row["text"]) for row in record["recipients"]]
+    counts = ", ".join("%d %s" % (count, state) for state, count in record["points"].items()) or "none"
+    lines += ["", "Points: %s. Last drill: %s." % (counts, record["drill"]["text"])]
+    lines += ["", "SCHEDULE"] + record["schedule"]["arithmetic"]
+    return lines
+
+
+def _shown(recipient: str) -> str:
+    return recipient if len(recipient) <= 70 else "%s...%s" % (recipient[:40], recipient[-24:])
+
+
+def _moment(text: Optional[str]) -> Optional[float]:
+    return names.parse_time(text).timestamp() if text else None
+
+
+def metrics(record: Mapping[str, Any]) -> str:
+    """Gauges for the textfile collector of a node exporter. What is not known is absent; the alert rules look for that."""
+    written = Metrics(cluster=record["cluster"])
+    # The same words as in the metrics of a run: a family has one help text, whoever writes it.
+    taken = written.family("lifeboat_newest_verified_recovery_point_timestamp_seconds", "When the newest verified recovery point was taken.")
+    for row in record["components"]:
+        taken(_moment(row["taken_at"]), component=row["component"])
+    age = written.family("lifeboat_newest_verified_recovery_point_age_seconds", "How old it was when this was written.")
+    for row in record["components"]:
+        age(row["age_seconds"], component=row["component"])
+    target = written.family("lifeboat_rpo_target_seconds", "How old it may become.")
+    for row in record["components"]:
+        target(row["target_seconds"], component=row["component"])
+    sealed = written.family("lifeboat_recipient_info", "To whom the newest recovery point is sealed.")
+    for row in record["recipients"]:
+        sealed(1, recipient=row["recipient"])
+    proven = written.family("lifeboat_recipient_proven_timestamp_seconds", "When its private key last opened a recovery point; absent if it never did.")
+    for row in record["recipients"]:
+        proven(_moment(row["proven_at"]), recipient=row["recipient"])
+    written.family("lifeboat_recipient_proof_target_seconds", "After how long it has to be proven again.")(record["proof_days"] * 86400)
+    states = written.family("lifeboat_recovery_points", "The newest recovery points by state; gone are those that later ones name and that nobody pruned.")
+    for state in (*catalog.STATES, "gone"):
+        states(record["points"].get(state, 0), state=state)
+    writable = written.family("lifeboat_location_writable", "Whether the location would take the next backup.")
+    writable(1 if record["writable"]["writable"] else 0)
+    written.family("lifeboat_last_drill_timestamp_seconds", "When a drill last passed; absent if none ever did.")(_moment(record["drill"]["at"]))
+    interval = written.family("lifeboat_schedule_interval_seconds", "How often a playbook has to run to meet the targets; absent if no schedule meets them.")
+    for playbook in schedule.JOBS:
+        interval(record["schedule"]["interval_seconds"], playbook=playbook)
+    written.family("lifeboat_readiness_timestamp_seconds", "When this was written.")(_moment(record["at"]))
+    return written.text()

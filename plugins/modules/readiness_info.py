@@ -1,0 +1,212 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: readiness_info
+short_description: Tell whether a cluster could be recovered today, as far as its recovery points can tell
+version_added: "0.1.0"
+description:
+  - Compares the age of the newest verified point of each component with what was promised. Verified means that the newest result at level C(opened) or
+    higher that an allowed signer signed passed, and that none later failed.
+  - Tells which recipients of the newest point were proven, whether what this controller signs would be believed, whether the location takes the next
+    backup, when a drill last passed, and how often backup and verification have to run to keep what was promised.
+  - Returns all of it as metrics, too. Runs on the controller and changes nothing.
+options:
+  rpo_targets:
+    description:
+      - "How old the newest verified point may become, in seconds by component, as V({etcd: 3600, pki: 86400})."
+      - A component that is not named has O(rpo_target_seconds).
+    type: dict
+    default: {}
+  rpo_target_seconds:
+    description: The same for every other component of the newest point of the whole cluster. Without it, only the components of O(rpo_targets) are looked at.
+    type: str
+  proof_days:
+    description: Days after which the private key of a recipient has to be proven again.
+    type: int
+    default: 90
+  drill_days:
+    description: Days after which a drill is due again.
+    type: int
+    default: 90
+  recipients:
+    description: To whom the next backup is sealed.
+    type: list
+    elements: str
+    default: []
+  signing_key:
+    description: SSH private key with which this controller signs. Without it, nothing is said about it.
+    type: path
+  caller:
+    description: How playbooks are called on this controller, for the systemd units.
+    type: dict
+    suboptions:
+      program:
+        description: Path of C(ansible-playbook).
+        type: str
+        default: ansible-playbook
+      inventories:
+        description: Paths of the inventories.
+        type: list
+        elements: str
+        default: []
+      directory:
+        description: Directory in which it is called.
+        type: str
+        default: /
+      user:
+        description: User that calls it.
+        type: str
+        default: root
+      environment:
+        description: Variables without which it would not be found. No secrets.
+        type: dict
+        default: {}
+extends_documentation_fragment:
+  - lifeboat.cluster.attributes
+  - lifeboat.cluster.recovery_point_location
+  - lifeboat.cluster.recovery_point_location.trust
+author:
+  - Lifeboat contributors (@lifeboat)
+seealso:
+  - module: lifeboat.cluster.recovery_point_info
+  - module: lifeboat.cluster.recovery_point_escrow
+  - module: lifeboat.cluster.circle_info
+"""
+
+EXAMPLES = r"""
+- name: Is what was promised kept?
+  lifeboat.cluster.readiness_info:
+    location:
+      path: /srv/lifeboat
+    cluster_name: shop
+    allowed_signers: /etc/lifeboat/allowed_signers
+    rpo_targets: {etcd: 3600}
+    rpo_target_seconds: 86400
+"""
+
+RETURN = r"""
+readiness:
+  description: The state.
+  returned: success
+  type: dict
+  contains:
+    components:
+      description:
+        - One entry for each component that has a target, with C(component), C(verdict), C(target_seconds), C(age_seconds), C(point), C(taken_at),
+          C(verified_at), C(missing) (hosts), C(unverified) (newer points, with the reason) and C(text).
+        - The verdict is V(fresh), V(stale), V(unverified) (there are points, none of them verified) or V(none).
+      type: list
+      elements: dict
+    recipients:
+      description: Recipients of the newest point, with C(recipient), C(proven), C(proven_at), C(point) and C(text).
+      type: list
+      elements: dict
+    newest:
+      description: The newest complete point of the whole cluster, with C(id), C(taken_at) and C(recipients).
+      type: dict
+    points:
+      description: Number of points by state.
+      type: dict
+    alarming:
+      description: Points whose bytes are not the ones that were written.
+      type: list
+      elements: str
+    future:
+      description: Points that claim to be from the future.
+      type: list
+      elements: str
+    doubtful:
+      description: Results that nobody believes, and why.
+      type: list
+      elements: str
+    signing:
+      description: Whether what this controller signs would be believed, with C(fits) (null without a key), C(signer) and C(text).
+      type: dict
+    writable:
+      description: Whether the location takes the next backup, with C(writable), C(needed_bytes) and C(problem).
+      type: dict
+    drill:
+      description: The newest drill that passed, with C(at), C(point), C(age_seconds), C(recent) and C(text).
+      type: dict
+    schedule:
+      description: How often to run what, with C(interval_seconds) (null when no schedule meets the targets), C(offsets), C(worst_seconds) and C(arithmetic).
+      type: dict
+    cluster_facts:
+      description: What the newest point tells of the cluster, with C(nodes), C(service_cidrs), C(pod_cidrs) and C(images), for M(lifeboat.cluster.circle_info).
+      type: dict
+table:
+  description: The state as lines for people.
+  returned: success
+  type: list
+  elements: str
+metrics:
+  description: The state in the text format of Prometheus.
+  returned: success
+  type: str
+schedule_files:
+  description: Systemd units and AWX schedules, contents by file name. Empty when no schedule meets the targets.
+  returned: success
+  type: dict
+"""
+
+from typing import Any, Dict
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, readiness, schedule
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.trust import TRUST_ARGUMENTS, Trust
+
+
+def body(call: adapter.Call) -> Dict[str, Any]:
+    """Read, judge, and say it in every form."""
+    params = call.params
+    trust = Trust.from_params(params)
+    if trust.allowed_signers is None:
+        raise catalog.unchecked("The points of cluster %s" % params["cluster_name"])
+    location = open_location(params["location"])
+    found = catalog.Catalog(location, params["cluster_name"], trust)
+    wishes = readiness.Wishes(**{name: params[name] for name in readiness.Wishes._fields})
+    look = readiness.Look(location, found, trust, wishes)
+    record = look.record()
+    caller = params["caller"]
+    files = schedule.files(
+        look.timetable,
+        found.cluster,
+        schedule.Caller(
+            caller["program"], caller["inventories"], caller["directory"], caller["user"], {key: str(value) for key, value in caller["environment"].items()}
+        ),
+    )
+    return {"readiness": record, "table": readiness.table(record), "metrics": readiness.metrics(record), "schedule_files": files}
+
+
+def main() -> None:
+    """Argument spec and call."""
+    caller = {
+        "program": {"type": "str", "default": "ansible-playbook"},
+        "inventories": {"type": "list", "elements": "str", "default": []},
+        "directory": {"type": "str", "default": "/"},
+        "user": {"type": "str", "default": "root"},
+        "environment": {"type": "dict", "default": {}},
+    }
+    adapter.run(
+        dict(
+            LOCATION_ARGUMENTS,
+            **TRUST_ARGUMENTS,
+            rpo_targets={"type": "dict", "default": {}},
+            rpo_target_seconds={"type": "str"},
+            proof_days={"type": "int", "default": 90},
+            drill_days={"type": "int", "default": 90},
+            recipients={"type": "list", "elements": "str", "default": []},
+            signing_key={"type": "path", "no_log": False},
+            caller={"type": "dict", "options": caller, "apply_defaults": True},
+        ),
+        body,
+    )
+
+
+if __name__ == "__main__":
+    main()
