@@ -22,7 +22,7 @@ gates: ## Run every static gate; ARGS="-k name" for some of them
 unit: ## Run the unit tests; ARGS="-k name" for some of them
 	@$(PYTHON) -m tests.run --suite unit $(ARGS)
 
-drill: ## Break a lab cluster and bring it back: SCENARIO=bomb LOCATION=directory TOPOLOGY=ha
+drill: ## Break a lab cluster and bring it back: SCENARIO=bomb LOCATION=directory|s3 TOPOLOGY=ha
 	@$(INSIDE) python -m tests.drill $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(LOCATION),--location $(LOCATION)) \
 		$(if $(TOPOLOGY),--topology $(TOPOLOGY)) $(ARGS)
 

@@ -30,7 +30,7 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--scenario", default=os.environ.get("SCENARIO") or "bomb", help="what happens (default: bomb)")
-    parser.add_argument("--location", default=os.environ.get("LOCATION") or "directory", help="where recovery points lie: directory")
+    parser.add_argument("--location", default=os.environ.get("LOCATION") or "directory", help="where recovery points lie: directory (default) or s3")
     parser.add_argument("--topology", default=os.environ.get("TOPOLOGY") or "ha", help="ha (default), single or caasp")
     parser.add_argument("--lab", default=os.environ.get("LAB") or "drill", help="name of the lab (default: drill); one that is up is thrown away")
     parser.add_argument("--keep-lab", action="store_true", default=bool(os.environ.get("KEEP_LAB")), help="leave the lab up also after success")

@@ -34,8 +34,8 @@ def run_without_recovery(runs_directory: Path, cluster_name: str) -> Path:
     return directory
 
 
-def add(run_directory: Path, checks: Sequence[Check], measures: dict[str, Any], began_at: float) -> None:
-    """Append a stage with checks and measures; measures with a time are written as ISO 8601 by the caller."""
+def add(run_directory: Path, checks: Sequence[Check], measures: dict[str, Any], facts: dict[str, str], began_at: float) -> None:
+    """Append a stage with checks, measures and facts about the drill; measures with a time are written as ISO 8601 by the caller."""
     common = {"stage": STAGE, "host": "localhost"}
     journal = Journal(str(run_directory))
     journal.append({"kind": "stage_start", "title": TITLE, "time": to_iso(began_at), **common})
@@ -58,6 +58,7 @@ def add(run_directory: Path, checks: Sequence[Check], measures: dict[str, Any], 
     for name, value in measures.items():
         if value is not None:
             journal.append({"kind": "measure", "name": name, "value": value, "unit": "time" if name.endswith("_at") else "seconds", **common})
+    journal.append({"kind": "note", "topic": STAGE, "facts": facts, **common})
     status = "passed" if all(check.passed for check in checks) else "failed"
     journal.append({"kind": "stage_end", "title": TITLE, "status": status, **common})
 

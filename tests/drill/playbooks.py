@@ -63,8 +63,8 @@ def _runs(directory: Path) -> set[Path]:
 
 
 def settings(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The process environment of ansible-playbook: plain output, and nothing of Ansible from the user's own environment."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    """The process environment of ansible-playbook: plain output, and nothing of Ansible or of S3 from the user's own environment."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "AWS_"))}
     own.update(
         ANSIBLE_COLLECTIONS_PATH=str(environment.collection_tree()),
         ANSIBLE_FORKS="20",

@@ -20,6 +20,7 @@ from tests import environment
 from tests.drill import evidence
 from tests.drill.clients import ReadyClock, WatchClient
 from tests.drill.keys import SIGNER, Keys, make_keys
+from tests.drill.locations import BACKUP, KINDS, RESTORE, Overlay, Place, S3Place, open_place
 from tests.drill.playbooks import Finished, Playbooks, settings
 from tests.drill.progress import Leftover, Progress
 from tests.drill.scenarios import SCENARIOS, Scenario, everything
@@ -66,6 +67,7 @@ class Disaster:
     recovery: Finished | None = None
     refusal: Finished | None = None
     ready: ReadyClock | None = None
+    overlay: Overlay | None = None
 
 
 def refuse_foreign_inventory(inventory: Path) -> str:
@@ -101,6 +103,7 @@ class Drill:
         self._lab = Lab.open(wanted.lab)
         self._planted = {"shop": planted_value(), "ledger": planted_value()}
         self._keys: Keys
+        self._place: Place = open_place(wanted.location, OUTPUT / "location")
 
     # Steps
 
@@ -110,12 +113,13 @@ class Drill:
         shutil.rmtree(OUTPUT, ignore_errors=True)
         OUTPUT.mkdir(parents=True)
         began_at = time.time()
-        self._prepare()
-        memory = self._back_up()
-        disaster = self._strike(memory)
-        self._recover(disaster)
-        self._verify(disaster)
-        passed = self._report(disaster, began_at)
+        with self._place:
+            self._prepare()
+            memory = self._back_up()
+            disaster = self._strike(memory)
+            self._recover(disaster)
+            self._verify(disaster)
+            passed = self._report(disaster, began_at)
         self._clean_up(passed)
         return passed
 
@@ -133,23 +137,29 @@ class Drill:
 
     def _playbooks(self) -> Playbooks:
         variables: dict[str, object] = {
-            "lifeboat_location": {"type": "directory", "path": str(OUTPUT / "location")},
+            "lifeboat_location": self._place.options,
             "lifeboat_allowed_signers": str(self._keys.allowed_signers),
         }
         return Playbooks(self._lab.inventory, OUTPUT / "logs", OUTPUT / "runs", variables, home=OUTPUT / "controller")
 
-    def _run(self, name: str, variables: Mapping[str, object]) -> Finished:
-        finished = self._playbooks().run(name, variables, on_line=self._say.playbook_line, on_start=self._leftover.remember)
+    def _run(self, name: str, variables: Mapping[str, object], job: str) -> Finished:
+        finished = self._playbooks().run(
+            name,
+            variables,
+            process_environment=self._place.process_environment(job),
+            on_line=self._say.playbook_line,
+            on_start=self._leftover.remember,
+        )
         self._say(f"  lifeboat.cluster.{name} ended with status {finished.status} after {finished.seconds:.1f} s; its output: {finished.log}")
         return finished
 
     def _back_up(self) -> Memory:
-        (OUTPUT / "location").mkdir(mode=0o700)
         memory = remember(self._lab, self._planted)
-        self._say("backup: lifeboat.cluster.backup_cluster")
+        self._say(f"backup: lifeboat.cluster.backup_cluster, to {self._place.describe()}")
         finished = self._run(
             "backup_cluster",
             {"lifeboat_recipients": [self._keys.recipient], "lifeboat_signing_key": str(self._keys.signing_key), "lifeboat_signer": SIGNER},
+            BACKUP,
         )
         if finished.status:
             raise DrillFailure(f"the backup failed: {finished.log}\n{finished.tail()}")
@@ -160,10 +170,10 @@ class Drill:
         return memory
 
     def _manifest(self) -> dict[str, Any]:
-        found = sorted((OUTPUT / "location" / self._wanted.lab / "manifests").glob("*.json"))
+        found = self._place.manifests(self._wanted.lab)
         if not found:
-            raise DrillFailure(f"the backup left no manifest below {OUTPUT / 'location'}")
-        loaded: dict[str, Any] = json.loads(found[-1].read_text())
+            raise DrillFailure(f"the backup left no manifest in {self._place.describe()}")
+        loaded: dict[str, Any] = json.loads(found[-1])
         return loaded
 
     def _strike(self, memory: Memory) -> Disaster:
@@ -183,6 +193,12 @@ class Drill:
             if self._scenario.loses_controller:
                 self._lose_controller()
         disaster.over_at = time.time()
+        if isinstance(self._place, S3Place):
+            with self._say.step("an intruder in the bucket: every object is overwritten, then deleted"):
+                done = disaster.overlay = self._place.intrude(self._wanted.lab)
+                self._say(
+                    f"  of {len(done.before)} objects, {done.overwritten} overwritten with the backup job's credentials, {done.deleted} under a delete marker"
+                )
         return disaster
 
     def _lose_controller(self) -> None:
@@ -202,7 +218,7 @@ class Drill:
             variables.update(lifeboat_signing_key=str(self._keys.signing_key), lifeboat_signer=SIGNER)
         if self._scenario.must_choose:
             self._say("recovery without a choice of the source, which has to be refused")
-            disaster.refusal = self._run("recover_cluster", variables)
+            disaster.refusal = self._run("recover_cluster", variables, RESTORE)
             variables["quorum_lost_source"] = "recovery_point"
         disaster.declared_at = time.time()
         variables["report_declared_at"] = _iso(disaster.declared_at)
@@ -211,7 +227,7 @@ class Drill:
             # Nothing answers before the recovery, so the first answers are its work.
             disaster.ready.start()
         self._say(f"recovery: lifeboat.cluster.recover_cluster -e confirm_cluster_name={self._wanted.lab}")
-        disaster.recovery = self._run("recover_cluster", variables)
+        disaster.recovery = self._run("recover_cluster", variables, RESTORE)
         disaster.ready.close()
 
     def _verify(self, disaster: Disaster) -> None:
@@ -231,9 +247,14 @@ class Drill:
                 "refused" if refused else f"status {disaster.refusal.status}",
                 f"See {disaster.refusal.log}.",
             )
-        if recovery.status:
-            # What waits for a cluster that is not there says nothing more.
-            return
+        if not recovery.status:
+            # What waits for a cluster that is not there would say nothing more.
+            self._verify_cluster(disaster)
+        if disaster.overlay is not None:
+            self._verify_bucket(disaster.overlay)
+        self._verify_silence()
+
+    def _verify_cluster(self, disaster: Disaster) -> None:
         rebuilt = tuple(self._scenario.rebuilt(self._lab))
         expected = Expected(
             rolled_back=self._scenario.rolled_back,
@@ -244,7 +265,6 @@ class Drill:
         )
         self._checks += Verification(self._lab, disaster.memory, expected, say=self._show).all()
         self._verify_watch()
-        self._verify_silence()
 
     def _record(self, check_id: str, title: str, passed: bool, expected: str, found: str, remedy: str) -> None:
         self._checks.append(Check(check_id, title, passed, expected, found, remedy))
@@ -287,9 +307,39 @@ class Drill:
         self._watch.close()
         Api(self._lab.kubeconfig, connections=1).request("DELETE", f"{WATCHED}/{name}")
 
+    def _verify_bucket(self, overlay: Overlay) -> None:
+        """The originals outlived the intruder, recovery read them, and who asks the catalog is told what was laid over them."""
+        assert isinstance(self._place, S3Place)
+        changed = self._place.differences(overlay)
+        whole = not changed and not overlay.destroyed and overlay.refused_deletions == len(overlay.before) == overlay.deleted
+        lost = [*overlay.destroyed, *changed]
+        self._record(
+            "drill.originals",
+            "The original of every object is still in the bucket, below what an intruder laid over it, and could not be removed",
+            whole and overlay.overwritten > 0,
+            f"{len(overlay.before)} originals, deletions refused",
+            f"lost: {' '.join(lost)}" if lost else f"{len(overlay.before)} originals; {overlay.refused_deletions} deletions by the backup job refused",
+            "Look at the policies of the bucket, and at its object lock.",
+        )
+        catalog = OUTPUT / "catalog.json"
+        finished = self._run("list_recovery_points", {"lifeboat_output_file": str(catalog), "lifeboat_output": "json"}, RESTORE)
+        points = json.loads(catalog.read_text())["points"] if catalog.exists() else []
+        told = {key for point in points for key in point.get("overlaid", [])}
+        expected = {key for key in overlay.before if "/points/" in key or "/manifests/" in key}
+        states = sorted({point["state"] for point in points})
+        missing = sorted(expected - told)
+        self._record(
+            "drill.overlaid",
+            "The list of recovery points says what was laid over them",
+            finished.status == 0 and states == ["tampered"] and bool(expected) and not missing,
+            f"tampered, {len(expected)} objects overlaid",
+            f"{' '.join(states) or 'no point'}, {len(told)} objects overlaid" + (f"; not told: {' '.join(missing[:5])}" if missing else ""),
+            f"See {finished.log}.",
+        )
+
     def _verify_silence(self) -> None:
-        values = {name: value.encode() for name, value in self._planted.items()} | self._keys.private_values()
-        hits, count = Search(values).in_trees([OUTPUT], besides=[self._keys.directory])
+        values = {name: value.encode() for name, value in self._planted.items()} | self._keys.private_values() | self._place.secrets()
+        hits, count = Search(values).in_trees([OUTPUT], besides=[self._keys.directory, *self._place.besides()])
         found = "; ".join(str(hit) for hit in hits[:5]) or f"nothing in {count} files"
         self._record(
             "drill.silence", "No planted secret is in any output, report or artifact", not hits and count > 0, "nothing", found, "Find out which task wrote it."
@@ -309,7 +359,8 @@ class Drill:
             "recovery_seconds": round(recovery.seconds, 1),
             "drill_seconds": round(time.time() - began_at, 1),
         }
-        evidence.add(directory, self._checks, measures, disaster.judged_at)
+        facts = {"location": self._place.describe(), "scenario": self._scenario.name, "topology": self._wanted.topology}
+        evidence.add(directory, self._checks, measures, facts, disaster.judged_at)
         report = evidence.write_report(directory, OUTPUT)
         passed = report["verdict"] == "passed" and all(check["passed"] is not False or check["severity"] != "error" for check in report["checks"])
         self._summarise(report, recovery, ready_at, passed)
@@ -325,6 +376,7 @@ class Drill:
             f"achieved RPO     {_seconds(report['achieved_rpo_seconds'])}",
             f"whole playbook   {recovery.seconds:.1f} s",
             f"first change to API ready on every control plane: {_seconds(ready_at - change) if ready_at and change else 'not measured in this scenario'}",
+            f"location         {self._place.describe()}",
             f"report           {OUTPUT / 'report.html'}",
         ]
         if not passed:
@@ -368,8 +420,8 @@ def wanted_from(scenario: str, location: str, topology: str, lab: str, keep_lab:
     """Judge what was asked for; raises DrillFailure."""
     if scenario not in SCENARIOS:
         raise DrillFailure(f"There is no scenario {scenario!r}: choose one of {', '.join(SCENARIOS)}.")
-    if location != "directory":
-        raise DrillFailure(f"There is no location {location!r}: choose directory.")
+    if location not in KINDS:
+        raise DrillFailure(f"There is no location {location!r}: choose {' or '.join(KINDS)}.")
     if topology not in TOPOLOGIES:
         raise DrillFailure(f"There is no topology {topology!r}: choose one of {', '.join(TOPOLOGIES)}.")
     if topology not in SCENARIOS[scenario].topologies:

@@ -38,7 +38,7 @@ PRETENDING = FOREIGN.replace("lifeboat_cluster_name: production", f"lifeboat_clu
         (["--scenario", "earthquake"], "no scenario"),
         (["--scenario", "quorum", "--topology", "single"], "needs another topology: TOPOLOGY=ha"),
         (["--scenario", "admin"], "needs another topology: TOPOLOGY=caasp"),
-        (["--location", "s3"], "no location"),
+        (["--location", "tape"], "no location"),
     ],
 )
 def test_a_drill_refuses(directory: Path, arguments: list[str], text: str) -> None:

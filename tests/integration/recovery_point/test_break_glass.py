@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import json
-import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -15,79 +13,12 @@ import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Manifest
+from tests.integration.recovery_point.glass import Glass, make_point
 from tests.integration.recovery_point.servers import KEY, PATIENCE_SECONDS, VALUE, Snapshot, etcd, free_ports
 from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Maker, flip, make_keys, make_pki_files, make_tar
 
-STOCK = [
-    "age",
-    "base64",
-    "cat",
-    "chmod",
-    "cut",
-    "date",
-    "dirname",
-    "find",
-    "grep",
-    "head",
-    "jq",
-    "mkdir",
-    "rm",
-    "sh",
-    "sha256sum",
-    "sort",
-    "ssh-keygen",
-    "tail",
-    "tar",
-    "zstd",
-]
-
-
-def blocks(repository: Path) -> list[str]:
-    """The commands of the document."""
-    return re.findall(r"^```sh\n(.*?)^```$", (repository / "docs" / "break-glass.md").read_text(), re.DOTALL | re.MULTILINE)
-
-
-class Glass:
-    """A machine without Lifeboat: a location, two keys, the document, stock programs."""
-
-    def __init__(self, directory: Path, maker: Maker, binaries: Path, repository: Path) -> None:
-        self.maker = maker
-        self.blocks = blocks(repository)
-        self.work = directory / "work"
-        self.root = directory / "root"
-        self.home = directory / "home"
-        for path in (self.root, self.home, directory / "bin"):
-            path.mkdir()
-        for program in STOCK:
-            found = shutil.which(program)
-            assert found, f"{program} is not installed"
-            (directory / "bin" / program).symlink_to(found)
-        (directory / "bin" / "etcdutl").symlink_to(binaries / "etcdutl")
-        self.settings = {
-            "PATH": str(directory / "bin"),
-            "HOME": str(self.home),
-            "LOCATION": str(maker.root),
-            "CLUSTER": CLUSTER,
-            "IDENTITY": str(maker.keys.identity_file),
-            "SIGNERS": str(maker.keys.allowed_signers),
-            "WORK": str(self.work),
-            "ROOT": str(self.root),
-        }
-
-    def run(self, count: int | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
-        """Run the first blocks (or all), in an environment that holds nothing but the settings."""
-        script = "".join(self.blocks[:count])
-        return subprocess.run(
-            ["/bin/sh"],
-            input=script,
-            env={**self.settings, **settings},
-            cwd=self.home,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-        )
+# Of an earlier restore, beyond what the clock says.
+HIGHEST = 3_000_000_000_000_000
 
 
 @pytest.fixture
@@ -96,24 +27,13 @@ def glass(tmp_path: Path, maker: Maker, binaries: Path, repository: Path) -> Gla
     return Glass(tmp_path, maker, binaries, repository)
 
 
-def make_point(maker: Maker, snapshot: Snapshot, **more: object) -> tuple[Manifest, dict[str, bytes]]:
-    """A point with the snapshot and the files of a control plane node."""
-    opening = maker.open()
-    files = make_pki_files()
-    artifacts = [
-        maker.add(opening.id, "etcd", "snapshot", snapshot.content, extension="db"),
-        maker.add(opening.id, "pki", "cp1", make_tar(files), inspect=True),
-        maker.add(opening.id, "tools", "notes", b"for people", extension="txt"),
-    ]
-    ca = next(entry["fingerprint_sha256"] for entry in artifacts[1].contents["certificates"])
-    manifest = maker.seal(opening.id, artifacts, etcd=snapshot.record, cluster_identity={"kube_system_uid": None, "ca_sha256": ca}, **more)
-    return manifest, files
-
-
 def test_the_document_ends_in_a_running_etcd(glass: Glass, maker: Maker, snapshot: Snapshot, binaries: Path) -> None:
     make_point(maker, snapshot, taken_at="2026-11-19T00:00:00Z", highest_revision=700)
     manifest, files = make_point(maker, snapshot, taken_at="2026-11-20T00:00:00Z")
-    results.append(maker.location, results.new_result(CLUSTER, manifest.id, "restore", "restored", True, "r", 3_000_000_000))
+    restored = results.new_result(CLUSTER, manifest.id, "restore", "restored", True, "r", HIGHEST)
+    results.append(maker.location, restored, str(maker.keys.signing_key))
+    # Unsigned, so anybody may have written it.
+    results.append(maker.location, results.new_result(CLUSTER, manifest.id, "restore", "restored", True, "r", 9_000_000_000_000_000))
     peer, client = free_ports()
     done = glass.run(PEER=f"http://127.0.0.1:{peer}")
     assert done.returncode == 0, done.stdout
@@ -127,7 +47,7 @@ def test_the_document_ends_in_a_running_etcd(glass: Glass, maker: Maker, snapsho
     with etcd(binaries, glass.root / "var/lib/etcd", "cp1", peer, client) as server:
         answer = json.loads(server.ctl("get", KEY, "--write-out", "json"))
         assert server.ctl("get", KEY, "--print-value-only").strip() == VALUE
-        assert answer["header"]["revision"] >= 4_000_000_000
+        assert HIGHEST + 1_000_000_000 <= answer["header"]["revision"] < HIGHEST + 2_000_000_000
         watch = subprocess.run(
             [binaries / "etcdctl", "--endpoints", f"http://127.0.0.1:{client}", "watch", KEY, "--rev", str(snapshot.record["revision"])],
             capture_output=True,
