@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from xdist.workermanage import NodeManager
 
 from tests import environment
 
@@ -18,6 +20,15 @@ TREE = environment.collection_tree()
 if str(TREE) not in sys.path:
     sys.path.insert(0, str(TREE))
 os.environ["ANSIBLE_COLLECTIONS_PATH"] = str(TREE)
+
+# An interrupted worker has 15 s to end its servers and take its lab down, then it ends itself; xdist would kill it before.
+NodeManager.EXIT_TIMEOUT = 20
+
+
+def pytest_keyboard_interrupt() -> None:
+    """After 5 s a worker interrupts itself once more, in the middle of its cleaning up."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -52,7 +52,7 @@ class Suite:
 SUITES = (
     Suite("gates", 8 * 60, options=("--numprocesses=2", "--dist=worksteal")),
     Suite("unit", 8 * 60, options=("--numprocesses=2",)),
-    Suite("integration", 18 * 60, needs_binaries=True),
+    Suite("integration", 18 * 60, options=("--numprocesses=2", "--dist=loadfile"), needs_binaries=True),
     Suite("molecule", 16 * 60, needs_lab=True),
     Suite("e2e", 30 * 60, needs_lab=True),
     # With it, all suites together would take longer than the hour that they may: see docs/roadmap.md.
@@ -161,12 +161,14 @@ def run_suite(suite: Suite, variables: dict[str, str], keyword: str, factor: flo
 
 
 def build_binaries() -> Path:
-    """Kubernetes and etcd programs, from the cache when they are there."""
+    """Kubernetes and etcd programs and the S3 server, from the cache when they are there."""
     # Imported here: a defect in the lab must not keep the static gates from running.
+    from tests import s3_server
     from tests.lab.binaries import binaries
     from tests.lab.cache import Cache
     from tests.lab.progress import Progress
 
+    s3_server.versitygw()
     return binaries(Cache(), Progress())
 
 

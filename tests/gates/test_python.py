@@ -23,7 +23,20 @@ from tests.gates.support import ROOT, files_under, interpreters, need, refuse, r
 COLLECTION = "ansible_collections.lifeboat.cluster"
 
 # Modules that run on the controller only; all others run on cluster hosts.
-CONTROLLER_MODULES = {"recovery_plan", "recovery_point", "recovery_point_info", "run_report"}
+CONTROLLER_MODULES = {
+    "backup_location",
+    "backup_location_info",
+    "circle_info",
+    "readiness_info",
+    "recovery_plan",
+    "recovery_point",
+    "recovery_point_escrow",
+    "recovery_point_info",
+    "recovery_point_prune",
+    "recovery_point_tag",
+    "run_report",
+    "text_files",
+}
 # What a host may happen to have: imported inside functions, with a way to go on without it.
 OPTIONAL_ON_HOSTS = {"etcd3", "google", "grpc"}
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tests import run
 from tests.gates.support import ROOT
+from tests.integration.conftest import unit_of
 
 SAMPLE = """
 import pytest
@@ -44,15 +46,50 @@ def test_error(broken):
 """
 
 
-def test_skipped_tests_count_as_failed(tmp_path: Path) -> None:
+SERVER = """
+import os, time
+import pytest
+
+@pytest.fixture(scope="session")
+def server(request):
+    directory = request.config.rootpath
+    worker = os.environ["PYTEST_XDIST_WORKER"]
+    (directory / f"begun-{worker}").touch()
+    yield
+    time.sleep(6)
+    (directory / f"cleaned-up-{worker}").touch()
+
+def test_hangs(server):
+    time.sleep(600)
+"""
+
+
+def pytest_on(directory: Path, *options: str) -> tuple[list[str], dict[str, str]]:
+    """Command and environment of pytest for tests outside of the checkout, with what all suites share."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "tests.conftest",
+        "-c",
+        str(ROOT / "pyproject.toml"),
+        "--rootdir",
+        str(directory),
+        *options,
+        str(directory),
+    ]
+    return command, {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+
+
+@pytest.mark.parametrize("workers", [(), ("--numprocesses=2", "--dist=loadfile")], ids=["one process", "two workers"])
+def test_skipped_tests_count_as_failed(tmp_path: Path, workers: tuple[str, ...]) -> None:
     """A skip, an expected failure and an error are failures, also for a whole file, and pytest says so with its status."""
     words = {"skips": "sk" + "ips", "skip": "sk" + "ip", "xfail": "xf" + "ail"}
     (tmp_path / "test_sample.py").write_text(SAMPLE.format(**words))
     (tmp_path / "test_absent.py").write_text('import pytest\npytest.importor{skip}("no_such_package")\n'.format(**words))
     junit = tmp_path / "junit.xml"
-    command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-c", str(ROOT / "pyproject.toml"), "--continue-on-collection-errors"]
-    command += ["--rootdir", str(tmp_path), f"--junitxml={junit}", str(tmp_path)]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    command, environment = pytest_on(tmp_path, "--continue-on-collection-errors", f"--junitxml={junit}", *workers)
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 1, result.stdout + result.stderr
     passed, failed = run.read_junit(junit)
@@ -68,6 +105,32 @@ def test_a_hanging_suite_is_stopped_and_may_clean_up(tmp_path: Path) -> None:
     assert stopped
     assert status != 0
     assert log.read_text().splitlines()[:2] == ["begun", "cleaned up"]
+
+
+def test_interrupted_workers_clean_up(tmp_path: Path) -> None:
+    """Each ends what it started, also when that takes longer than xdist and execnet like to wait."""
+    for name in ("test_one.py", "test_other.py"):
+        (tmp_path / name).write_text(SERVER)
+    command, environment = pytest_on(tmp_path, "--numprocesses=2", "--dist=loadfile")
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, start_new_session=True) as process:
+        deadline = time.monotonic() + 60
+        while len(list(tmp_path.glob("begun-*"))) < 2:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        run.end(process)
+    assert sorted(path.name for path in tmp_path.glob("cleaned-up-*")) == ["cleaned-up-gw0", "cleaned-up-gw1"]
+
+
+def test_what_goes_to_one_worker() -> None:
+    """Files do as a whole, and so do directories that share a server; directories that nobody named are taken too."""
+    for nodeid, unit in (
+        ("tests/integration/salt/test_keys.py::test_a[b::c/d]", "salt"),
+        ("tests/integration/salt/test_role.py::test_b", "salt"),
+        ("tests/integration/etcd/test_health.py::test_c", "etcd/test_health.py"),
+        ("tests/integration/new/test_new.py::test_d", "new/test_new.py"),
+    ):
+        assert unit_of(nodeid) == unit
 
 
 def test_closing_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -27,6 +26,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, EtcdClient, connect
+from tests.ports import free_port
 
 PATIENCE_SECONDS = 60.0
 
@@ -44,21 +44,6 @@ def wait_for(what: str, condition: Callable[[], Any], seconds: float = PATIENCE_
             problem = str(error)
         assert time.monotonic() < deadline, f"waited {seconds} s in vain for: {what}\n{problem}"
         time.sleep(0.05)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, below those that outgoing connections get."""
-    found: list[int] = []
-    while len(found) < count:
-        port = random.randint(20000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in found:
-            found.append(port)
-    return found
 
 
 class Authority:
@@ -278,7 +263,7 @@ class Cluster:
 
     def add(self, name: str) -> Server:
         """One more server, not started."""
-        client_port, peer_port = free_ports(2)
+        client_port, peer_port = free_port(), free_port()
         advertised = peer_port
         if self._relays:
             self.peer_relays[name] = Relay(peer_port)

@@ -14,7 +14,8 @@ import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, EtcdClient, connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError, NotAvailable, Rejected, Unreachable
-from tests.integration.etcd.servers import Authority, Cluster, Relay, Server, free_ports
+from tests.integration.etcd.servers import Authority, Cluster, Relay, Server
+from tests.ports import free_port
 
 
 def _answers(client: EtcdClient) -> dict[str, object]:
@@ -105,7 +106,7 @@ def test_etcdctl_tells_a_cancelled_watch_and_never_streams(single: Server) -> No
 @pytest.mark.usefixtures("etcdctl_on_path")
 @pytest.mark.parametrize("transport", ["gateway", "grpc", "etcdctl"])
 def test_a_dead_endpoint(authority: Authority, transport: str) -> None:
-    endpoint = f"https://127.0.0.1:{free_ports(1)[0]}"
+    endpoint = f"https://127.0.0.1:{free_port()}"
     connection = Connection(endpoint, str(authority.ca_cert), str(authority.client_cert), str(authority.client_key), transport, 2.0)
     with connect(connection) as client, pytest.raises(Unreachable) as caught:
         client.status()

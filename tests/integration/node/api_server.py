@@ -6,21 +6,15 @@
 from __future__ import annotations
 
 import shlex
-import socket
 import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.api import ApiClient
+from tests.ports import free_port
 
 _PATIENCE_SECONDS = 120.0
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class RealApiServer:
@@ -29,7 +23,7 @@ class RealApiServer:
     def __init__(self, directory: Path, binaries: Path) -> None:
         self.directory = directory
         self._binaries = binaries
-        self.port = _free_port()
+        self.port = free_port()
         self._processes: list[subprocess.Popen[bytes]] = []
 
     @property
@@ -67,7 +61,7 @@ class RealApiServer:
     def start(self) -> None:
         """Both processes; back when the API is ready."""
         self._certificates()
-        etcd, peer = f"http://127.0.0.1:{_free_port()}", f"http://127.0.0.1:{_free_port()}"
+        etcd, peer = f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
         urls = [f"--listen-client-urls={etcd}", f"--advertise-client-urls={etcd}", f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}"]
         self._run("etcd", "--data-dir=etcd", "--name=one", f"--initial-cluster=one={peer}", "--unsafe-no-fsync", *urls)
         self._run(
@@ -105,6 +99,13 @@ class RealApiServer:
         body = dict(fields, apiVersion=api_version, kind=kind, metadata=dict(fields.get("metadata", {}), name=name))
         with self.client() as client:
             return client.request("POST", path, None, body)
+
+    def create_config_maps(self, count: int) -> None:
+        """Many objects, over one connection."""
+        with self.client() as client:
+            for number in range(count):
+                body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"cm-{number}"}, "data": {"n": str(number)}}
+                client.request("POST", "/api/v1/namespaces/default/configmaps", None, body)
 
     def wait_for(self, path: str) -> None:
         """Wait until an object is there."""

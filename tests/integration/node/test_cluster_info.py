@@ -55,8 +55,7 @@ def restored(api_server: RealApiServer) -> RealApiServer:
         "csi-1",
         spec={"attacher": "csi.example", "nodeName": "gone", "source": {"persistentVolumeName": "pv-1"}},
     )
-    for number in range(1200):
-        api_server.create("/api/v1/namespaces/default/configmaps", "ConfigMap", "v1", f"cm-{number}", data={"n": str(number)})
+    api_server.create_config_maps(1200)
     return api_server
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from tests.ports import free_port
 
 KEY, VALUE = "/registry/configmaps/shop/settings", "the right content"
 PATIENCE_SECONDS = 60
@@ -28,10 +29,7 @@ class Snapshot(NamedTuple):
 
 def free_ports() -> tuple[int, int]:
     """Two ports that nobody uses."""
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], other.getsockname()[1]
+    return free_port(), free_port()
 
 
 class Etcd:
