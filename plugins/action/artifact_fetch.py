@@ -17,7 +17,9 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.runs imp
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, sealing
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import SourceDamagedError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.progress import Meter, Teller
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.transfer import Connection, Delivery, Workspace
+from ansible_collections.lifeboat.cluster.plugins.plugin_utils.progress import every_second, say
 
 
 class ActionModule(ActionBase):
@@ -68,8 +70,10 @@ class ActionModule(ActionBase):
         there = delivery.already_there(sha256)
         if there is None:
             with delivery.workspace.plain(size, artifact) as plain:
-                self._transfer(source, plain, size, host)
-                stored = delivery.store(plain, options["recipients"], options["inspect"], sha256, options["facts"])
+                self._transfer(source, plain, size, host, artifact)
+                teller = Teller(Meter("%s: %s sealed" % (host, artifact), size), say)
+                stored = delivery.store(plain, options["recipients"], options["inspect"], sha256, options["facts"], teller.at)
+                teller.end()
         if options["remove_source"]:
             self._remove(source)
         record = (there or stored).to_record()
@@ -98,9 +102,12 @@ class ActionModule(ActionBase):
             )
         return int(stat["size"]), str(stat["checksum"])
 
-    def _transfer(self, source: str, plain: str, size: int, host: str) -> None:
+    def _transfer(self, source: str, plain: str, size: int, host: str, artifact: str) -> None:
+        teller = Teller(Meter("%s: %s fetched" % (host, artifact), size), say)
         try:
-            Connection(self._connection, (AnsibleError,)).fetch(source, plain)
+            with every_second(lambda: teller.at(os.path.getsize(plain))):
+                Connection(self._connection, (AnsibleError,)).fetch(source, plain)
+            teller.end()
         except AnsibleConnectionFailure:
             raise
         except AnsibleError as error:

@@ -19,7 +19,9 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point im
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import LocationFullError, SourceDamagedError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Artifact
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.progress import Meter, Teller, watched
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.transfer import Connection, Workspace, open_into
+from ansible_collections.lifeboat.cluster.plugins.plugin_utils.progress import every_second, say
 
 
 class ActionModule(ActionBase):
@@ -69,10 +71,15 @@ class ActionModule(ActionBase):
 
         def make(plain: str) -> None:
             workspace.check_space(artifact.plain_size_bytes, artifact.name)
-            open_into(location, manifest, artifact, identities, plain)
+            teller = Teller(Meter("%s: %s read and opened" % (host, artifact.name), artifact.sealed_size_bytes), say)
+            open_into(watched(location, teller.more), manifest, artifact, identities, plain)
+            teller.end()
 
         with workspace.shared("%s/%s" % (manifest.id, artifact.name), make) as plain:
-            self._transfer(plain, path, mode, host)
+            # How much of it has arrived only the host knows.
+            meter = Meter("%s: %s is being sent," % (host, artifact.name), artifact.plain_size_bytes)
+            with every_second(lambda: say(meter.waiting())):
+                self._transfer(plain, path, mode, host)
         found = self._stat(path, task_vars).get("checksum")
         if found != artifact.plain_sha256:
             raise SourceDamagedError(

@@ -171,6 +171,7 @@ extends_documentation_fragment:
   - lifeboat.cluster.attributes.changes
   - lifeboat.cluster.recovery_point_location
   - lifeboat.cluster.recovery_point_location.trust
+  - lifeboat.cluster.recovery_point_progress
 author:
   - Lifeboat contributors (@lifeboat)
 seealso:
@@ -259,8 +260,9 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import Lif
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import account, catalog, names, points, results
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import NoRecoveryPointError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import ClusterIdentity
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import ClusterIdentity
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.progress import PROGRESS_ARGUMENTS, Meter, Teller, into_file, watched
 
 
 def identity_of(params: Dict[str, Any]) -> ClusterIdentity:
@@ -274,7 +276,15 @@ def opened(call: adapter.Call, location: Location) -> Dict[str, Any]:
     params = call.params
     retain_until = params["retain_until"] or names.format_time(names.now() + timedelta(days=params["retain_days"]))
     done = points.open_point(
-        location, params["cluster_name"], params["run_id"], retain_until, params["id"], call.check_mode, identity_of(params), params["replaces"]
+        location,
+        params["cluster_name"],
+        params["run_id"],
+        retain_until,
+        params["id"],
+        call.check_mode,
+        identity_of(params),
+        catalog.Trust.from_params(params),
+        params["replaces"],
     )
     opening = done.opening.to_record()
     return {
@@ -307,14 +317,14 @@ def sealed(call: adapter.Call, location: Location) -> Dict[str, Any]:
         if not call.check_mode:
             raise
         return {"changed": True, "id": params["id"], "manifest": None, "signed": bool(params["signing_key"]), "size_bytes": 0, "unlisted": [], "diff": {}}
+    teller = Teller(Meter("Recovery point %s read back" % manifest.id, manifest.size_bytes), into_file(params["progress_file"]))
     done = points.seal_point(
-        location,
+        watched(location, teller.more),
         manifest,
-        points.Sealing(
-            params["signing_key"], catalog.Trust.from_params(params), params["required_components"], params["run_directory"], params["replaces"]
-        ),
+        points.Sealing(params["signing_key"], catalog.Trust.from_params(params), params["required_components"], params["run_directory"], params["replaces"]),
         check_mode=call.check_mode,
     )
+    teller.end()
     if not done.signed:
         call.warn("Recovery point %s is not signed: it will be refused wherever its id is not named in accept_unsigned" % params["id"])
     if done.unlisted:
@@ -378,6 +388,7 @@ def main() -> None:
         dict(
             LOCATION_ARGUMENTS,
             **catalog.TRUST_ARGUMENTS,
+            **PROGRESS_ARGUMENTS,
             state={"type": "str", "choices": ["opened", "sealed", "result"], "required": True},
             id={"type": "str", "aliases": ["recovery_point_id"]},
             run_id={"type": "str", "default": "none"},

@@ -11,6 +11,7 @@ import os
 from dataclasses import replace
 from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, names, results, sealing, signing
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     ArtifactDamagedError,
@@ -38,6 +39,8 @@ REQUIRED_COMPONENTS = ("etcd", "pki")
 SEEN_BEFORE_LIMIT = 200
 # Of so many of the newest points, one that says which cluster it is of is looked for; a point of one machine may not say it.
 _LOOKED_AT = 20
+_UNKNOWN = ClusterIdentity(None, None)
+_NOBODY = catalog.Trust()
 
 
 class Opened(NamedTuple):
@@ -68,30 +71,45 @@ class Sealed(NamedTuple):
     unlisted: List[str]
 
 
-def check_same_cluster(location: Location, cluster: str, identity: ClusterIdentity, replaces: Optional[str] = None) -> None:
+def check_same_cluster(location: Location, cluster: str, identity: ClusterIdentity, trust: catalog.Trust, replaces: Optional[str] = None) -> None:
     """Refuse a name under which another cluster is backed up: its points and ours would be taken for each other's.
 
     A cluster is known by the UID of its namespace kube-system, which a restore keeps; where it is not known, nothing is compared. ``replaces`` is the UID of
-    the cluster that this one was built anew for. Whether a manifest is believed does not matter: refusing is the safe side.
+    the cluster that this one was built anew for. Manifests with a wrong signature are passed over: a forged one must not end all backups. Without allowed
+    signers those count that are signed at all. A copy of an old point may be of the cluster that was there before, so it counts only where there is
+    nothing else.
     """
+    if identity.kube_system_uid is None:
+        return
+    copy: Optional[Manifest] = None
     for point in reversed(sealed_ids(location, cluster)[-_LOOKED_AT:]):
         try:
-            there = Manifest.from_bytes(location.read(names.manifest_key(cluster, point), LARGEST_BYTES))
-        except (ManifestError, ObjectMissingError):
+            there = catalog.read_manifest(location, cluster, point, trust).manifest
+        except catalog.OF_THE_LOCATION:
+            raise
+        except LifeboatError:
             continue
-        known = there.cluster_identity.kube_system_uid
-        if known is None or identity.kube_system_uid is None:
+        if there.cluster_identity.kube_system_uid is None:
             continue
-        if known not in (identity.kube_system_uid, replaces):
-            raise OtherClusterError(
-                "Another cluster is backed up under the name %s already" % cluster,
-                tried="to compare the UID of kube-system with that of recovery point %s in %s" % (point, location.describe()),
-                found="there %s, here %s" % (known, identity.kube_system_uid),
-                remedy="give this cluster another lifeboat_cluster_name, or another location; if it was built anew in the place of that one, "
-                "say so once: -e lifeboat_replaces=%s" % known,
-                point=point,
-            )
-        return
+        if there.origin is None:
+            _compare_cluster(location, there, identity, replaces)
+            return
+        copy = copy or there
+    if copy is not None:
+        _compare_cluster(location, copy, identity, replaces)
+
+
+def _compare_cluster(location: Location, there: Manifest, identity: ClusterIdentity, replaces: Optional[str]) -> None:
+    known = there.cluster_identity.kube_system_uid
+    if known not in (identity.kube_system_uid, replaces):
+        raise OtherClusterError(
+            "Another cluster is backed up under the name %s already" % there.cluster_name,
+            tried="to compare the UID of kube-system with that of recovery point %s in %s" % (there.id, location.describe()),
+            found="there %s, here %s" % (known, identity.kube_system_uid),
+            remedy="give this cluster another lifeboat_cluster_name, or another location; if it was built anew in the place of that one, "
+            "say so once: -e lifeboat_replaces=%s" % known,
+            point=there.id,
+        )
 
 
 def open_point(
@@ -101,14 +119,15 @@ def open_point(
     retain_until: str,
     point_id: Optional[str] = None,
     check_mode: bool = False,
-    identity: ClusterIdentity = ClusterIdentity(None, None),
+    identity: ClusterIdentity = _UNKNOWN,
+    trust: catalog.Trust = _NOBODY,
     replaces: Optional[str] = None,
 ) -> Opened:
     """Begin a point: write ``open.json``. With the id of a point that this run opened already, it is that point.
 
     ``identity`` is that of the cluster, as far as it is known by now; see ``check_same_cluster``.
     """
-    check_same_cluster(location, cluster, identity, replaces)
+    check_same_cluster(location, cluster, identity, trust, replaces)
     if point_id is not None:
         try:
             there = catalog.read_opening(location, cluster, point_id)
@@ -245,7 +264,8 @@ def seal_point(location: Location, manifest: Manifest, how: Sealing, check_mode:
     there = _already_sealed(location, manifest)
     if there is not None:
         return Sealed(there, False, location.size(names.signature_key(there.cluster_name, there.id)) is not None, _unlisted(location, there))
-    check_same_cluster(location, manifest.cluster_name, manifest.cluster_identity, how.replaces)
+    if manifest.origin is None:
+        check_same_cluster(location, manifest.cluster_name, manifest.cluster_identity, how.trust, how.replaces)
     read_back(location, manifest)
     if check_mode:
         return Sealed(manifest, True, bool(how.signing_key), _unlisted(location, manifest))

@@ -150,6 +150,8 @@ def append(location: Location, result: Result, signing_key: Optional[str] = None
     """Store a result, its signature first when there is a key, locked for as long as its point; returns its key."""
     key = names.result_key(result.cluster_name, result.point_id, names.parse_time(result.at), result.kind, result.level, result.verdict == "passed")
     data = result.to_bytes()
+    if retain_until is not None and retain_until <= names.now():
+        retain_until = None  # the point may go already; a lock that is over before it begins is refused
     if signing_key:
         location.put_new(key + ".sig", signing.sign(data, signing_key, signing.RESULT_NAMESPACE), retain_until)
     location.put_new(key, data, retain_until)

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sealing: plain bytes, zstd, age, location, in one pass with both hashes; and the same backwards.
 
-Nothing is ever held whole: age pulls 8 KiB blocks out of the compressor, which pulls from the source; opening pushes the other way.
+Nothing is ever held whole. Sealing is a line of threads with a few blocks between them: one draws from the source where that may have to be waited for,
+one hashes and compresses, and the caller's encrypts, hashes and hands on. Opening pushes the other way, in one thread.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import fcntl
 import hashlib
 import io
 import os
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import Any, BinaryIO, Callable, ContextManager, Dict, Iterable, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Union
+from types import TracebackType
+from typing import Any, BinaryIO, Callable, ContextManager, Deque, Dict, Iterable, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Type, Union
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     ArtifactDamagedError,
@@ -29,8 +32,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.lo
 
 COMPRESSION_LEVEL = 3
 _BLOCK = 1 << 20
-_WORTH_A_THREAD_BYTES = 1 << 16
-_HASHERS = 2  # before and after sealing
+_AHEAD = 4  # blocks that may wait between two threads
 _PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031  # fcntl has the name from Python 3.10 on
 _LARGEST_WINDOW_BYTES = 1 << 27
@@ -54,45 +56,33 @@ class Digests(NamedTuple):
 
 
 class Sink(Protocol):
-    """Anything that takes bytes."""
+    """Anything that takes bytes. One that hashes all that it takes, and has the digest as ``sha256``, spares a second hashing."""
 
     def write(self, data: bytes) -> Any:
         """Take more bytes."""
 
 
 class _Meter:
-    """Hash and count what passes. With a pool, a block is hashed while the next one is worked on; one block at a time, in order."""
+    """Hash and count what passes."""
 
-    def __init__(self, pool: Optional[ThreadPoolExecutor] = None) -> None:
+    def __init__(self) -> None:
         self._hash = hashlib.sha256()
-        self._pool = pool
-        self._hashing: Optional[Future[None]] = None
         self.size = 0
 
     def update(self, data: bytes) -> None:
-        self._settle()
-        if self._pool is None or len(data) < _WORTH_A_THREAD_BYTES:
-            self._hash.update(data)
-        else:
-            self._hashing = self._pool.submit(self._hash.update, data)
+        self._hash.update(data)
         self.size += len(data)
-
-    def _settle(self) -> None:
-        if self._hashing is not None:
-            self._hashing.result()
-            self._hashing = None
 
     @property
     def sha256(self) -> str:
-        self._settle()
         return self._hash.hexdigest()
 
 
 class _Told:
-    """Counts what passes, and believes the source, which hashed the same bytes a moment ago."""
+    """Counts what passes, and believes a source or sink that hashes the same bytes for itself."""
 
-    def __init__(self, source: Any) -> None:
-        self._source = source
+    def __init__(self, other: Any) -> None:
+        self._other = other
         self.size = 0
 
     def update(self, data: bytes) -> None:
@@ -100,7 +90,7 @@ class _Told:
 
     @property
     def sha256(self) -> str:
-        return str(self._source.sha256)
+        return str(self._other.sha256)
 
 
 # -- recipients and identities ------------------------------------------------------------------------------------------------------
@@ -189,82 +179,125 @@ class Proven(Protocol):
         """The blocks."""
 
 
-def seal(source: Union[BinaryIO, Proven, Iterable[bytes]], sink: Sink, recipients: Sequence[str], check: Optional[Callable[[Digests], None]] = None) -> Digests:
+# A file, or blocks.
+Source = Union[BinaryIO, Proven, Iterable[bytes]]
+# Called again and again with the number of plain bytes that have been worked on so far.
+OnProgress = Optional[Callable[[int], None]]
+
+
+def seal(source: Source, sink: Sink, recipients: Sequence[str], check: Optional[Callable[[Digests], None]] = None, on_progress: OnProgress = None) -> Digests:
     """Compress and encrypt ``source`` into ``sink``.
 
     ``source`` is a file or an iterable of blocks; an iterable is drawn by a thread of its own, so that its waiting costs no time here,
-    and is not hashed once more when it has a ``sha256`` of its own.
+    and is not hashed once more when it has a ``sha256`` of its own; nor are the sealed bytes when ``sink`` has one.
     ``check`` sees the digests at the end; what it raises comes out of here.
     """
     parsed = parse_recipients(recipients)
-    with ThreadPoolExecutor(max_workers=_HASHERS, thread_name_prefix="lifeboat-hash") as hashers:
-        plain, sealed = (_Told(source) if hasattr(source, "sha256") else _Meter(hashers)), _Meter(hashers)
-        if hasattr(source, "read"):
-            _seal(source, sink, parsed, plain, sealed)
-        else:
-            with ThreadPoolExecutor(max_workers=1, thread_name_prefix="lifeboat-draw") as drawer:
-                _seal(_Drawn(source, drawer), sink, parsed, plain, sealed)
-        digests = Digests(plain.sha256, plain.size, sealed.sha256, sealed.size)
+    plain, sealed = _meter_for(source), _meter_for(sink)
+    if hasattr(source, "read"):
+        _seal(_blocks_of(source), sink, parsed, plain, sealed, on_progress)
+    else:
+        with _Ahead(source) as drawn:
+            _seal(drawn, sink, parsed, plain, sealed, on_progress)
+    digests = Digests(plain.sha256, plain.size, sealed.sha256, sealed.size)
     if check is not None:
         check(digests)
     return digests
 
 
-def _seal(source: Any, sink: Sink, recipients: List[Any], plain: Union[_Meter, _Told], sealed: _Meter) -> None:
+def _meter_for(other: Any) -> Union[_Meter, _Told]:
+    return _Told(other) if hasattr(other, "sha256") else _Meter()
+
+
+def _seal(
+    blocks: Iterable[bytes], sink: Sink, recipients: List[Any], plain: Union[_Meter, _Told], sealed: Union[_Meter, _Told], on_progress: OnProgress
+) -> None:
     pyrage = _pyrage()
-    compressed = _Compressed(source, plain)
     output = _Output(sink, sealed)
-    try:
-        pyrage.encrypt_io(compressed, output, recipients)
-    except (pyrage.EncryptError, OSError) as error:
-        # pyrage wraps what its reader and writer raise.
-        unknown = SealingError("Sealing failed", found=str(error)[:200], remedy="this is a defect or a lack of memory; run it again with more verbosity")
-        raise (compressed.error or output.error or unknown) from error
-    output.finish()
-
-
-class _Drawn:
-    """An iterable of blocks as a stream to read: while one block is worked on, the next one is waited for. Errors of the iterable come out of ``read``."""
-
-    def __init__(self, source: Iterable[bytes], drawer: ThreadPoolExecutor) -> None:
-        self._blocks = filter(None, source)
-        self._drawer = drawer
-        self._next = drawer.submit(next, self._blocks, b"")
-
-    def read(self, _size: int) -> bytes:
-        """The next block as it came, whatever its size; empty only at the end."""
-        block = self._next.result()
-        if block:
-            self._next = self._drawer.submit(next, self._blocks, b"")
-        return block
+    with _Ahead(_compressed(blocks, plain)) as compressed:
+        reader = _Reader(compressed, lambda: on_progress(plain.size) if on_progress else None)
+        try:
+            pyrage.encrypt_io(reader, output, recipients)
+        except (pyrage.EncryptError, OSError) as error:
+            # pyrage wraps what its reader and writer raise.
+            unknown = SealingError("Sealing failed", found=str(error)[:200], remedy="this is a defect or a lack of memory; run it again with more verbosity")
+            raise (reader.error or output.error or unknown) from error
+        output.finish()
 
 
 def seal_to(
     location: Location,
     key: str,
-    source: Union[BinaryIO, Proven, Iterable[bytes]],
+    source: Source,
     recipients: Sequence[str],
     check: Optional[Callable[[Digests], None]] = None,
     retain_until: Optional[datetime] = None,
+    on_progress: OnProgress = None,
 ) -> Digests:
     """Seal ``source`` as a new object of the location; it becomes visible only when all of it is there and ``check`` agreed."""
     with location.upload(key, retain_until) as upload:
-        digests = seal(source, upload, recipients, check)
+        digests = seal(source, upload, recipients, check, on_progress)
         upload.commit()
     return digests
 
 
-class _Compressed(io.RawIOBase):
-    """What age reads from: the compressed form of the source."""
+class _Ahead:
+    """Blocks that a thread of its own makes, a few ahead of whoever takes them. An error of the maker comes out where its block would have."""
 
-    def __init__(self, source: BinaryIO, plain: Union[_Meter, _Told]) -> None:
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        self._blocks = filter(None, blocks)
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lifeboat-seal")
+        self._coming: Deque[Future[bytes]] = deque()
+
+    def __enter__(self) -> _Ahead:
+        for _number in range(_AHEAD):
+            self._ask()
+        return self
+
+    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+        for future in self._coming:
+            future.cancel()
+        self._worker.shutdown()
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            block = self._coming.popleft().result()
+            if not block:
+                return
+            self._ask()
+            yield block
+
+    def _ask(self) -> None:
+        self._coming.append(self._worker.submit(next, self._blocks, b""))
+
+
+def _blocks_of(source: Any) -> Iterator[bytes]:
+    while True:
+        block = source.read(_BLOCK)
+        if not block:
+            return
+        yield block
+
+
+def _compressed(blocks: Iterable[bytes], plain: Union[_Meter, _Told]) -> Iterator[bytes]:
+    zstandard = _zstandard()
+    # Without threads of zstd's own: with them it takes twice the processor time for the same.
+    parameters = zstandard.ZstdCompressionParameters.from_level(COMPRESSION_LEVEL, write_checksum=True)
+    compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    for block in blocks:
+        plain.update(block)
+        yield compressor.compress(block)
+    yield compressor.flush()
+
+
+class _Reader(io.RawIOBase):
+    """What age reads from: the compressed blocks, a few KiB at a time."""
+
+    def __init__(self, blocks: Iterable[bytes], passed: Callable[[], None]) -> None:
         super().__init__()
-        self._source = source
-        self._plain = plain
-        parameters = _zstandard().ZstdCompressionParameters.from_level(COMPRESSION_LEVEL, write_checksum=True)
-        self._compressor = _zstandard().ZstdCompressor(compression_params=parameters).compressobj()
+        self._blocks = iter(blocks)
+        self._passed = passed
         self._ready = memoryview(b"")
-        self._finished = False
         self.error: Optional[BaseException] = None
 
     def readable(self) -> bool:
@@ -272,29 +305,22 @@ class _Compressed(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         """At most ``size`` bytes; empty only at the end."""
-        try:
-            while not self._ready and not self._finished:
-                self._ready = memoryview(self._more())
-        except BaseException as error:
-            self.error = error
-            raise
+        if not self._ready:
+            try:
+                self._ready = memoryview(next(self._blocks, b""))
+                self._passed()
+            except BaseException as error:
+                self.error = error
+                raise
         count = len(self._ready) if size < 0 else size
         taken, self._ready = self._ready[:count], self._ready[count:]
         return bytes(taken)
-
-    def _more(self) -> bytes:
-        block = self._source.read(_BLOCK)
-        if not block:
-            self._finished = True
-            return bytes(self._compressor.flush())
-        self._plain.update(block)
-        return bytes(self._compressor.compress(block))
 
 
 class _Output(io.RawIOBase):
     """What age writes to: hash, gather into larger blocks, pass on."""
 
-    def __init__(self, sink: Sink, meter: Optional[_Meter] = None) -> None:
+    def __init__(self, sink: Sink, meter: Union[_Meter, _Told, None] = None) -> None:
         super().__init__()
         self._sink = sink
         self._meter = meter
@@ -386,7 +412,7 @@ def unseal(
         raise (limited.error or reader.error or _explained(error, what, recipients)) from error
     digests = Digests(plain.sha256, plain.size, sealed.sha256, sealed.size)
     if expected is not None:
-        _compare(digests, expected, what)
+        compare(digests, expected, what)
     return digests
 
 
@@ -413,12 +439,20 @@ def hash_object(location: Location, key: str) -> Digests:
     """Read every byte of an object; only the sealed half of the digests is filled."""
     meter = _Meter()
     with location.open(key) as source:
-        while True:
-            block = source.read(_BLOCK)
-            if not block:
-                break
+        for block in _blocks_of(source):
             meter.update(block)
     return Digests("", 0, meter.sha256, meter.size)
+
+
+def copy_sealed(source: Location, key: str, target: Location, new_key: str, expected: Digests, *, what: str, retain_until: Optional[datetime] = None) -> None:
+    """Copy a sealed object as it is; the copy becomes visible only when all its bytes are the expected ones."""
+    meter = _Meter()
+    with source.open(key) as stream, target.upload(new_key, retain_until) as upload, _Ahead(_blocks_of(stream)) as blocks:
+        for block in blocks:
+            meter.update(block)
+            upload.write(block)
+        compare(expected._replace(sealed_sha256=meter.sha256, sealed_size_bytes=meter.size), expected, what)
+        upload.commit()
 
 
 class _Sealed(io.RawIOBase):
@@ -483,7 +517,8 @@ class _Plain(io.RawIOBase):
 # -- saying what is wrong -----------------------------------------------------------------------------------------------------------
 
 
-def _compare(found: Digests, expected: Digests, what: str) -> None:
+def compare(found: Digests, expected: Digests, what: str) -> None:
+    """Raise when an artifact is another one than the manifest says."""
     pairs = zip(Digests._fields, found, expected)
     different = ["%s is %s, not %s" % (field, is_, was) for field, is_, was in pairs if is_ != was]
     if different:

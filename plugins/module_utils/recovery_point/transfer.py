@@ -157,7 +157,15 @@ class Delivery:
             remedy="open a new recovery point; or give artifacts of one component and host different names",
         )
 
-    def store(self, path: str, recipients: Any, inspect: bool, sha256: Optional[str], facts: Optional[Dict[str, Any]] = None) -> Artifact:
+    def store(
+        self,
+        path: str,
+        recipients: Any,
+        inspect: bool,
+        sha256: Optional[str],
+        facts: Optional[Dict[str, Any]] = None,
+        on_progress: sealing.OnProgress = None,
+    ) -> Artifact:
         """Inspect the plain file, seal it into the point, and keep the record, with what the component says of the file."""
         contents: Dict[str, Any] = {}
         if names.is_tar(self.artifact):
@@ -184,7 +192,7 @@ class Delivery:
 
         opening = catalog.read_opening(self._location, self._cluster, self._point)
         with open(path, "rb") as plain:
-            digests = sealing.seal_to(self._location, self._key, plain, recipients, check, opening.retain)
+            digests = sealing.seal_to(self._location, self._key, plain, recipients, check, opening.retain, on_progress)
         artifact = Artifact(
             name=self.artifact,
             component=self.artifact.split("/")[0],

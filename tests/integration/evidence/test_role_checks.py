@@ -185,13 +185,79 @@ GOOD: dict[str, Any] = {
     "velum_database_taken": {"dump": {"tables": {"minions": {"rows": 4}, "users": {"rows": 1}}, "schema_version": "2018"}},
     "recovery_point_encrypted_with": ["key1"],
     "recovery_point_encryption_keys": ["key1"],
-    "recovery_point_catalog": {"points": [{"id": "a", "state": "complete"}, {"id": "b", "state": "open"}]},
+    "recovery_point_catalog": {
+        "points": [{"id": "a", "state": "complete"}, {"id": "b", "state": "open"}],
+        "counts": {"all": 9, "sealed": 8, "open": 1, "abandoned": 0, "pruning": 0, "foreign": 0},
+        "gaps": [],
+        "due": ["a"],
+    },
+    "recovery_point_unproven": [],
+    "recovery_point_others": {"points": [{"id": "a", "usable": True}]},
+    "recovery_point_level": "opened",
+    "recovery_point_go_on": False,
     "recovery_point_recipients": ["age1"],
     "recovery_point_signing_key": "/etc/lifeboat/signing_key",
+    "recovery_point_cluster_name": "shop",
+    "recovery_point_confirmation": "shop",
+    "recovery_point_prune_planned": {"plan": [{"id": "a"}], "kept": ["a"], "groups": [{"name": "etcd+pki", "newest_verified": "a"}], "problems": []},
+    "recovery_point_pruned": {"removed": ["b"], "finished": [], "kept": ["a"], "left": [], "freed_bytes": 9},
+    "recovery_point_prune_again": {"removed": [], "finished": [], "kept": ["a", "c"]},
+    "recovery_point_tag": "keep",
+    "recovery_point_tagged": {"tag": {"tag": "keep", "user": "ops", "at": "2026-11-20T13:35:00Z", "reason": "audit"}},
+    "recovery_point_location_is": {
+        name: {"passed": True, "found": "as it should be"}
+        for name in (
+            "listed",
+            "written",
+            "versioned",
+            "locked",
+            "lock_holds",
+            "clock",
+            "transport",
+            "space",
+            "links",
+            "private",
+            "rights_needed",
+            "rights_excess",
+        )
+    },
+    "recovery_point_copied": {"id": "b", "original": "a", "manifest": {"taken_at": "2026-11-20T13:35:00Z", "origin": {"id": "a"}, "recipients": ["age1new"]}},
+    "recovery_point_copy_recipients": ["age1new"],
     "recovery_point_recorded": {"result_key": "shop/results/a/b.json"},
     "recovery_point_packed": {"problems": [], "artifacts": [{"name": "inventory/inventory.json.zst.age"}]},
     "recovery_point_sealed": {"signed": True, "size_bytes": 9, "manifest": {"artifacts": [{"name": "pki/cp1"}], "status": "completed", "missing": []}},
-    "recovery_point_chosen": {"passed": True, "checks": [{"passed": True, "found": "signed"}], "artifacts": []},
+    "recovery_point_chosen": {"passed": True, "checks": [{"passed": True, "found": "signed"}], "artifacts": [], "points": [{"overlaid": []}]},
+    "readiness_around": {"circles": [{"state": "unknown", "service": "Vault", "found": "vault.example could not be looked up"}], "looked_at": ["location"]},
+    "readiness_inside": [],
+    "readiness_unknown": ["vault.example could not be looked up"],
+    "readiness_late": [],
+    "readiness_newer": [],
+    "readiness_without": [],
+    "readiness_unproven": [],
+    "readiness_verdicts": [],
+    "readiness_remedies": {"stale": "back up"},
+    "readiness_recipient_proof_days": 90,
+    "readiness_drill_days": 90,
+    "readiness_recipients": ["age1a", "age1b"],
+    "readiness_signing_key": "/etc/lifeboat/signing_key",
+    "readiness_state": {
+        "at": "2026-11-20T13:35:00Z",
+        "components": [{"component": "etcd", "verdict": "fresh", "text": "etcd is fresh"}],
+        "points": {"complete": 2},
+        "alarming": [],
+        "future": [],
+        "doubtful": [],
+        "newest": {"id": "a", "recipients": ["age1a", "age1b"]},
+        "recipients": [{"recipient": "age1a", "text": "proven 3 d ago"}],
+        "wanted_recipients": ["age1b", "age1a"],
+        "signing": {"fits": True, "text": "signs as ops"},
+        "writable": {"writable": True, "problem": "", "needed_bytes": 9},
+        "drill": {"recent": True, "text": "3 d ago"},
+        "schedule": {"interval_seconds": 1200, "spare_runs": 1, "arithmetic": ["fine"]},
+    },
+    "readiness_proof": {"strangers": []},
+    "readiness_given": [{"recipient": "age1a", "proven": True, "problem": ""}],
+    "readiness_not_given": [],
     "result": {
         "salt": {"accepted": {"admin": "aa:bb", "0a3f": "cc:dd"}, "answers": {"reason": "", "answered": ["admin", "0a3f"]}},
         "cluster": {
@@ -326,14 +392,68 @@ BREAKS: dict[str, list[Break]] = {
     "platform.components_known": [("platform_point.artifacts", [{"host": "cp1", "component": "pki"}])],
     "platform.etcdutl": [("platform_node.etcdutl", None)],
     "platform.unchanged": [("platform_again.node.identity.ca_sha256", "another")],
-    "recovery_point.none_broken": [("recovery_point_catalog.points.0.state", "tampered")],
+    "recovery_point.none_broken": [
+        ("recovery_point_catalog.points.0.state", "tampered"),
+        ("recovery_point_catalog.counts.abandoned", 1),
+        ("recovery_point_catalog.counts.foreign", 1),
+    ],
+    "recovery_point.no_gap": [("recovery_point_catalog.gaps", ["c"])],
+    "recovery_point.due_verified": [("recovery_point_unproven", ["a"])],
+    "recovery_point.others_listed": [("recovery_point_others.points.0.usable", False)],
+    "recovery_point.prune_allowed": [("recovery_point_prune_planned", {"msg": "Nothing is pruned: points are missing"})],
+    "recovery_point.prune_confirmed": [("recovery_point_confirmation", ""), ("recovery_point_confirmation", "Shop")],
+    "recovery_point.prune_verified": [("recovery_point_prune_planned.groups.0.newest_verified", None)],
+    "recovery_point.prune_nothing_strange": [("recovery_point_prune_planned.problems", ["shop/pruned/a.json is not obeyed"])],
+    "recovery_point.prune_done": [("recovery_point_pruned.left", ["b is left alone: it was tagged since it was looked at"])],
+    "recovery_point.prune_settled": [
+        ("recovery_point_prune_again.kept", ["c"]),
+        ("recovery_point_prune_again.removed", ["c"]),
+        ("recovery_point_prune_again.finished", ["b"]),
+    ],
+    "recovery_point.tagged": [("recovery_point_tagged.tag.tag", "release")],
+    "recovery_point.copied": [
+        ("recovery_point_copied.manifest.taken_at", ""),
+        ("recovery_point_copied.manifest.origin.id", "c"),
+        ("recovery_point_copied.manifest.recipients", ["age1old"]),
+    ],
+    "recovery_point.location_listed": [("recovery_point_location_is.listed.passed", False)],
+    "recovery_point.location_written": [("recovery_point_location_is.written.passed", False)],
+    "recovery_point.location_versioned": [("recovery_point_location_is.versioned.passed", False)],
+    "recovery_point.location_locked": [("recovery_point_location_is.locked.passed", False)],
+    "recovery_point.location_lock_holds": [("recovery_point_location_is.lock_holds.passed", False)],
+    "recovery_point.location_clock": [("recovery_point_location_is.clock.passed", False)],
+    "recovery_point.location_transport": [("recovery_point_location_is.transport.passed", False)],
+    "recovery_point.location_space": [("recovery_point_location_is.space.passed", False)],
+    "recovery_point.location_links": [("recovery_point_location_is.links.passed", False)],
+    "recovery_point.location_private": [("recovery_point_location_is.private.passed", False)],
+    "recovery_point.location_rights_needed": [("recovery_point_location_is.rights_needed.passed", False)],
+    "recovery_point.location_rights_excess": [("recovery_point_location_is.rights_excess.passed", False)],
     "recovery_point.recipients": [("recovery_point_recipients", []), ("recovery_point_signing_key", "")],
     "recovery_point.recorded": [("recovery_point_recorded.result_key", "")],
     "recovery_point.sealed": [("recovery_point_sealed.signed", False), ("recovery_point_sealed.manifest.artifacts", [])],
     "recovery_point.encryption_covered": [("recovery_point_encryption_keys", ["key0"])],
     "recovery_point.kit": [("recovery_point_packed.problems", ["collection: not installed as a whole"])],
     "recovery_point.complete": [("recovery_point_sealed.manifest.status", "partially_failed")],
-    "recovery_point.verified": [("recovery_point_chosen.passed", False)],
+    "recovery_point.untampered": [("recovery_point_chosen.points", [{"overlaid": ["shop/manifests/a.json"]}])],
+    "recovery_point.verified": [("recovery_point_chosen.passed", False), ("recovery_point_chosen", {"msg": "No identity opens it", "failed": False})],
+    "readiness.no_circle": [("readiness_inside", [{"service": "location", "found": "10.0.0.1 is machine cp1", "remedy": "Move it."}])],
+    "readiness.fresh": [("readiness_late", [{"component": "etcd"}]), ("readiness_state.components", [])],
+    "readiness.newest_verified": [("readiness_newer", [{"text": "etcd is fresh; not verified and newer: b"}])],
+    "readiness.every_host": [("readiness_without", [{"component": "pki", "missing": ["cp3"]}])],
+    "readiness.points_sound": [("readiness_state.alarming", ["a is broken: etcd/cp1.tar.zst.age is missing"])],
+    "readiness.clock": [("readiness_state.future", ["a says 2027-01-01T00:00:00Z"])],
+    "readiness.recipients_proven": [("readiness_unproven", [{"recipient": "age1a"}]), ("readiness_state.recipients", [])],
+    "readiness.recipients_several": [("readiness_recipients", ["age1a"]), ("readiness_state.newest.recipients", ["age1a"]), ("readiness_state.newest", None)],
+    "readiness.recipients_current": [("readiness_state.wanted_recipients", ["age1a"]), ("readiness_state.newest.recipients", ["age1a", "age1b", "age1c"])],
+    "readiness.signing": [("readiness_state.signing.fits", False), ("readiness_state.signing.fits", None)],
+    "readiness.results_believed": [("readiness_state.doubtful", ["a: The result is not signed"])],
+    "readiness.location_writable": [("readiness_state.writable.writable", False)],
+    "readiness.drill": [("readiness_state.drill.recent", False)],
+    "readiness.schedule": [("readiness_state.schedule.interval_seconds", None), ("readiness_state.schedule.spare_runs", 0)],
+    "readiness.keys_open": [("readiness_given.0.proven", False), ("readiness_given", [])],
+    "readiness.keys_known": [("readiness_proof.strangers", [{"identity_file": "/old.key", "recipient": "age1z"}])],
+    "readiness.keys_all_given": [("readiness_not_given", ["age1b"])],
+    "readiness.proof_signed": [("readiness_signing_key", "")],
     "salt_master.key_pair": [("salt_master_seen.salt.master", {"fingerprint": "ee:ff", "pair": False, "reason": "not one pair"})],
     "salt_master.accepted": [("salt_master_seen.salt.accepted", {}), ("salt_master_seen.salt.problems", ["minions/x: it holds no public key"])],
     "salt_master.idle": [
@@ -413,9 +533,10 @@ def role_checks() -> dict[str, dict[str, Any]]:
 
 
 def broken(where: str, value: Any) -> dict[str, Any]:
-    """The good evidence with one thing changed; a % in the path stands for a dot in a name."""
-    evidence = copy.deepcopy(GOOD)
+    """The variable of the good evidence in which one thing is changed; a % in the path stands for a dot in a name."""
     *way, last = [part.replace("%", ".") for part in where.split(".")]
+    name = [*way, last][0]
+    evidence = {name: copy.deepcopy(GOOD.get(name))}
     place: Any = evidence
     for part in way:
         place = place[int(part)] if isinstance(place, list) else place[part]
@@ -424,9 +545,9 @@ def broken(where: str, value: Any) -> dict[str, Any]:
 
 
 def tasks() -> list[dict[str, Any]]:
-    """One task with all checks and good evidence, then one for each break."""
+    """One task with all checks, then one for each break; the play has the good evidence, which would be megabytes if each task had all of it."""
     checks = role_checks()
-    found: list[dict[str, Any]] = [{"name": "good", "lifeboat.cluster.check": {"stage": "good", "checks": list(checks.values())}, "vars": GOOD}]
+    found: list[dict[str, Any]] = [{"name": "good", "lifeboat.cluster.check": {"stage": "good", "checks": list(checks.values())}}]
     for check_id, breaks in BREAKS.items():
         for number, (where, value) in enumerate(breaks):
             found.append(
@@ -445,7 +566,7 @@ def test_every_check_can_fail(playground: Playground) -> None:
     setup = [{"name": "Let the members be known", "ansible.builtin.group_by": {"key": "etcd"}}]
     plays = [
         {"hosts": ",".join(HOSTS), "gather_facts": False, "tasks": setup},
-        {"hosts": HOSTS[0], "gather_facts": False, "tasks": tasks()},
+        {"hosts": HOSTS[0], "gather_facts": False, "vars": GOOD, "tasks": tasks()},
     ]
     done = playground.play(BEGIN + yaml.safe_dump(plays, sort_keys=False, width=10_000))
     assert done.returncode == 0, done.stdout

@@ -295,6 +295,20 @@ def test_a_second_cluster_under_one_name_is_refused_before_anything_is_written(m
     assert opened_by(maker, OTHER_UID, replaces=uid).changed
 
 
+def test_a_forged_manifest_does_not_end_all_backups(maker: Maker, stranger: Keys, tmp_path: Path) -> None:
+    first = maker.point()
+    (tmp_path / "forged").mkdir()
+    forger = Maker(tmp_path / "forged", stranger, location=maker.location)
+    opening = forger.open()
+    made = artifacts_of(forger, opening.id)
+    known = first.cluster_identity.kube_system_uid
+    forged = forger.evidence(made, cluster_identity={"kube_system_uid": OTHER_UID, "ca_sha256": None})
+    manifest = points.draft(maker.location, CLUSTER, opening.id, forged)
+    points.seal_point(maker.location, manifest, points.Sealing(str(stranger.signing_key), stranger.trust))
+    opened = points.open_point(maker.location, CLUSTER, RUN, "2030-01-01T00:00:00Z", identity=ClusterIdentity(known, None), trust=maker.keys.trust)
+    assert opened.changed
+
+
 def test_of_two_clusters_that_begin_at_once_only_one_seals(maker: Maker) -> None:
     openings = [maker.open(), maker.open()]
     for opening, uid in zip(openings, ("6dbd6a44-0c4e-4ff3-ba1f-ee0b2b7e5a5c", OTHER_UID), strict=True):
