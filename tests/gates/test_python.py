@@ -30,6 +30,7 @@ CONTROLLER_MODULES = {
     "readiness_info",
     "recovery_plan",
     "recovery_point",
+    "recovery_point_copy",
     "recovery_point_escrow",
     "recovery_point_info",
     "recovery_point_prune",

@@ -17,7 +17,14 @@ HERE = Path(__file__).parent
 TOGETHER = ("salt", "stores")
 
 # What takes longest begins first, so that no worker is left with it in the end; all others follow by name.
-FIRST = ("salt", "node/test_node_services.py", "etcd_v2/test_roles.py", "stores")
+FIRST = (
+    "salt",
+    "node/test_node_services.py",
+    "recovery_point/test_artifacts.py",
+    "stores",
+    "recovery_point/test_roles.py",
+    "etcd_v2/test_roles.py",
+)
 
 
 def unit_of(nodeid: str) -> str:

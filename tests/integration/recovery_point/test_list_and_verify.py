@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results
 from tests.integration.recovery_point.playing import LIMIT_SECONDS, Stage
 from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, flip
@@ -45,9 +47,13 @@ def call(stage: Stage, playbook: str, *arguments: str) -> subprocess.CompletedPr
     )
 
 
-def test_points_that_are_due_are_verified_and_the_list_says_so(stage: Stage) -> None:
+def test_points_that_are_due_are_verified_and_the_list_says_so(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """A damaged point stops no other and is named in the end; a key that does not fit is no point's fault; what was verified is not due again."""
-    old, damaged, whole = sorted((stage.point() for _number in range(3)), key=lambda manifest: manifest.id)
+    began = names.new_point_id().partition("-")[0]
+    # Made within one second, ids would sort by chance, and not by which point saw which.
+    ids = iter(f"{began}-{number:06x}" for number in range(3))
+    monkeypatch.setattr(names, "new_point_id", lambda: next(ids))
+    old, damaged, whole = (stage.point() for _number in range(3))
     flip(stage.path(names.artifact_key(CLUSTER, damaged.id, "pki/cp1.tar.zst.age")), 700)
     as_text = ("-e", "recovery_point_verify_limit=2", "-e", "recovery_point_level=opened", "-e", "recovery_point_verify_others=true")
 

@@ -32,7 +32,8 @@ def network(name: str) -> Iterator[str]:
         subprocess.run(["ip", "netns", "delete", name], check=True)
 
 
-@pytest.fixture(scope="session")
+# Not longer than the tests of this directory last: minions that only wait take a third of a processor. (Hence the __init__.py of this and the upper one.)
+@pytest.fixture(scope="package")
 def running() -> Iterator[World]:
     """Everything runs, every key is accepted, every minion answers."""
     # Paths of sockets are short: not below pytest's own directory.
