@@ -151,7 +151,7 @@ options:
       kind:
         description: What was done.
         type: str
-        choices: [verification, drill, restore]
+        choices: [verification, drill, restore, escrow]
         required: true
       level:
         description: How far it went.

@@ -179,6 +179,10 @@ freed_bytes:
   description: Size of what was, or would be, removed.
   returned: success
   type: int
+swept:
+  description: Uploads that nobody finished for a day and that were removed. They are found only outside of check mode.
+  returned: success
+  type: int
 left:
   description: What was planned and not done, and why, as when a point was tagged meanwhile.
   returned: success
@@ -244,6 +248,7 @@ def body(call: adapter.Call) -> Dict[str, Any]:
         "finished": outcome.finished,
         "forgotten": outcome.forgotten,
         "freed_bytes": outcome.freed_bytes,
+        "swept": outcome.swept,
         "left": outcome.left,
         "problems": prepared.problems,
         "groups": prepared.groups(),

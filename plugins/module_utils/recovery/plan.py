@@ -13,14 +13,11 @@ import secrets
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.revisions import clock_revision
 
 #: Added on top of the highest revision ever seen. The etcd documentation gives 1e9 as a week of very busy writing
 #: (etcd-io/website content/en/docs/v3.6/op-guide/recovery.md).
 DEFAULT_REVISION_SLACK = 1_000_000_000
-
-# 2020-01-01. A cluster writes less than this in the long run; 2**53, beyond which some clients cannot count, is 285000 years away.
-_FLOOR_BEGINS = 1_577_836_800
-_FLOOR_REVISIONS_PER_SECOND = 1000
 
 STRATEGIES = ("nothing", "rebuild_members", "rebuild_cluster", "roll_back", "rebuild_workers", "rebuild_admin")
 # Those that put the point over etcd: their token and bump are one for all members, and no use to the others.
@@ -117,7 +114,7 @@ def target_revision(high_water: int, slack: int, now: float) -> int:
     What the clock says grows faster than the revision of a cluster in the long run. So a later restore, of whatever point, stays above an earlier one even when
     the earlier one's result was lost: its clients would wait in silence for the revisions in between. Slack on top of it would break just that.
     """
-    floor = int((now - _FLOOR_BEGINS) * _FLOOR_REVISIONS_PER_SECOND)
+    floor = clock_revision(now)
     return floor if floor > high_water else high_water + slack
 
 

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.revisions import clock_revision
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results, signing, tags
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     AccessDeniedError,
@@ -88,6 +89,8 @@ class Point:
     tags: Sequence[TagName] = ()
     # Keys over which somebody laid a version or a delete marker, and that of a tombstone that is not believed.
     overlaid: List[str] = field(default_factory=list)
+    # Whether all that its manifest names is listed, in the right size: also of one whose tombstone is there already.
+    whole: bool = False
 
     @property
     def manifest(self) -> Optional[Manifest]:
@@ -604,15 +607,19 @@ class Catalog:
         return chosen
 
     def select(self, wanted: str, components: Sequence[str] = (), hosts: Sequence[str] = ()) -> Chosen:
-        """A point by id or ``latest`` (see there), usable; else the error says why it is not."""
+        """A point by id or ``latest`` (see there), usable; else the error says why it is not.
+
+        Who names a point by its id may use it with a tombstone too, as long as it is whole: pruning does not obey every tombstone, and one that was written
+        with a stolen key must not take away what nobody could delete.
+        """
         point = self.latest(components, hosts) if wanted == "latest" else self.get(wanted)
         if point.error is not None:
             raise point.error
-        if point.state not in USABLE_STATES or point.signed is None:
+        if point.signed is None or point.state not in USABLE_STATES and not (point.state == "pruning" and point.whole):
             raise NoRecoveryPointError(
                 "Recovery point %s is %s" % (point.id, point.state),
                 found=point.reason,
-                remedy="use a complete point; an open one is usable when its backup has sealed it",
+                remedy="use a complete point; an open one is usable when its backup has sealed it, one with a tombstone while it is whole",
             )
         if not point.signed.believable:
             raise unchecked("Recovery point %s" % point.id)
@@ -634,7 +641,9 @@ class Catalog:
         because the newest may be copies of old points or points without a snapshot. Should they all be: the revision after a restore goes by the clock as
         long as nothing known is above that (``recovery.plan.target_revision``), so what is missed here can not be above it either.
 
-        A manifest counts when its signature is not wrong. Higher is the safe side, so restore results count whoever wrote them; records bound the number.
+        A manifest counts when its signature is not wrong. Higher is the safe side, and a restore goes by the clock at least: so what a restore result says
+        counts up to there whoever wrote it (the signing key may be lost with the controller), and above only when it is signed. Else whoever may write
+        results could use up the revisions of a cluster.
         """
         highest = 0
         newest = [entry.id for entry in self.known.values() if entry.manifest and names.is_point_id(entry.id)][-HIGH_WATER_POINTS:]
@@ -650,9 +659,15 @@ class Catalog:
 
     def _revision_of(self, name: ResultName) -> int:
         try:
-            return results.Result.from_bytes(self._location.read(name.key, results.LARGEST_BYTES)).highest_revision or 0
-        except (ManifestError, ObjectMissingError):
+            said = results.Result.from_bytes(self._location.read(name.key, results.LARGEST_BYTES))
+            revision = said.highest_revision or 0
+            if revision > clock_revision(self.now.timestamp()) and self._trust.allowed_signers is not None:
+                results.read_believed(self._location, name, self.cluster, said.point_id, self._trust)
+        except OF_THE_LOCATION:
+            raise
+        except LifeboatError:
             return 0
+        return revision
 
     # -- reading ----------------------------------------------------------------------------------------------------------------------
 
@@ -734,6 +749,7 @@ class Catalog:
             unlisted=unlisted_objects(manifest, objects),
             error=problem,
             overlaid=[entry.key for entry in stored if entry.overlaid],
+            whole=problem is None,
         )
 
     def _unsealed(self, known: Known) -> Point:

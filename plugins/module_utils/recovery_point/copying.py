@@ -72,6 +72,7 @@ def copy_point(source: Location, target: Location, original: Manifest, wanted: W
         names.format_time(retain),
         check_mode=check_mode,
         identity=original.cluster_identity,
+        trust=wanted.trust,
         replaces=known_as,
     ).opening
     if check_mode:

@@ -88,6 +88,10 @@ class SignedBytesEditedError(SignatureError):
     """The signature does not belong to these bytes."""
 
 
+class SigningUnavailableError(SignatureError):
+    """Nothing can be signed or checked here: a key or the allowed signers file is missing, or ssh-keygen does not work."""
+
+
 class SignatureUncheckedError(SignatureError):
     """Nobody said who may sign, so nothing in the manifest can be believed."""
 

@@ -18,13 +18,8 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Op
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, names, results, signing, tags
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
-    AccessDeniedError,
-    ClockSkewError,
-    CredentialsExpiredError,
     DependencyMissingError,
     LocationReadOnlyError,
-    LocationSlowError,
-    LocationVanishedError,
     ManifestError,
     NoRecoveryPointError,
     ObjectExistsError,
@@ -33,6 +28,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     OtherClusterError,
     SignatureError,
     SignatureUncheckedError,
+    SigningUnavailableError,
     TombstoneError,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location, StoredObject
@@ -56,16 +52,7 @@ FORGET_AFTER_DAYS = 30
 _READERS = 8
 _MOST_NAMED = 20
 # Say nothing about a point: the location, or this controller, is not fit to prune.
-_NOT_THE_POINTS_FAULT = (
-    AccessDeniedError,
-    ClockSkewError,
-    CredentialsExpiredError,
-    DependencyMissingError,
-    LocationReadOnlyError,
-    LocationSlowError,
-    LocationVanishedError,
-    SignatureUncheckedError,
-)
+_NOT_THE_POINTS_FAULT = (*catalog.OF_THE_LOCATION, DependencyMissingError, LocationReadOnlyError, SignatureUncheckedError, SigningUnavailableError)
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -486,13 +473,15 @@ class Outcome:
     extended: List[str] = field(default_factory=list)
     forgotten: List[str] = field(default_factory=list)
     freed_bytes: int = 0
+    # Uploads that nobody finished.
+    swept: int = 0
     # What was planned and not done, and why.
     left: List[str] = field(default_factory=list)
 
     @property
     def changed(self) -> bool:
         """Whether anything was done."""
-        return bool(self.removed or self.finished or self.extended or self.forgotten)
+        return bool(self.removed or self.finished or self.extended or self.forgotten or self.swept)
 
 
 def confirm(cluster: str, given: str) -> None:
@@ -529,6 +518,7 @@ class _Pruner:
                 self._prune(decision)
             for point in self._prepared.forgotten:
                 self._forget(point)
+            self.outcome.swept = self._location.sweep(names.cluster_prefix(self._cluster), catalog.ABANDONED_AFTER_SECONDS)
         except LifeboatError as error:
             error.details.update(asdict(self.outcome))
             raise
@@ -661,8 +651,7 @@ def apply(location: Location, prepared: Prepared, trust: Trust, signing_key: str
 
 
 def _raise_if_not_the_points_fault(error: LifeboatError) -> None:
-    # SignatureError itself, no subclass: the allowed signers file is not there, ssh-keygen does not answer.
-    if isinstance(error, _NOT_THE_POINTS_FAULT) or type(error) is SignatureError:
+    if isinstance(error, _NOT_THE_POINTS_FAULT):
         raise error
 
 

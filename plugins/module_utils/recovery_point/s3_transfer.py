@@ -170,11 +170,10 @@ class S3Upload:
         return self._bucket.limits.part_bytes << (self._sent // _PARTS_OF_A_SIZE)
 
     def _send(self) -> None:
-        if not self._upload_id:
+        if self._pool is None:
             answer = self._bucket.call("create_multipart_upload", self._key, **self._attributes, **self._checksum)
             self._upload_id = str(answer["UploadId"])
             self._pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="lifeboat-s3-write")
-        assert self._pool is not None
         while len(self._sending) >= _AT_ONCE:
             self._parts.append(self._sending.popleft().result())
         self._sent += 1

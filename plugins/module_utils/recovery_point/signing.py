@@ -15,9 +15,9 @@ from typing import Iterator, List, NamedTuple, Optional, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     DependencyMissingError,
-    SignatureError,
     SignedByStrangerError,
     SignedBytesEditedError,
+    SigningUnavailableError,
 )
 
 MANIFEST_NAMESPACE = "lifeboat-recovery-point"
@@ -45,12 +45,12 @@ class _Outcome(NamedTuple):
 def sign(data: bytes, key_file: str, namespace: str) -> bytes:
     """Sign with a private key without passphrase (or, given a public key, with the one that ssh-agent holds)."""
     if not os.path.isfile(key_file):
-        raise SignatureError(
+        raise SigningUnavailableError(
             "The signing key is not there", tried=key_file, remedy="correct lifeboat_signing_key, or make a key: ssh-keygen -t ed25519 -N '' -f %s" % key_file
         )
     outcome = _ssh_keygen(["-Y", "sign", "-f", key_file, "-n", namespace], data)
     if not outcome.succeeded or not outcome.output.startswith(b"-----BEGIN SSH SIGNATURE-----"):
-        raise SignatureError(
+        raise SigningUnavailableError(
             "Signing failed",
             tried="ssh-keygen -Y sign -f %s -n %s" % (key_file, namespace),
             found=outcome.complaint,
@@ -63,7 +63,7 @@ def verify(data: bytes, signature: bytes, namespace: str, allowed_signers: str, 
     """Prove that an allowed signer signed these bytes for this purpose. Edited bytes and a stranger's key are different errors."""
     _check_armour(signature, what)
     if not os.path.isfile(allowed_signers):
-        raise SignatureError("The allowed signers file is not there", tried=allowed_signers, remedy="correct lifeboat_allowed_signers")
+        raise SigningUnavailableError("The allowed signers file is not there", tried=allowed_signers, remedy="correct lifeboat_allowed_signers")
     complaint = ""
     with _signature_file(signature) as path:
         for candidate in [principal] if principal else _principals(path, allowed_signers):
@@ -153,7 +153,7 @@ def _ssh_keygen(arguments: Sequence[str], data: bytes) -> _Outcome:
             "ssh-keygen is not there", tried=" ".join(command[:3]), remedy="install OpenSSH 8.9 or newer (its client programs) on the controller"
         ) from error
     except subprocess.TimeoutExpired as error:
-        raise SignatureError(
+        raise SigningUnavailableError(
             "ssh-keygen did not answer",
             tried=" ".join(command[:3]),
             found="nothing in %d seconds" % _TIMEOUT_SECONDS,

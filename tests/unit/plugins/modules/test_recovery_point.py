@@ -187,7 +187,7 @@ def test_sealing_warns_of_what_is_not_in_the_manifest(run: Runner, maker: Maker,
     [
         (("etcd",), {}, "PointIncompleteError", "nothing of pki"),
         (("pki",), {}, "PointIncompleteError", "nothing of etcd"),
-        (("etcd", "pki"), {"signing_key": "/nonexistent"}, "SignatureError", "signing key is not there"),
+        (("etcd", "pki"), {"signing_key": "/nonexistent"}, "SigningUnavailableError", "signing key is not there"),
         (("etcd", "pki"), {"taken_at": "yesterday"}, "ManifestError", "taken_at"),
         (("etcd", "pki"), {"recipients": []}, "ManifestError", "recipients is empty"),
     ],

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
 from tests.unit.plugins.module_utils.recovery_point.making import Keys, Maker, make_keys
 
 
@@ -25,6 +27,13 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Keys:
 
 
 @pytest.fixture
-def maker(tmp_path: Path, keys: Keys) -> Maker:
+def ids_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Points of one second sort as they were made; else by chance."""
+    numbers = itertools.count()
+    monkeypatch.setattr(names, "new_point_id", lambda moment=None: f"{(moment or names.now()):%Y%m%dT%H%M%SZ}-{next(numbers):06x}")
+
+
+@pytest.fixture
+def maker(tmp_path: Path, keys: Keys, ids_in_order: None) -> Maker:
     """Makes points in an empty location."""
     return Maker(tmp_path, keys)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.revisions import clock_revision
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, points, results, signing, tags
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.catalog import (
     Catalog,
@@ -321,6 +322,23 @@ def test_the_high_water_mark_is_the_highest_of_all(maker: Maker) -> None:
     assert maker.catalog().high_water_revision() == 1_000_000_100
 
 
+def test_above_the_clock_only_a_signed_result_raises_the_high_water_mark(maker: Maker, keys: Keys, stranger: Keys) -> None:
+    point = maker.point(highest_revision=50)
+    allowed = clock_revision(names.now().timestamp())
+
+    def restored(revision: int, level: str, signing_key: Path | None = None) -> None:
+        results.append(maker.location, results.new_result(CLUSTER, point.id, "restore", level, True, "r", revision), str(signing_key) if signing_key else None)
+
+    restored(allowed - 1000, "restored")
+    restored(allowed + 10**9, "booted")
+    restored(allowed + 10**9, "opened", stranger.signing_key)
+    assert maker.catalog().high_water_revision() == allowed - 1000
+    # Nobody said who may sign: the safe side is the higher one.
+    assert Catalog(maker.location, CLUSTER, Trust()).high_water_revision() == allowed + 10**9
+    restored(allowed + 500_000, "hashed", keys.signing_key)
+    assert maker.catalog().high_water_revision() == allowed + 500_000
+
+
 def test_a_point_that_cannot_be_used_says_why(maker: Maker) -> None:
     opening = maker.open()
     found = maker.catalog()
@@ -368,11 +386,13 @@ def test_a_point_with_a_tombstone_is_used_no_more(maker: Maker, keys: Keys) -> N
     assert (row["state"], row["usable"], row["components"]) == ("pruning", False, ["etcd", "pki"])
     assert "signature is believed" in row["reason"]
     assert found.select("latest").id == staying.id
-    with pytest.raises(NoRecoveryPointError, match="is pruning"):
-        found.select(going.id)
+    # As long as it is whole, whoever names it may use it: the tombstone may be an intruder's who stole the key.
+    assert found.select(going.id).id == going.id
     # Half of it is gone, then its manifest, then all.
     shutil.rmtree(maker.root / CLUSTER / "points" / going.id / "artifacts")
     assert maker.catalog().get(going.id).state == "pruning"
+    with pytest.raises(NoRecoveryPointError, match="is pruning"):
+        maker.catalog().select(going.id)
     for key in (names.manifest_key, names.signature_key):
         maker.path(key(CLUSTER, going.id)).unlink()
     assert maker.catalog().get(going.id).state == "pruning"

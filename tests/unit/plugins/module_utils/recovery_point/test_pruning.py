@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -638,6 +639,18 @@ def test_tombstones_stay_while_somebody_names_the_point(past: Past) -> None:
     pruned(past, now=at("2027-02-02"))
     assert [key for key in past.keys_there() if "/pruned/" in key] == [names.tombstone_key("shop", new) + end for end in ("", ".sig")]
     assert not pruned(past, now=at("2027-02-02")).changed
+
+
+def test_uploads_of_dead_writers_go_too(past: Past) -> None:
+    point = past.point(at("2026-09-01"))
+    directory = Path(past.location.path) / "shop" / "points" / point / "artifacts"
+    dead, living = (directory / f".{word}.partial" for word in ("dead", "living"))
+    for path in (dead, living):
+        path.write_bytes(b"half")
+    os.utime(dead, (0, 0))
+    outcome = pruned(past)
+    assert (outcome.swept, outcome.changed, dead.exists(), living.exists()) == (1, True, False, True)
+    assert not pruned(past).changed
 
 
 def test_a_young_tombstone_stays_though_nobody_names_it_yet(past: Past) -> None:

@@ -128,7 +128,7 @@ def test_what_a_server_refuses_says_what_to_do(server: Server, code: str, status
     server.refuses("list_object_versions", code, "a long  \n story", status)
     with pytest.raises(kind) as caught:
         server.location.check_writable(1)
-    assert type(caught.value) is kind
+    assert caught.value.__class__ is kind
     assert caught.value.tried == "list_object_versions - in bucket backups at http://127.0.0.1:9"
     assert caught.value.found == f"{code}: a long story (HTTP status {status})"
     assert remedy in caught.value.remedy
@@ -155,7 +155,7 @@ def test_what_a_server_refuses_says_what_to_do(server: Server, code: str, status
 )
 def test_what_fails_on_the_way_says_so_without_secrets(error: Exception, kind: type[LocationError], found: str) -> None:
     explained = s3_errors.explained(error, "to test")
-    assert type(explained) is kind
+    assert explained.__class__ is kind
     assert found in explained.found
     assert explained.remedy
     assert "hidden" not in str(explained.as_result())
