@@ -27,13 +27,8 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Keys:
 
 
 @pytest.fixture
-def ids_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Points of one second sort as they were made; else by chance."""
+def maker(tmp_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> Maker:
+    """Makes points in an empty location. Those of one second sort as they were made; else they would by chance."""
     numbers = itertools.count()
     monkeypatch.setattr(names, "new_point_id", lambda moment=None: f"{(moment or names.now()):%Y%m%dT%H%M%SZ}-{next(numbers):06x}")
-
-
-@pytest.fixture
-def maker(tmp_path: Path, keys: Keys, ids_in_order: None) -> Maker:
-    """Makes points in an empty location."""
     return Maker(tmp_path, keys)
