@@ -18,7 +18,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -29,6 +30,8 @@ from tests import environment
 RESULTS = environment.BUILD / "test"
 CHECKS_SEEN = RESULTS / "checks-seen.jsonl"
 GRACE_SECONDS = 120
+# Suites at work, to end them when this program is ended.
+RUNNING: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Suite:
     needs_binaries: bool = False  # Kubernetes and etcd, named to it by LIFEBOAT_BINARIES
     needs_lab: bool = False  # machines of the lab, which finds its binaries by itself
     when_named: bool = False  # runs only when it is asked for by name
+    with_next: bool = False  # runs side by side with the one that follows, with a log of its own that is shown in the end
 
     @property
     def directory(self) -> Path:
@@ -53,7 +57,8 @@ SUITES = (
     Suite("gates", 8 * 60, options=("--numprocesses=2", "--dist=worksteal")),
     Suite("unit", 8 * 60, options=("--numprocesses=2",)),
     Suite("integration", 18 * 60, options=("--numprocesses=2", "--dist=loadfile"), needs_binaries=True),
-    Suite("molecule", 16 * 60, needs_lab=True),
+    # A lab waits half of its time, and two of them do not see each other.
+    Suite("molecule", 25 * 60, needs_lab=True, with_next=True),
     Suite("e2e", 30 * 60, needs_lab=True),
     # With it, all suites together would take longer than the hour that they may: see docs/roadmap.md.
     Suite("caasp", 25 * 60, needs_lab=True, when_named=True),
@@ -89,14 +94,20 @@ def read_junit(path: Path) -> tuple[int, list[str]]:
     return passed, failed
 
 
-def copy_stream(source: IO[bytes], log: Path) -> None:
-    """Copy a program's output to the screen and to a file."""
+def show(chunk: bytes) -> None:
+    """Put what a program said on the screen."""
+    sys.stdout.buffer.write(chunk)
+    sys.stdout.buffer.flush()
+
+
+def copy_stream(source: IO[bytes], log: Path, live: bool) -> None:
+    """Copy a program's output to a file and, if wanted, to the screen."""
     with log.open("wb") as file:
         while chunk := os.read(source.fileno(), 65536):
             file.write(chunk)
             file.flush()
-            sys.stdout.buffer.write(chunk)
-            sys.stdout.buffer.flush()
+            if live:
+                show(chunk)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -112,13 +123,14 @@ def end(process: subprocess.Popen[bytes]) -> None:
             continue
 
 
-def stream(command: list[str], variables: dict[str, str], log: Path, limit_seconds: float) -> tuple[int, bool]:
+def stream(command: list[str], variables: dict[str, str], log: Path, limit_seconds: float, live: bool = True) -> tuple[int, bool]:
     """Run a program; returns its status and whether it was stopped at the limit."""
     process = subprocess.Popen(
         command, cwd=environment.ROOT, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
     )
     assert process.stdout is not None
-    reader = threading.Thread(target=copy_stream, args=(process.stdout, log), daemon=True)
+    RUNNING.append(process)
+    reader = threading.Thread(target=copy_stream, args=(process.stdout, log, live), daemon=True)
     reader.start()
     stopped = False
     try:
@@ -130,11 +142,13 @@ def stream(command: list[str], variables: dict[str, str], log: Path, limit_secon
     except BaseException:
         end(process)
         raise
+    finally:
+        RUNNING.remove(process)
     reader.join(5)  # a daemon left behind may keep the pipe open for ever
     return process.returncode, stopped
 
 
-def run_suite(suite: Suite, variables: dict[str, str], keyword: str, factor: float) -> Outcome:
+def run_suite(suite: Suite, variables: dict[str, str], keyword: str, factor: float, live: bool = True) -> Outcome:
     """Run one directory of tests with pytest."""
     outcome = Outcome(suite.name, suite.budget_seconds)
     if not suite.directory.is_dir():
@@ -146,7 +160,7 @@ def run_suite(suite: Suite, variables: dict[str, str], keyword: str, factor: flo
         command += ["-k", keyword]
     limit = suite.budget_seconds * factor
     begin = time.monotonic()
-    status, stopped = stream(command, variables, RESULTS / f"{suite.name}.log", limit)
+    status, stopped = stream(command, variables, RESULTS / f"{suite.name}.log", limit, live)
     outcome.seconds = time.monotonic() - begin
     if junit.exists():
         outcome.passed, outcome.failures = read_junit(junit)
@@ -215,6 +229,37 @@ def make_environment(suites: Iterable[Suite], factor: float) -> tuple[Outcome, d
     return outcome, variables
 
 
+def side_by_side(suites: Iterable[Suite]) -> Iterator[list[Suite]]:
+    """The suites in their order, those together that run at the same time."""
+    together: list[Suite] = []
+    for suite in suites:
+        together.append(suite)
+        if not suite.with_next:
+            yield together
+            together = []
+    if together:
+        yield together
+
+
+def run_together(suites: list[Suite], variables: dict[str, str], keyword: str, factor: float) -> list[Outcome]:
+    """Run suites at the same time. The last one is seen live, the others when all have ended."""
+    for suite in suites:
+        print(f"\n===== {suite.name}: budget {suite.budget_seconds} s" + (", beside the next" if suite is not suites[-1] else ""), flush=True)
+    with ThreadPoolExecutor(max_workers=len(suites)) as pool:
+        hidden = [pool.submit(run_suite, suite, variables, keyword, factor, False) for suite in suites[:-1]]
+        try:
+            last = run_suite(suites[-1], variables, keyword, factor)
+            outcomes = [*(future.result() for future in hidden), last]
+        except BaseException:
+            for process in list(RUNNING):
+                end(process)
+            raise
+    for suite in suites[:-1]:
+        print(f"\n===== {suite.name} said", flush=True)
+        show((RESULTS / f"{suite.name}.log").read_bytes())
+    return outcomes
+
+
 def run_checks_seen(variables: dict[str, str]) -> Outcome:
     """Every check of the collection must have failed in some test; tests/checks_seen.py knows."""
     outcome = Outcome("checks seen", 60)
@@ -263,12 +308,11 @@ def main() -> int:
     outcomes = [made]
     if not made.failures:
         variables["LIFEBOAT_CHECKS_SEEN"] = str(CHECKS_SEEN)
-        for suite in chosen:
+        for suites in side_by_side(chosen):
             own = dict(variables)
-            if not suite.needs_binaries and not given:
+            if not any(suite.needs_binaries for suite in suites) and not given:
                 own.pop("LIFEBOAT_BINARIES", None)
-            print(f"\n===== {suite.name}: budget {suite.budget_seconds} s", flush=True)
-            outcomes.append(run_suite(suite, own, arguments.keyword, factor))
+            outcomes += run_together(suites, own, arguments.keyword, factor)
         if chosen == usual and not arguments.keyword:
             outcomes.append(run_checks_seen(variables))
     return report(outcomes)

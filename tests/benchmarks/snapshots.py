@@ -1,13 +1,12 @@
 # Copyright: (c) 2026, Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An etcd snapshot as one pipeline (stream, sha256, zstd, age, location), through Ansible, and sealing alone, beside the bare tools."""
+"""An etcd snapshot as one pipeline (stream, sha256, zstd, age, location), and through Ansible, beside the bare tools."""
 
 from __future__ import annotations
 
 import json
 import os
-import shlex
 import subprocess
 import sys
 from functools import partial
@@ -29,14 +28,6 @@ endpoint, ca, cert, key, transport, location, name, recipient = sys.argv[1:]
 with connect(Connection(endpoint, ca, cert, key, transport, 600.0)) as client, stream(client) as source:
     seal_to(FilesystemLocation(location), name, source, [recipient])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-"""
-SEAL = """
-import sys
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import FilesystemLocation
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.sealing import seal_to
-path, location, name, recipient = sys.argv[1:]
-with open(path, "rb") as source:
-    seal_to(FilesystemLocation(location), name, source, [recipient])
 """
 PLAY = """
 - hosts: localhost
@@ -154,21 +145,6 @@ class Bench:
         own = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(environment.collection_tree()), "ANSIBLE_LOCALHOST_WARNING": "false"}
         subprocess.run(["ansible-playbook", "-i", "localhost,", play, "-e", json.dumps(variables)], check=True, capture_output=True, env=own, cwd=self._scratch)
 
-    def sealed(self) -> None:
-        """Seal and store a file."""
-        name = f"bench/{self.fresh()}"
-        self.python(SEAL, str(self._scratch / "bare.db"), str(self.location), name, self.recipient)
-        (self.location / name).unlink()
-
-    def piped(self) -> None:
-        """What a person types for the same."""
-        target = self._scratch / "piped.age"
-        source = shlex.quote(str(self._scratch / "bare.db"))
-        sink = shlex.quote(str(target))
-        command = f"zstd -q -3 -c {source} | age -r {self.recipient} > {sink} && sync {sink}"
-        subprocess.run(["bash", "-o", "pipefail", "-c", command], check=True)
-        target.unlink()
-
 
 def measure(scratch: Path, binaries: Path, megabytes: int, runs: int) -> list[Measurement]:
     """All figures around an etcd snapshot."""
@@ -181,8 +157,6 @@ def measure(scratch: Path, binaries: Path, megabytes: int, runs: int) -> list[Me
             results.append(Measurement(name, ours, baseline, to_reach, f"{megabytes} MB, peak memory {max(peaks) // 1024} MB (to stay below 100)"))
         ours, baseline = alternate(bench.through_ansible, bench.etcdctl, runs)
         results.append(Measurement("etcd_snapshot_ansible", ours, baseline, None, f"{megabytes} MB, host to controller to sealed artifact"))
-        ours, baseline = alternate(bench.sealed, bench.piped, runs)
-        results.append(Measurement("seal_upload", ours, baseline, 1.3, f"{megabytes} MB, beside zstd | age; with sha256 before and after, and fsync"))
         return results
     finally:
         bench.cluster.stop()

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -105,6 +107,63 @@ def test_a_hanging_suite_is_stopped_and_may_clean_up(tmp_path: Path) -> None:
     assert stopped
     assert status != 0
     assert log.read_text().splitlines()[:2] == ["begun", "cleaned up"]
+
+
+MEETING = """
+import sys, time
+from pathlib import Path
+mine, other = Path(sys.argv[1]), Path(sys.argv[2])
+mine.touch()
+print("waiting as", mine.name, flush=True)
+try:
+    while not other.exists():
+        time.sleep(0.1)
+finally:
+    Path(f"{mine}-ended").touch()
+"""
+
+
+def meet(monkeypatch: pytest.MonkeyPatch, directory: Path, others: dict[str, str]) -> None:
+    """Let a suite be a program that ends when the file that it waits for is there, and that leaves a file of its own."""
+    monkeypatch.setattr(run, "RESULTS", directory)
+
+    def run_suite(suite: run.Suite, variables: dict[str, str], _keyword: str, factor: float, live: bool = True) -> run.Outcome:
+        command = [sys.executable, "-c", MEETING, str(directory / suite.name), str(directory / others[suite.name])]
+        status, _stopped = run.stream(command, variables, directory / f"{suite.name}.log", 60 * factor, live)
+        return run.Outcome(suite.name, suite.budget_seconds, passed=int(status == 0))
+
+    monkeypatch.setattr(run, "run_suite", run_suite)
+
+
+PAIR = [run.Suite("left", 60, with_next=True), run.Suite("right", 60)]
+
+
+def test_suites_side_by_side(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """They run at the same time, and what the one said that was not seen comes in the end."""
+    first, last = run.Suite("first", 60), run.Suite("last", 60)
+    assert list(run.side_by_side([first, *PAIR, last])) == [[first], PAIR, [last]]
+    assert list(run.side_by_side([PAIR[0]])) == [[PAIR[0]]]
+    meet(monkeypatch, tmp_path, {"left": "right", "right": "left"})
+    assert [(one.name, one.passed) for one in run.run_together(PAIR, dict(os.environ), "", 1)] == [("left", 1), ("right", 1)]
+    said = [line for line in capfdbinary.readouterr().out.decode().splitlines() if line]
+    assert said[2:] == ["waiting as right", "===== left said", "waiting as left"]
+    assert not run.RUNNING
+
+
+def test_an_interrupt_ends_all_that_run_side_by_side(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Also those that are not seen, and each may clean up."""
+    meet(monkeypatch, tmp_path, {"left": "never", "right": "never"})
+
+    def interrupt() -> None:
+        while not all((tmp_path / suite.name).exists() for suite in PAIR):
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with ThreadPoolExecutor() as pool:
+        pool.submit(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run.run_together(PAIR, dict(os.environ), "", 1)
+    assert all((tmp_path / f"{suite.name}-ended").exists() for suite in PAIR)
 
 
 def test_interrupted_workers_clean_up(tmp_path: Path) -> None:

@@ -378,24 +378,29 @@ def test_a_server_whose_disk_is_full(small_disk: Path, monkeypatch: pytest.Monke
 
 # -- memory -------------------------------------------------------------------------------------------------------------------------
 
-LONG = """
-import hashlib
-block = hashlib.shake_128(b"lifeboat").digest(1 << 20)
-with location.upload(sys.argv[2]) as upload:
-    for number in range(600):
-        upload.write(block[number:] + block[:number])
-    assert upload.commit()
-size = 0
-with location.open(sys.argv[2]) as stream:
-    while size < 100 << 20:
-        size += len(stream.read(1 << 20))
+SEALED = """
+import os
+import tempfile
+import pyrage
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import sealing
+me = pyrage.x25519.Identity.generate()
+with tempfile.TemporaryFile() as source:
+    for part in range(10):
+        source.seek(part * (512 << 20))
+        source.write(os.urandom(30 << 20))
+    source.truncate(5 << 30)
+    source.seek(0)
+    digests = sealing.seal_to(location, sys.argv[2], source, [str(me.to_public())])
+assert digests.plain_size_bytes == 5 << 30, digests
+assert digests.sealed_size_bytes > 300 << 20, digests
+sealing.unseal_from(location, sys.argv[2], sealing.Discard(), [me], what=sys.argv[2], expected=digests)
 with open("/proc/self/status") as status:
     print(next(line.split()[1] for line in status if line.startswith("VmHWM")))
 """
 
 
-def test_large_objects_pass_in_little_memory(s3: S3Place) -> None:
-    process = s3.in_a_child(LONG, KEY)
+def test_five_gigabytes_are_sealed_and_opened_in_little_memory(s3: S3Place) -> None:
+    process = s3.in_a_child(SEALED, KEY)
     said = process.communicate()[0].decode()
     assert process.returncode == 0
     assert int(said) < 200 * 1024, f"{said} KiB resident"
