@@ -38,6 +38,8 @@ _AWX_VARIABLES = (
     "workflow_job_name",
 )
 _GROUPS_OF_ANSIBLE = ("all", "ungrouped")
+# Of earlier runs, on the screen; the journal has all of them.
+_MOST_NAMED = 3
 
 
 def collection_version() -> str:
@@ -53,6 +55,12 @@ def collection_version() -> str:
             return next((line.split(":", 1)[1].strip().strip("\"'") for line in stream if line.startswith("version:")), "")
     except OSError:
         return ""
+
+
+def newest_of(run_ids: List[str]) -> str:
+    """The newest of some runs in words, and how many there were before them."""
+    newest = sorted(run_ids, reverse=True)[:_MOST_NAMED]
+    return ", ".join(newest) + (" and %d before them" % (len(run_ids) - len(newest)) if len(run_ids) > len(newest) else "")
 
 
 def user_name() -> str:
@@ -142,7 +150,7 @@ class ActionModule(ActionBase):
         Journal(directory).append(begin, *measures)
         display.display("[00:00] run %s of cluster %s began, evidence in %s" % (run_id, cluster_name, directory))
         if earlier.dead:
-            display.display("[00:00] earlier runs that never ended: %s" % ", ".join(earlier.dead))
+            display.display("[00:00] earlier runs that failed on their way or were stopped: %s" % newest_of(earlier.dead))
         if earlier.alive:
             display.warning("Another run of cluster %s is going on in this moment: %s" % (cluster_name, ", ".join(earlier.alive)))
         fact = {

@@ -168,6 +168,12 @@ def test_version_of_the_collection() -> None:
     assert run_begin.collection_version().count(".") == 2
 
 
+def test_few_earlier_runs_are_named() -> None:
+    """The newest; somebody's daily alarm must not fill the screen."""
+    assert run_begin.newest_of(["2", "1"]) == "2, 1"
+    assert run_begin.newest_of(["1", "5", "3", "2", "4"]) == "5, 4, 3 and 2 before them"
+
+
 def test_measures_and_facts() -> None:
     """Units come from names; what is undefined is left out."""
     fake = FakeEvidence()
