@@ -230,6 +230,11 @@ class FilesystemLocation:
                 return True
         return False
 
+    def clock(self) -> Optional[float]:
+        """Seconds since the epoch by the clock of whoever keeps the files: on NFS that is the server."""
+        self.check_same()
+        return self._clock(self.path)
+
     @staticmethod
     def _clock(directory: str) -> float:
         path = os.path.join(directory, ".%s.clock" % os.urandom(6).hex())

@@ -81,5 +81,8 @@ class Location(Protocol):
     def sweep(self, prefix: str, older_than_seconds: int) -> int:
         """Remove unfinished uploads below the prefix whose writers are dead, as far as age tells; returns how many there were."""
 
+    def clock(self) -> Optional[float]:
+        """Seconds since the epoch by the clock of whoever keeps the objects; None when it does not tell. In a directory, a file is made for a moment."""
+
     def check_writable(self, needed_bytes: int) -> None:
         """Raise when the location cannot take this many bytes more."""

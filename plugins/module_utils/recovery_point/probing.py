@@ -16,7 +16,6 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
@@ -357,13 +356,11 @@ class _BucketProber(_Prober):
     # -- clock
 
     def _measure_clock(self) -> None:
-        """By the Date of an answer, which has whole seconds, cut off: half a second is added."""
         before = self._clock()
-        answer = self._bucket.call("list_object_versions", Prefix=self._location.whole_key(self._key), MaxKeys=1)
+        there = self._location.clock()
         middle = (before + self._clock()) / 2
-        date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-        if date:
-            self._skew = middle - parsedate_to_datetime(date).timestamp() - 0.5
+        if there is not None:
+            self._skew = middle - there
 
     def _server_time(self, later_seconds: int) -> datetime:
         """A moment by the location's own clock, because that is the one that locks are judged by."""

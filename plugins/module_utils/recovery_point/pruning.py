@@ -16,8 +16,10 @@ from datetime import datetime, timedelta
 from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple, TypeVar
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.clock import duration
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, names, results, signing, tags
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
+    ClockSkewError,
     DependencyMissingError,
     LocationReadOnlyError,
     ManifestError,
@@ -31,6 +33,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     SigningUnavailableError,
     TombstoneError,
 )
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.freshness import CLOCK_TOLERANCE_SECONDS
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location, StoredObject
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Manifest
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.retention import (
@@ -509,6 +512,8 @@ class _Pruner:
     def run(self) -> Outcome:
         """Longer locks first, then one point after the other, oldest id first."""
         decisions = [decision for decision in self._prepared.plan.decisions if decision.action in (REMOVE, FINISH)]
+        if decisions:
+            self._check_clock()
         if any(decision.action == REMOVE for decision in decisions):
             self._prove_key()
         try:
@@ -583,6 +588,18 @@ class _Pruner:
         return ""
 
     # -- tombstones
+
+    def _check_clock(self) -> None:
+        """What is old enough, and no longer locked, was decided by the clock of this controller."""
+        there = self._location.clock()
+        ahead = names.now().timestamp() - there if there is not None else 0
+        if abs(ahead) > CLOCK_TOLERANCE_SECONDS:
+            raise ClockSkewError(
+                "Nothing is pruned while the clocks of this controller and of the location disagree",
+                tried="to compare them, with %s" % self._location.describe(),
+                found="this controller is %s by %s" % ("ahead" if ahead > 0 else "behind", duration(abs(ahead))),
+                remedy="set the clock of the one that is wrong (chronyc tracking, timedatectl), and start the run again",
+            )
 
     def _prove_key(self) -> None:
         """Notice a key that no reader would believe before anything is written."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO, Dict, Iterator, List, Optional, cast
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
@@ -231,6 +232,12 @@ class S3Location:
                 found="a lock until %s" % names.format_time(until),
                 remedy="prune again after that time",
             )
+
+    def clock(self) -> Optional[float]:
+        """Seconds since the epoch by the clock of the server: the Date of an answer, which has whole seconds, cut off, so half a second is added."""
+        answer = self._bucket.call("list_object_versions", Prefix=self._prefix, MaxKeys=1)
+        date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+        return parsedate_to_datetime(date).timestamp() + 0.5 if date else None
 
     def sweep(self, prefix: str, older_than_seconds: int) -> int:
         """Remove unfinished uploads below the prefix whose writers are dead, as far as age tells; returns how many there were."""

@@ -20,7 +20,7 @@ import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, pruning, tombstones
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import ObjectLockedError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import ClockSkewError, ObjectLockedError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import FilesystemLocation
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.retention import FINISH, REMOVE, Policy
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3 import S3Location
@@ -168,7 +168,7 @@ def bucketed(server: S3Server, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> B
     return Bucketed(server, keys, place)
 
 
-def test_locked_points_survive_and_expired_ones_go_without_a_marker(bucketed: Bucketed) -> None:
+def test_locked_points_survive_and_expired_ones_go_without_a_marker(bucketed: Bucketed, monkeypatch: pytest.MonkeyPatch) -> None:
     past, now = bucketed.past, names.now()
     old = past.point(now - timedelta(days=60))
     locked = past.point(now - timedelta(days=59), retain_days=90)
@@ -181,6 +181,14 @@ def test_locked_points_survive_and_expired_ones_go_without_a_marker(bucketed: Bu
     assert plan.plan.ids(REMOVE) == []
     assert plan.plan.get(old).reasons == [f"locked until {names.format_time(now + timedelta(days=2))}"]
     everything = bucketed.everything()
+    # The server tells its own time: by a clock that is two days ahead, this lock would be over.
+    with monkeypatch.context() as patch:
+        ahead = names.now() + timedelta(days=3)
+        patch.setattr(names, "now", lambda: ahead)
+        plan_ahead = pruning.prepare(bucketed.location(), "shop", past.trust, Policy(keep_last=1), ahead)
+        assert plan_ahead.plan.ids(REMOVE) == [old]
+        with pytest.raises(ClockSkewError, match="clocks of this controller and of the location disagree"):
+            pruning.apply(bucketed.location(), plan_ahead, past.trust, past.signing_key, RUN)
     assert not bucketed.pruned(LAST).changed
     with pytest.raises(ObjectLockedError):
         past.location.remove(victim)

@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, pruning, results, signing, tombstones, transfer
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.catalog import Catalog
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
+    ClockSkewError,
     LocationVanishedError,
     ObjectLockedError,
     ObjectMissingError,
@@ -583,6 +584,20 @@ def test_a_key_that_no_reader_believes_is_noticed_before_anything_changes(past: 
         pruning.apply(location, plan, past.trust, str(stranger.signing_key), RUN)
     assert location.changes == []
     assert bytes_of(past) == before
+
+
+def test_nothing_is_pruned_by_a_clock_that_the_location_does_not_share(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    three(past)
+    plan, before = prepared(past), past.keys_there()
+    real = names.now()
+    for wrong, words in ((timedelta(days=400), "ahead by 400 d"), (timedelta(minutes=-6), "behind by 6 min")):
+        monkeypatch.setattr(names, "now", lambda wrong=wrong: real + wrong)
+        with pytest.raises(ClockSkewError) as caught:
+            pruning.apply(past.location, plan, past.trust, past.signing_key, RUN)
+        assert words in caught.value.found
+    assert past.keys_there() == before
+    monkeypatch.undo()
+    assert len(pruning.apply(past.location, plan, past.trust, past.signing_key, RUN).removed) == 2
 
 
 def test_the_name_of_the_cluster_has_to_be_confirmed() -> None:
