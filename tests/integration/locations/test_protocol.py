@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 
@@ -177,6 +178,15 @@ def test_what_a_killed_writer_left_is_swept(place: Place) -> None:
     assert location.sweep("shop/", 0) == 1
     assert location.sweep("shop/", 0) == 0
     assert location.put_new(KEY, b"whole") is True
+
+
+def test_it_tells_its_time(place: Place) -> None:
+    before = time.time()
+    there = place.open().clock()
+    assert there is not None
+    # One that has whole seconds is right by half a second; a kernel's clock ticks a few times in a hundredth.
+    assert before - 1 < there < time.time() + 1
+    assert list(place.open().list("shop/")) == []
 
 
 @pytest.mark.parametrize("size", [3000, PART + 1])
