@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results, sealing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, names, results, sealing
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import DependencyMissingError, IdentityRefusedError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Artifact, Manifest
@@ -135,6 +135,8 @@ def _attempt(location: Location, manifest: Manifest, key: Key, artifacts: Sequen
                 location, where, sealing.Discard(), [key.identity], what=artifact.name, expected=artifact.digests, recipients=manifest.recipients
             )
             opened.append(artifact.name)
+    except catalog.OF_THE_LOCATION:  # says nothing about the key
+        raise
     except LifeboatError as error:
         return Attempt(key.recipient, [key.path], opened, "%s%s" % (error.message, ": " + error.found if error.found else ""))
     return Attempt(key.recipient, [key.path], opened)
@@ -158,6 +160,8 @@ def last_proofs(location: Location, cluster: str, found: Mapping[str, Sequence[R
             break
         try:
             said = results.read_believed(location, name, cluster, point, trust).details
+        except catalog.OF_THE_LOCATION:
+            raise
         except LifeboatError:
             continue
         for field_name, passed in (("failed", False), ("recipients", True)):

@@ -60,6 +60,8 @@ def verification_of(location: Location, cluster: str, point: str, found: Sequenc
             continue
         try:
             results.read_believed(location, name, cluster, point, trust)
+        except catalog.OF_THE_LOCATION:
+            raise
         except LifeboatError as error:
             doubtful.append("%s: %s" % (point, error.message))
             continue
@@ -190,6 +192,8 @@ class Look:
         for at, point, name in sorted(drills, reverse=True):
             try:
                 results.read_believed(self._location, name, self._cluster, point, self._trust)
+            except catalog.OF_THE_LOCATION:
+                raise
             except LifeboatError:
                 continue
             age = int((self._now - at).total_seconds())
@@ -224,6 +228,8 @@ class Look:
         for at, point, name in sorted(verified, reverse=True)[:MEASURED_RUNS]:
             try:
                 begun = _run_time(results.read_believed(self._location, name, self._cluster, point, self._trust).run_id)
+            except catalog.OF_THE_LOCATION:
+                raise
             except LifeboatError:
                 continue
             if begun and begun <= at:

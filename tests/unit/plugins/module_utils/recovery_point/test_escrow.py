@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import escrow, names, results
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import IdentityRefusedError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import IdentityRefusedError, LocationVanishedError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Manifest
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.transfer import Delivery, Workspace
 from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Keys, Maker, assert_no_secrets, flip, make_tar
@@ -129,3 +129,14 @@ def test_only_signed_proofs_count_and_a_failure_beats_a_success(maker: Maker, st
     append(maker, manifest, maker.keys.signing_key, recipients=["age1b"], failed=["age1a"])
     assert last(maker, "age1a", "age1b") == {"age1a": False, "age1b": True}
     assert not results.is_verified(maker.catalog().get(manifest.id).results)
+
+
+def test_a_location_that_went_away_says_nothing_about_keys(maker: Maker) -> None:
+    manifest = point(maker, maker.keys.recipient)
+    append(maker, manifest, maker.keys.signing_key, recipients=["age1a"])
+    found = results.names_of(stored.key for stored in maker.location.list(names.results_prefix(CLUSTER)))
+    maker.root.rename(maker.root.with_name("elsewhere"))
+    with pytest.raises(LocationVanishedError):
+        escrow.prove(maker.location, manifest, escrow.keys_in([str(maker.keys.identity_file)]))
+    with pytest.raises(LocationVanishedError):
+        escrow.last_proofs(maker.location, CLUSTER, found, ["age1a"], maker.keys.trust)
