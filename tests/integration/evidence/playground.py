@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal
-
-LIMIT_SECONDS = 300
+from tests.integration import playbooks
 
 INVENTORY = """
 [control_plane]
@@ -59,31 +57,15 @@ class Playground:
         """The command line for a playbook given as text."""
         path = self.directory / "play.yml"
         path.write_text(playbook)
-        return [str(Path(sys.executable).with_name("ansible-playbook")), "--inventory", str(self.inventory), str(path), *arguments]
+        return [playbooks.PROGRAM, "--inventory", str(self.inventory), str(path), *arguments]
 
     def variables(self, **more: str) -> dict[str, str]:
         """The environment of Ansible."""
-        fixed = {
-            "ANSIBLE_NOCOLOR": "true",
-            "ANSIBLE_LOCALHOST_WARNING": "false",
-            "ANSIBLE_SHOW_CUSTOM_STATS": "true",
-            "ANSIBLE_HOME": str(self.directory / "home"),
-        }
-        return {**os.environ, **fixed, **more}
+        return playbooks.environment(self.directory, ANSIBLE_SHOW_CUSTOM_STATS="true", **more)
 
     def play(self, playbook: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a playbook to its end."""
-        return subprocess.run(
-            self.command(playbook, *arguments),
-            cwd=self.directory,
-            env=self.variables(**variables),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=LIMIT_SECONDS,
-            check=False,
-        )
+        return playbooks.play(self.directory, *self.command(playbook, *arguments)[1:], **self.variables(**variables))
 
     def run_directories(self) -> list[Path]:
         """The runs, oldest first."""

@@ -11,7 +11,8 @@ import subprocess
 import time
 from xml.etree import ElementTree
 
-from tests.integration.evidence.playground import BEGIN, FINISH, LIMIT_SECONDS, Playground
+from tests.integration.evidence.playground import BEGIN, FINISH, Playground
+from tests.integration.playbooks import LIMIT_SECONDS
 from tests.killing import kill_tree
 
 WHOLE = (

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -29,11 +27,10 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.preparation import UNSUPPORTED, Prepared, Wish, prepare
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.probing import Settings, probe
+from tests.integration import playbooks
 from tests.integration.locations.conftest import Shop, environment_of
 from tests.s3_server import READER_ACTIONS
 from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER
-
-LIMIT_SECONDS = 300
 
 
 def made(shop: Shop, bucket: str, wish: Wish, mode: str = "governance", check_mode: bool = False, who: Mapping[str, str] | None = None) -> Prepared:
@@ -245,19 +242,8 @@ def play(directory: Path, environment: Mapping[str, str], location: Mapping[str,
     """Run prepare_location as a user does; extra variables are text."""
     variables = {"lifeboat_location": location, "lifeboat_cluster_name": CLUSTER, "lifeboat_runs_directory": str(directory / "runs")}
     (directory / "variables.json").write_text(json.dumps({**variables, "recovery_point_location_minimum_free_bytes": "1"}))
-    command = [Path(sys.executable).with_name("ansible-playbook"), "--inventory", "localhost,", "lifeboat.cluster.prepare_location"]
-    fixed = {"ANSIBLE_NOCOLOR": "true", "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_HOME": str(directory / "home"), **environment}
-    done = subprocess.run(
-        [*command, "--extra-vars", f"@{directory / 'variables.json'}", *arguments],
-        cwd=directory,
-        env={**os.environ, **fixed},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=LIMIT_SECONDS,
-        check=False,
-    )
+    command = ["--inventory", "localhost,", "lifeboat.cluster.prepare_location", "--extra-vars", f"@{directory / 'variables.json'}"]
+    done = playbooks.play(directory, *command, *arguments, **environment)
     return done.returncode, done.stdout
 
 

@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +17,11 @@ import yaml
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results
 from tests.debian_programs import unpacked
+from tests.integration import playbooks
 from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Keys, Maker, assert_no_secrets, make_keys
 
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "extensions" / "prometheus"
-LIMIT_SECONDS = 300
 
 
 class Scene(Maker):
@@ -51,23 +49,8 @@ class Scene(Maker):
         """Run a playbook of the collection to its end."""
         hosts = {"control_plane": {"hosts": {"cp1": {"ansible_host": "192.0.2.1"}}}, "etcd": {"hosts": {"cp1": {}}}, "workers": {}, "admin": {}}
         (self.directory / "hosts.yml").write_text(json.dumps({"all": {"vars": {**self.variables, **more}, "children": hosts}}))
-        fixed = {
-            "ANSIBLE_NOCOLOR": "true",
-            "ANSIBLE_LOCALHOST_WARNING": "false",
-            "ANSIBLE_HOME": str(self.directory / "home"),
-            "VAULT_ADDR": "https://vault.default.svc:8200",
-        }
-        return subprocess.run(
-            [Path(sys.executable).with_name("ansible-playbook"), "--inventory", self.directory / "hosts.yml", f"lifeboat.cluster.{playbook}", *arguments],
-            cwd=self.directory,
-            env={**os.environ, **fixed},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=LIMIT_SECONDS,
-            check=False,
-        )
+        command = ["--inventory", str(self.directory / "hosts.yml"), f"lifeboat.cluster.{playbook}", *arguments]
+        return playbooks.play(self.directory, *command, VAULT_ADDR="https://vault.default.svc:8200")
 
     def checks(self) -> dict[str, Any]:
         """Whether each check of the newest run was met."""
@@ -161,7 +144,7 @@ def played(directory: Path, rules: str) -> subprocess.CompletedProcess[str]:
     (directory / "lifeboat.rules.yml").write_text(rules)
     (directory / "lifeboat.rules_test.yml").write_bytes((RULES / "lifeboat.rules_test.yml").read_bytes())
     return subprocess.run(
-        [promtool(), "test", "rules", "lifeboat.rules_test.yml"], cwd=directory, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False
+        [promtool(), "test", "rules", "lifeboat.rules_test.yml"], cwd=directory, capture_output=True, text=True, timeout=playbooks.LIMIT_SECONDS, check=False
     )
 
 

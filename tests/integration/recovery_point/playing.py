@@ -17,9 +17,9 @@ import yaml
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.names import points_prefix
+from tests.integration import playbooks
 from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Keys, Maker
 
-LIMIT_SECONDS = 300
 NOBODY = 65534
 Task = dict[str, Any]
 
@@ -135,32 +135,16 @@ class Stage(Maker):
         written += [{"hosts": hosts, "gather_facts": False, "any_errors_fatal": True, "tasks": tasks} for hosts, tasks in plays]
         playbook = self.directory / "play.yml"
         playbook.write_text(yaml.safe_dump(written, sort_keys=False))
-        return [str(Path(sys.executable).with_name("ansible-playbook")), "--inventory", str(self.directory / "hosts.yml"), str(playbook), *arguments]
+        return [playbooks.PROGRAM, "--inventory", str(self.directory / "hosts.yml"), str(playbook), *arguments]
 
     def environment(self, **more: str) -> dict[str, str]:
         """The environment of Ansible."""
-        fixed = {
-            "ANSIBLE_NOCOLOR": "true",
-            "ANSIBLE_LOCALHOST_WARNING": "false",
-            "ANSIBLE_HOME": str(self.directory / "home"),
-            "ANSIBLE_CONNECTION_PLUGINS": str(Path(__file__).with_name("connection")),
-            "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
-        }
-        return {**os.environ, **fixed, **more}
+        fixed = {"ANSIBLE_CONNECTION_PLUGINS": str(Path(__file__).with_name("connection")), "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
+        return playbooks.environment(self.directory, **fixed, **more)
 
     def play(self, *plays: tuple[str, list[Task]], arguments: tuple[str, ...] = (), **variables: str) -> subprocess.CompletedProcess[str]:
         """Run plays to their end."""
-        return subprocess.run(
-            self.command(list(plays), *arguments),
-            cwd=self.directory,
-            env=self.environment(**variables),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=LIMIT_SECONDS,
-            check=False,
-        )
+        return playbooks.play(self.directory, *self.command(list(plays), *arguments)[1:], **self.environment(**variables))
 
     def told(self, name: str) -> Any:
         """What a task wrote with ``telling``."""

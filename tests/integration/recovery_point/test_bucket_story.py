@@ -6,10 +6,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -20,8 +17,8 @@ import pytest
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.catalog import Catalog
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import open_location
+from tests.integration import playbooks
 from tests.integration.locations.policies import Policed, statements_for
-from tests.integration.recovery_point.playing import LIMIT_SECONDS
 from tests.s3_server import S3Server
 from tests.unit.plugins.module_utils.recovery_point.aging import Past
 from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Keys, Maker, assert_no_secrets, make_keys
@@ -66,18 +63,7 @@ class Owner:
         }
         hosts = {"control_plane": {"hosts": {"cp1": {"ansible_host": "192.0.2.1"}}}, "etcd": {"hosts": {"cp1": {}}}, "workers": {}, "admin": {}}
         (self.directory / "hosts.yml").write_text(json.dumps({"all": {"vars": variables, "children": hosts}}))
-        fixed = {"ANSIBLE_NOCOLOR": "true", "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_HOME": str(self.directory / "home")}
-        done = subprocess.run(
-            [Path(sys.executable).with_name("ansible-playbook"), "--inventory", self.directory / "hosts.yml", f"lifeboat.cluster.{playbook}", *arguments],
-            cwd=self.directory,
-            env={**os.environ, **who, **fixed},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=LIMIT_SECONDS,
-            check=False,
-        )
+        done = playbooks.play(self.directory, "--inventory", str(self.directory / "hosts.yml"), f"lifeboat.cluster.{playbook}", *arguments, **who)
         assert done.returncode == expect, done.stdout
         self.said += done.stdout
         return done.stdout

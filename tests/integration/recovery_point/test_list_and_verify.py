@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results
-from tests.integration.recovery_point.playing import LIMIT_SECONDS, Stage
+from tests.integration import playbooks
+from tests.integration.recovery_point.playing import Stage
 from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, flip
 
 
@@ -26,25 +26,8 @@ def call(stage: Stage, playbook: str, *arguments: str) -> subprocess.CompletedPr
         "lifeboat_signing_key": str(stage.keys.signing_key),
         "lifeboat_allowed_signers": str(stage.keys.allowed_signers),
     }
-    return subprocess.run(
-        [
-            str(Path(sys.executable).with_name("ansible-playbook")),
-            "--inventory",
-            str(stage.directory / "hosts.yml"),
-            f"lifeboat.cluster.{playbook}",
-            "--extra-vars",
-            json.dumps(variables),
-            *arguments,
-        ],
-        cwd=stage.directory,
-        env=stage.environment(PWD=str(stage.directory)),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=LIMIT_SECONDS,
-        check=False,
-    )
+    command = ["--inventory", str(stage.directory / "hosts.yml"), f"lifeboat.cluster.{playbook}", "--extra-vars", json.dumps(variables), *arguments]
+    return playbooks.play(stage.directory, *command, **stage.environment(PWD=str(stage.directory)))
 
 
 def test_points_that_are_due_are_verified_and_the_list_says_so(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ import itertools
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -24,6 +23,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import FilesystemLocation
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.retention import FINISH, REMOVE, Policy
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3 import S3Location
+from tests.integration import playbooks
 from tests.s3_server import PRUNER_ACTIONS, S3Server
 from tests.unit.plugins.module_utils.recovery_point.aging import Past
 from tests.unit.plugins.module_utils.recovery_point.making import Keys
@@ -56,18 +56,7 @@ class Operator:
 
     def play(self, playbook: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a playbook of the collection."""
-        program = str(Path(sys.executable).with_name("ansible-playbook"))
-        fixed = {"ANSIBLE_NOCOLOR": "true", "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_HOME": str(self.directory / "home")}
-        return subprocess.run(
-            [program, "--inventory", str(self.directory / "hosts.yml"), f"lifeboat.cluster.{playbook}", *arguments],
-            env={**os.environ, **fixed},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=600,
-            check=False,
-        )
+        return playbooks.play(self.directory, "--inventory", str(self.directory / "hosts.yml"), f"lifeboat.cluster.{playbook}", *arguments)
 
     def there(self) -> list[str]:
         """Every key but those of the evidence of runs."""

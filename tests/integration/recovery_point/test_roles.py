@@ -17,7 +17,8 @@ import yaml
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.verification import verify_point
-from tests.integration.recovery_point.playing import LIMIT_SECONDS, Stage, Task, role, staged
+from tests.integration.playbooks import LIMIT_SECONDS
+from tests.integration.recovery_point.playing import Stage, Task, role, staged
 from tests.integration.recovery_point.servers import Etcd, etcd, free_ports
 from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, make_pki_files, make_tar
 

@@ -1,0 +1,35 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs ansible-playbook as a user does: no terminal, no colours, and whatever Ansible keeps for itself below one directory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+LIMIT_SECONDS = 300
+PROGRAM = str(Path(sys.executable).with_name("ansible-playbook"))
+
+
+def environment(directory: Path, **more: str) -> dict[str, str]:
+    """The environment of Ansible."""
+    fixed = {"ANSIBLE_NOCOLOR": "true", "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_HOME": str(directory / "home")}
+    return {**os.environ, **fixed, **more}
+
+
+def play(directory: Path, *arguments: str, limit_seconds: float = LIMIT_SECONDS, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run it to its end in the directory, with ``more`` in its environment; both streams are in ``stdout``."""
+    return subprocess.run(
+        [PROGRAM, *arguments],
+        cwd=directory,
+        env=environment(directory, **more),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=limit_seconds,
+        check=False,
+    )
