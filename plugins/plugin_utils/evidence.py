@@ -329,7 +329,7 @@ def conclude(evidence: Evidence, stage: str, checks: List[Record], seconds: floa
     _note_seen(failed)
     for check in failed:
         if check["severity"] == "warning":
-            found = " ".join(found_text(check["found"]).split())
+            found = " ".join(found_text(check["found"]).split()).rstrip(".")
             about = (evidence.host, check["title"], check["id"], check["expected"], found, check["remedy"])
             evidence.say("WARNING %s: %s [%s]: expected %s, found %s. %s" % about)
     errors = [check for check in failed if check["severity"] == "error"]

@@ -39,7 +39,7 @@ FINDINGS = (
           - {id: try.syntax, title: t, expect: "outer == = 1", found: outer, remedy: r, severity: warning}
           - {id: try.half, title: "Half of it {{ nowhere }}", expect: half.one == 1, found: half.one, remedy: r}
           - {id: "try.{{ 'templated' }}", title: t, expect: outer == 1, found: text.a, expected: "{{ outer }} it is", remedy: r}
-          - {id: try.severity, title: t, expect: outer == 2, found: outer, remedy: r, severity: "{{ 'warning' if outer == 1 else 'error' }}"}
+          - {id: try.severity, title: t, expect: outer == 2, found: "outer ~ ' is there.'", remedy: r, severity: "{{ 'warning' if outer == 1 else 'error' }}"}
     - name: Find by variables
       lifeboat.cluster.check:
         evidence: {nine: 9}
@@ -68,7 +68,7 @@ FOUND = {
     "try.syntax": (False, "not available: TemplateSyntaxError: unexpected '=' (found: 1)"),
     "try.half": (True, 1),
     "try.templated": (True, "{{ not_rendered }}"),
-    "try.severity": (False, 1),
+    "try.severity": (False, "1 is there."),
     "try.from_variable": (True, 9),
     "try.module_failed": (True, "no"),
     "try.arguments": (
@@ -89,7 +89,7 @@ def test_findings(playground: Playground) -> None:
     assert checks["try.half"]["title"] == "Half of it {{ nowhere }}"
     assert checks["try.templated"]["expected"] == "1 it is"
     assert checks["try.templated"]["expression"] == "outer == 1"
-    assert "WARNING cp1: t [try.severity]: expected outer == 2, found 1. r" in done.stdout
+    assert "WARNING cp1: t [try.severity]: expected outer == 2, found 1 is there. r" in done.stdout
     assert checks_seen.lines_of(seen) == {check_id for check_id, record in checks.items() if record["passed"] is False}
 
 
