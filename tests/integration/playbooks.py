@@ -20,16 +20,21 @@ def environment(directory: Path, **more: str) -> dict[str, str]:
     return {**os.environ, **fixed, **more}
 
 
-def play(directory: Path, *arguments: str, limit_seconds: float = LIMIT_SECONDS, **more: str) -> subprocess.CompletedProcess[str]:
+def play(directory: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run it to its end in the directory, with ``more`` in its environment; both streams are in ``stdout``."""
+    return run([PROGRAM, *arguments], directory, environment(directory, **more))
+
+
+def run(command: list[str], directory: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """The same for a command that may begin with other programs, and with exactly this environment."""
     return subprocess.run(
-        [PROGRAM, *arguments],
+        command,
         cwd=directory,
-        env=environment(directory, **more),
+        env=variables,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=limit_seconds,
+        timeout=LIMIT_SECONDS,
         check=False,
     )

@@ -65,7 +65,7 @@ class Playground:
 
     def play(self, playbook: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a playbook to its end."""
-        return playbooks.play(self.directory, *self.command(playbook, *arguments)[1:], **self.variables(**variables))
+        return playbooks.run(self.command(playbook, *arguments), self.directory, self.variables(**variables))
 
     def run_directories(self) -> list[Path]:
         """The runs, oldest first."""

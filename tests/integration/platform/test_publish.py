@@ -14,7 +14,8 @@ from typing import Any
 
 import yaml
 
-from tests.integration.evidence.playground import BEGIN, LIMIT_SECONDS, Playground
+from tests.integration.evidence.playground import BEGIN, Playground
+from tests.integration.playbooks import LIMIT_SECONDS
 
 PLAY = """
 - hosts: all

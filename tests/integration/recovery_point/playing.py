@@ -144,7 +144,7 @@ class Stage(Maker):
 
     def play(self, *plays: tuple[str, list[Task]], arguments: tuple[str, ...] = (), **variables: str) -> subprocess.CompletedProcess[str]:
         """Run plays to their end."""
-        return playbooks.play(self.directory, *self.command(list(plays), *arguments)[1:], **self.environment(**variables))
+        return playbooks.run(self.command(list(plays), *arguments), self.directory, self.environment(**variables))
 
     def told(self, name: str) -> Any:
         """What a task wrote with ``telling``."""

@@ -26,8 +26,16 @@ def call(stage: Stage, playbook: str, *arguments: str) -> subprocess.CompletedPr
         "lifeboat_signing_key": str(stage.keys.signing_key),
         "lifeboat_allowed_signers": str(stage.keys.allowed_signers),
     }
-    command = ["--inventory", str(stage.directory / "hosts.yml"), f"lifeboat.cluster.{playbook}", "--extra-vars", json.dumps(variables), *arguments]
-    return playbooks.play(stage.directory, *command, **stage.environment(PWD=str(stage.directory)))
+    command = [
+        playbooks.PROGRAM,
+        "--inventory",
+        str(stage.directory / "hosts.yml"),
+        f"lifeboat.cluster.{playbook}",
+        "--extra-vars",
+        json.dumps(variables),
+        *arguments,
+    ]
+    return playbooks.run(command, stage.directory, stage.environment(PWD=str(stage.directory)))
 
 
 def test_points_that_are_due_are_verified_and_the_list_says_so(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
