@@ -254,9 +254,10 @@ def run_together(suites: list[Suite], variables: dict[str, str], keyword: str, f
             for process in list(RUNNING):
                 end(process)
             raise
-    for suite in suites[:-1]:
-        print(f"\n===== {suite.name} said", flush=True)
-        show((RESULTS / f"{suite.name}.log").read_bytes())
+    for log in (RESULTS / f"{suite.name}.log" for suite in suites[:-1]):
+        if log.exists():
+            print(f"\n===== {log.stem} said", flush=True)
+            show(log.read_bytes())
     return outcomes
 
 

@@ -660,14 +660,13 @@ class Catalog:
     def _revision_of(self, name: ResultName) -> int:
         try:
             said = results.Result.from_bytes(self._location.read(name.key, results.LARGEST_BYTES))
-            revision = said.highest_revision or 0
-            if revision > clock_revision(self.now.timestamp()) and self._trust.allowed_signers is not None:
-                results.read_believed(self._location, name, self.cluster, said.point_id, self._trust)
+            if (said.highest_revision or 0) > clock_revision(self.now.timestamp()) and self._trust.allowed_signers is not None:
+                said = results.read_believed(self._location, name, self.cluster, said.point_id, self._trust)
         except OF_THE_LOCATION:
             raise
         except LifeboatError:
             return 0
-        return revision
+        return said.highest_revision or 0
 
     # -- reading ----------------------------------------------------------------------------------------------------------------------
 

@@ -512,7 +512,7 @@ class _Pruner:
     def run(self) -> Outcome:
         """Longer locks first, then one point after the other, oldest id first."""
         decisions = [decision for decision in self._prepared.plan.decisions if decision.action in (REMOVE, FINISH)]
-        if decisions:
+        if decisions or self._prepared.extensions or self._prepared.forgotten:
             self._check_clock()
         if any(decision.action == REMOVE for decision in decisions):
             self._prove_key()
@@ -590,7 +590,7 @@ class _Pruner:
     # -- tombstones
 
     def _check_clock(self) -> None:
-        """What is old enough, and no longer locked, was decided by the clock of this controller."""
+        """What is old enough, no longer locked, or to be locked for longer (for good, in compliance mode) was decided by the clock of this controller."""
         there = self._location.clock()
         ahead = names.now().timestamp() - there if there is not None else 0
         if abs(ahead) > CLOCK_TOLERANCE_SECONDS:

@@ -600,6 +600,18 @@ def test_nothing_is_pruned_by_a_clock_that_the_location_does_not_share(past: Pas
     assert len(pruning.apply(past.location, plan, past.trust, past.signing_key, RUN).removed) == 2
 
 
+def test_nothing_is_locked_for_longer_by_a_wrong_clock(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    past.point(at("2026-09-30"))
+    location = Watched(past.location, locks={})
+    plan = prepared(past, Policy(keep_monthly=12), location)
+    assert plan.extensions
+    real = names.now()
+    monkeypatch.setattr(names, "now", lambda: real + timedelta(minutes=6))
+    with pytest.raises(ClockSkewError):
+        pruning.apply(location, plan, past.trust, past.signing_key, RUN)
+    assert location.changes == []
+
+
 def test_the_name_of_the_cluster_has_to_be_confirmed() -> None:
     for given in ("", "Shop", "shop "):
         with pytest.raises(PruneRefusedError) as caught:
