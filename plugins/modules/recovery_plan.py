@@ -42,7 +42,7 @@ options:
   quorum_lost_source:
     description: The operator's choice when quorum is lost but data of old members is still there.
     type: str
-    choices: ['', recovery_point, survivor]
+    choices: ['', recovery_point, survivor, members]
     default: ''
   scope:
     description: Hosts that may be rebuilt, for O(purpose=recover). None means all.
@@ -50,10 +50,27 @@ options:
     elements: str
     default: []
   unreachable:
-    description: Hosts that gave no answer, so that O(hosts) has nothing of them. Only a O(scope) without them allows anything to be done.
+    description:
+      - Hosts that gave no answer, so that O(hosts) has nothing of them. Only a O(scope) without them, or O(missing_members), allows anything to be done.
     type: list
     elements: str
     default: []
+  missing_members:
+    description:
+      - Members of etcd in the recovery point that are gone, by inventory name. The others become the cluster, one is enough; these can join later.
+      - Without it a cluster is restored onto all of its members or not at all.
+    type: list
+    elements: str
+    default: []
+  give_up:
+    description: Ids or tokens of unfinished restores that are given up. The plan is made as if their records were not there.
+    type: list
+    elements: str
+    default: []
+  mounts_may_differ:
+    description: Allow a data directory of etcd that was a mount point when the recovery point was made, and is none now.
+    type: bool
+    default: false
   revision_slack:
     description: Revisions added on top of the highest one ever seen, where that is above what the clock says (1000 a second since 2020).
     type: int
@@ -80,7 +97,11 @@ plan:
   type: dict
   contains:
     strategy:
-      description: One of C(nothing), C(rebuild_admin), C(rebuild_members), C(rebuild_workers), C(rebuild_cluster), C(roll_back).
+      description:
+        - One of C(nothing), C(rebuild_admin), C(rebuild_members), C(rebuild_workers), C(rebuild_cluster), C(finish_restore), C(start_members), C(roll_back).
+      type: str
+    situation:
+      description: The situation in which the cluster was found, a row of the table in docs/recovery.md.
       type: str
     reason:
       description: One sentence for people.
@@ -103,6 +124,14 @@ plan:
       description: Admin nodes that are rebuilt, before every other machine.
       type: list
       elements: str
+    superseded:
+      description: Ids of restore records that this plan makes history, by host.
+      type: dict
+groups:
+  description: Groups of the plan that each host belongs to.
+  returned: success
+  type: dict
+  sample: {cp2: [changes, prepare, verify, stop, members]}
 """
 
 import datetime
@@ -110,40 +139,33 @@ import time
 import typing as t
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan import (
-    host_view,
-    one_then_grow,
-    plan_recovery,
-    plan_roll_back,
-    point_view,
-)
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan import plan_recovery, plan_roll_back
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.views import Request, Seen, host_view, point_view
 
 
 def body(call: Call) -> t.Dict[str, t.Any]:
     """Views in, plan out."""
     params = call.params
-    seen = params["hosts"]
-    views = [host_view(name, host.get("groups") or [], host.get("node") or {}, host.get("etcd")) for name, host in sorted(seen.items())]
+    hosts = params["hosts"]
     taken_at = datetime.datetime.fromisoformat(str(params["manifest"]["taken_at"]).replace("Z", "+00:00")).timestamp()
     point = point_view(params["manifest"], params["high_water_revision"], taken_at)
-    components = {name: host.get("components") or [] for name, host in seen.items()}
-    may_differ = params["versions_may_differ"]
-    if params["purpose"] == "roll_back":
-        plan = plan_roll_back(views, components, point, now=time.time(), slack=params["revision_slack"], versions_may_differ=may_differ)
-        return {"plan": one_then_grow(plan, views, point).as_dict()}
-    plan = plan_recovery(
-        views,
-        components,
-        point,
-        quorum_alive=any(view.etcd_serves for view in views),
-        quorum_lost_source=params["quorum_lost_source"],
-        now=time.time(),
-        slack=params["revision_slack"],
-        versions_may_differ=may_differ,
-        scope=params["scope"],
-        unreachable=params["unreachable"],
+    seen = Seen(
+        [host_view(name, host.get("groups") or [], host.get("node") or {}, host.get("etcd"), params["give_up"]) for name, host in sorted(hosts.items())],
+        {name: host.get("components") or [] for name, host in hosts.items()},
+        Request(
+            now=time.time(),
+            slack=params["revision_slack"],
+            scope=params["scope"],
+            quorum_lost_source=params["quorum_lost_source"],
+            missing_members=params["missing_members"],
+            give_up=params["give_up"],
+            versions_may_differ=params["versions_may_differ"],
+            mounts_may_differ=params["mounts_may_differ"],
+        ),
+        params["unreachable"],
     )
-    return {"plan": one_then_grow(plan, views, point).as_dict()}
+    plan = plan_roll_back(seen, point) if params["purpose"] == "roll_back" else plan_recovery(seen, point)
+    return {"plan": plan.as_dict(), "groups": {host.name: plan.groups(host.name) for host in seen.hosts}}
 
 
 def main() -> t.NoReturn:
@@ -154,9 +176,12 @@ def main() -> t.NoReturn:
             "hosts": {"type": "dict", "required": True},
             "manifest": {"type": "dict", "required": True},
             "high_water_revision": {"type": "int", "default": 0},
-            "quorum_lost_source": {"type": "str", "choices": ["", "recovery_point", "survivor"], "default": ""},
+            "quorum_lost_source": {"type": "str", "choices": ["", "recovery_point", "survivor", "members"], "default": ""},
             "scope": {"type": "list", "elements": "str", "default": []},
             "unreachable": {"type": "list", "elements": "str", "default": []},
+            "missing_members": {"type": "list", "elements": "str", "default": []},
+            "give_up": {"type": "list", "elements": "str", "default": []},
+            "mounts_may_differ": {"type": "bool", "default": False},
             "revision_slack": {"type": "int", "default": 1000000000},
             "versions_may_differ": {"type": "bool", "default": False},
         },
