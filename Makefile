@@ -7,14 +7,17 @@ PYTHON ?= python3
 INSIDE := $(PYTHON) -m tests.environment run
 
 .DEFAULT_GOAL := help
-.PHONY: help test gates unit drill bench lab env lock clean
+.PHONY: help test test-all gates unit drill bench lab env lock clean
 MAKEFLAGS += --no-print-directory
 
 help: ## Show the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' Makefile
 
 test: ## Run all tests; ARGS="--suite unit -k name" for some of them
 	@$(PYTHON) -m tests.run $(ARGS)
+
+test-all: ## Run everything, hours: what test leaves out (caasp) too
+	@$(PYTHON) -m tests.run --all $(ARGS)
 
 gates: ## Run every static gate; ARGS="-k name" for some of them
 	@$(PYTHON) -m tests.run --suite gates $(ARGS)

@@ -293,9 +293,10 @@ def main() -> int:
     names = [suite.name for suite in SUITES]
     parser = argparse.ArgumentParser(prog="python3 -m tests.run", description=__doc__)
     parser.add_argument("--suite", action="append", choices=names, help="run only this suite; may be given several times")
+    parser.add_argument("--all", action="store_true", help="run every suite, those that run only when they are named too")
     parser.add_argument("-k", dest="keyword", default="", metavar="EXPRESSION", help="run only the tests whose names match (pytest's -k)")
     arguments = parser.parse_args()
-    usual = [suite for suite in SUITES if not suite.when_named]
+    usual = [suite for suite in SUITES if arguments.all or not suite.when_named]
     chosen = [suite for suite in SUITES if suite.name in arguments.suite] if arguments.suite else usual
     factor = float(os.environ.get("LIFEBOAT_BUDGET_FACTOR") or 2)
 

@@ -40,6 +40,12 @@ options:
       - Prove with a linearizable read that a quorum answers right now.
     type: bool
     default: false
+  wait_seconds:
+    description:
+      - With O(linearizable=true), ask again for so long until a quorum answers. A member that is just being started, or a leader that is just being
+        elected, is no lost one.
+    type: int
+    default: 0
   watch_from_revision:
     description:
       - Prove that a watch that starts at this revision is cancelled as compacted. V(0) asks nothing.
@@ -197,19 +203,37 @@ watch:
     reason: "etcdserver: mvcc: required revision has been compacted"
 """
 
-from typing import Any, Dict
+import time
+from typing import Any, Dict, Mapping
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
+from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.arguments import CONNECTION_ARGUMENTS, connection_of
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.cluster import look
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.health import cluster_result
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.verify import compare_hashes, linearizable_read
 
+PAUSE_SECONDS = 1.0
+
+
+def wait_for_quorum(params: Mapping[str, Any]) -> None:
+    """Ask until a quorum answers or the time is over; what is found in the end is for the real look to tell."""
+    deadline = time.monotonic() + params["wait_seconds"]
+    while time.monotonic() < deadline:
+        try:
+            if linearizable_read(connect(connection_of(params)))[0]:
+                return
+        except LifeboatError:
+            pass
+        time.sleep(PAUSE_SECONDS)
+
 
 def body(call: Call) -> Dict[str, Any]:
     """Look, and prove what is asked for."""
     params = call.params
+    if params["linearizable"]:
+        wait_for_quorum(params)
     client = connect(connection_of(params))
     view = look(client, max_lag_entries=params["max_lag_entries"])
     result: Dict[str, Any] = {"cluster": cluster_result(view, max_lag_entries=params["max_lag_entries"])}
@@ -234,6 +258,7 @@ def main() -> None:
         hash_revision={"type": "int", "default": 0},
         sentinel={"type": "str", "default": ""},
         linearizable={"type": "bool", "default": False},
+        wait_seconds={"type": "int", "default": 0},
         watch_from_revision={"type": "int", "default": 0},
         max_lag_entries={"type": "int", "default": 1000},
     )

@@ -147,18 +147,20 @@ def body(call: Call) -> t.Dict[str, t.Any]:
     """Views in, plan out."""
     params = call.params
     hosts = params["hosts"]
+    # Of an empty text, which AWX sends for a question without an answer, Ansible makes a list with an empty name.
+    give_up = [name for name in params["give_up"] if name]
     taken_at = datetime.datetime.fromisoformat(str(params["manifest"]["taken_at"]).replace("Z", "+00:00")).timestamp()
     point = point_view(params["manifest"], params["high_water_revision"], taken_at)
     seen = Seen(
-        [host_view(name, host.get("groups") or [], host.get("node") or {}, host.get("etcd"), params["give_up"]) for name, host in sorted(hosts.items())],
+        [host_view(name, host.get("groups") or [], host.get("node") or {}, host.get("etcd"), give_up) for name, host in sorted(hosts.items())],
         {name: host.get("components") or [] for name, host in hosts.items()},
         Request(
             now=time.time(),
             slack=params["revision_slack"],
             scope=params["scope"],
             quorum_lost_source=params["quorum_lost_source"],
-            missing_members=params["missing_members"],
-            give_up=params["give_up"],
+            missing_members=[name for name in params["missing_members"] if name],
+            give_up=give_up,
             versions_may_differ=params["versions_may_differ"],
             mounts_may_differ=params["mounts_may_differ"],
         ),

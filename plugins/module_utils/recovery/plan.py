@@ -375,7 +375,7 @@ def _stray(seen: Seen, point: PointView) -> RecoveryPlan:
     raise choices.stray(seen, point)
 
 
-_PLANNERS: Mapping[Situation, Callable[[Seen, PointView], RecoveryPlan]] = {
+PLANNERS: Mapping[Situation, Callable[[Seen, PointView], RecoveryPlan]] = {
     Situation.WHOLE: _whole,
     Situation.SILENT: _silent,
     Situation.MACHINES_LOST: _rebuild,
@@ -406,7 +406,7 @@ def plan_recovery(seen: Seen, point: PointView) -> RecoveryPlan:
     _check(seen, point)
     seen = situations.without_strays(seen, point)
     situation = situations.classify(seen, point)
-    plan = one_then_grow(_PLANNERS[situation](seen, point), seen, point)
+    plan = one_then_grow(PLANNERS[situation](seen, point), seen, point)
     return _complete(plan, seen, point, situation)
 
 
