@@ -79,8 +79,8 @@ def test_a_living_cluster_is_rolled_back(living: Bench, operator: Playbooks) -> 
 
 
 def test_a_rerun_after_success_changes_nothing(living: Bench, operator: Playbooks) -> None:
-    """The point already serves: the same command again changes nothing on any machine."""
+    """Nothing is lost any more: the recovery says so and changes nothing on any machine."""
     before = living.footprints()
-    again = succeeded(operator.run("restore_etcd", CONFIRMED))
-    assert "already serves" in again.message()
+    again = succeeded(operator.run("recover_cluster", CONFIRMED))
+    assert "there is nothing to recover" in again.message()
     assert_untouched(before, living.footprints())
