@@ -12,7 +12,10 @@ version_added: "0.1.0"
 description:
   - One look at everything that a preflight compares, on a working node as on a bare one. It reads only and never fails because something is missing.
   - Each probe stands alone. One that fails answers null and leaves its reason in C(node.probe_errors).
-  - No secret is read. Digests are of public files only.
+  - >-
+    A probe says that something is not there only where that is certain. A file that cannot be read, a link that leads to nothing, or a disk that
+    fails, is a failed probe.
+  - No secret is in the result. Digests are of public files only; keys are loaded to see that they fit.
 author:
   - Lifeboat contributors (@lifeboat)
 extends_documentation_fragment:
@@ -41,6 +44,19 @@ options:
     description: Programs whose versions are asked for besides the usual ones.
     type: list
     elements: str
+    default: []
+  required_files:
+    description:
+      - Files and directories that a restore would bring to this machine in any case. They decide whether the machine is empty.
+      - Without them, that is not known.
+    type: list
+    elements: path
+  certificates:
+    description: >-
+      Certificates, keys and kubeconfigs of this machine, as in O(lifeboat.cluster.certificate_info#module:checks). For which name they are made is
+      not looked at.
+    type: list
+    elements: dict
     default: []
 """
 
@@ -88,22 +104,46 @@ node:
       type: dict
     etcd:
       description: >-
-        C(data_dir), C(exists), C(is_mount), C(member), C(size_bytes), C(newest_mtime), C(wal_files), C(owner), C(mode), C(restore_markers) and C(asides).
+        C(data_dir), C(resolved) (without links), C(state) (V(absent), V(empty), or V(data): a database, a log or a v2 snapshot below C(member)),
+        C(exists), C(is_mount), C(mount_source) (of the file system that it lies on), C(member), C(size_bytes), C(newest_mtime), C(wal_files),
+        C(owner), C(mode), C(restore_markers) and C(asides). What etcd itself names, as its process, its manifest or its unit (C(flags_source)) says -
+        C(flags_data_dir) with C(flags_state), C(flags_wal_dir) with C(wal_state) where the log is not in the data directory. C(in_use) says whether a
+        running etcd works in C(data_dir), null when that is not known.
       type: dict
     identity:
       description: >-
-        C(ca_sha256), C(etcd_ca_sha256), C(front_proxy_ca_sha256) and C(sa_pub_sha256), null where the file is missing. Where the platform
-        keeps no file with the public service-account key, C(sa_pub_sha256) is of what the private one shows in it.
+        C(ca_sha256), C(etcd_ca_sha256), C(front_proxy_ca_sha256) and C(sa_pub_sha256), null where the file is not there. Where the platform keeps no
+        file with the public service-account key, C(sa_pub_sha256) is of what the private one shows in it.
       type: dict
     manifests: {description: "C(live) and C(parked) manifests, and C(images) that they name.", type: dict}
-    bare: {description: "Whether nothing of a cluster is on this host; null when unknown.", type: bool}
-    bare_evidence: {description: Marker files and processes that say it is not bare., type: list, elements: str}
+    required_files:
+      description: >-
+        Of O(required_files) those C(expected), C(present) and C(missing); a directory without a file is missing. C(faults) has what does not load,
+        does not belong together or has expired of O(certificates), where any of the files is there. Null without O(required_files).
+      type: dict
+    bare:
+      description: >-
+        Whether the machine is empty - none of O(required_files) is there, no data of etcd, and nothing of the platform runs. Null when that is not
+        known, or one of the probes C(etcd), C(identity), C(record), C(lock), C(required_files) and C(bare_evidence) failed.
+      type: bool
+    bare_evidence:
+      description: >-
+        What says that it is not empty - files, data of etcd, and processes that systemd or the container runtime started for the platform. A process
+        that only has such a name, or one that ends again at once, does not count.
+      type: list
+      elements: str
     record: {description: Restore record of this host., type: dict}
     lock: {description: Lock of a destructive run., type: dict}
     stale_staging: {description: "Leftovers of killed runs, each with C(path), C(age_seconds), C(size_bytes), C(owner).", type: list, elements: dict}
     resolv: {description: "C(nameservers), and how the look-up of the host's own name went: C(own_name), C(own_address), C(answers), C(seconds).", type: dict}
     name_resolution: {description: Address or null for each of O(names)., type: dict}
     probe_errors: {description: Reasons of probes that failed., type: dict}
+    obstacles:
+      description: >-
+        What keeps a backup from being one of a whole, quiet machine, by subject - C(probes), C(record), C(lock), C(parked), C(manifests) and
+        C(etcd_directories), each with C(in_the_way), C(found) and C(remedy). C(lock) also has C(stale), whether its run was silent for longer than the
+        lock allows.
+      type: dict
 """
 
 from typing import Any, Dict
@@ -117,6 +157,8 @@ SPEC: Dict[str, Any] = {
     "names": {"type": "list", "elements": "str", "default": []},
     "units": {"type": "list", "elements": "str", "default": []},
     "programs": {"type": "list", "elements": "str", "default": []},
+    "required_files": {"type": "list", "elements": "path"},
+    "certificates": {"type": "list", "elements": "dict", "default": []},
 }
 
 

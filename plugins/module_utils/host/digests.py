@@ -10,6 +10,7 @@ import re
 import ssl
 from typing import Optional
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.probing import LookError, not_there, text_or_none
 from ansible_collections.lifeboat.cluster.plugins.module_utils.pki import _pem
 
 _BLOCK_BYTES = 1 << 20
@@ -23,12 +24,21 @@ def first_certificate_sha256(text: str) -> Optional[str]:
 
 
 def certificate_file_sha256(path: str) -> Optional[str]:
-    """The same of a file; None when it is missing or holds no certificate."""
-    try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return first_certificate_sha256(file.read())
-    except OSError:
+    """The same of a file; None when it is not there. One that cannot be read, or holds no certificate, is an error: nobody knows whose it is."""
+    if not path:
         return None
+    text = text_or_none(path)
+    if text is None:
+        return None
+    digest = first_certificate_sha256(text)
+    if digest is None:
+        raise LookError(
+            "%s holds no certificate." % path,
+            tried="read whose certificate authority it is",
+            found="%s holds no certificate (%d characters)" % (path, len(text)),
+            remedy="Put the certificate back, or move the file away when it is of no use any more.",
+        )
+    return digest
 
 
 def file_sha256(path: str) -> str:
@@ -41,18 +51,22 @@ def file_sha256(path: str) -> str:
 
 
 def public_file_sha256(path: str) -> Optional[str]:
-    """Digest of a file that is no secret; None when it is missing."""
+    """Digest of a file that is no secret; None when it is not there."""
     try:
         return file_sha256(path)
-    except OSError:
-        return None
+    except OSError as error:
+        if not_there(error):
+            return None
+        raise
 
 
 def public_half_sha256(path: str) -> Optional[str]:
-    """Digest of what a private key shows to everybody in its public key; None when the file is missing or the key does not hold that."""
+    """Digest of what a private key shows to everybody in its public key; None when the file is not there or the key does not hold that."""
     try:
         with open(path, "rb") as file:
             key = _pem.private_key(file.read())
-    except OSError:
-        return None
+    except OSError as error:
+        if not_there(error):
+            return None
+        raise
     return _pem.public_half_sha256(key.der) if key else None

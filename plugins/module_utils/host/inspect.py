@@ -6,30 +6,33 @@
 from __future__ import annotations
 
 import ctypes
-import glob
-import grp
-import json
 import os
 import platform as python_platform
 import pwd
 import re
 import socket
+import stat
 import struct
 import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Generic, List, Mapping, Optional, Sequence, Set, Tuple, TypeVar
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.tools import serving
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import existing_ancestor, mount_points, room
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import ContainerRuntime, find_program
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_data, probing, required
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import mount_points, room
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import Container, ContainerRuntime, find_program
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.digests import certificate_file_sha256, public_file_sha256, public_half_sha256
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import listening_ports, processes, telling_flags
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import read_services
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Systemd
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.etcd_data import Directories
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.obstacles import obstacles
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.probing import DECIDING, text, text_or_none
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import Process, age_seconds, listening_ports, processes, running, telling_flags
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import Service, read_services
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Systemd, Unit
 
 RECORD = "/var/lib/lifeboat/restore.json"
 LOCK = "/var/lib/lifeboat/lock.json"
@@ -37,6 +40,10 @@ ASIDE = "/var/lib/lifeboat/aside"
 STAGING = "/var/tmp/lifeboat-*"
 LOOKUP_SECONDS = 2.0
 PROGRAM_SECONDS = 10.0
+# A process that has lived this long was not just started to end again: a kubelet without its configuration lives for a tenth of a second.
+SETTLED_SECONDS = 5.0
+POLL_SECONDS = 0.1
+PROC = "/proc"
 _CLOCK_UNSYNCHRONISED = 0x40
 # struct timex of the kernel on 64-bit Linux is 208 bytes; its fifth long is the status.
 _TIMEX_BYTES = 208
@@ -63,18 +70,9 @@ class Question:
     names: Sequence[str] = ()
     units: Sequence[str] = ()
     programs: Sequence[str] = ()
-
-
-def _text(path: str) -> str:
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.read()
-
-
-def _text_or_none(path: str) -> Optional[str]:
-    try:
-        return _text(path)
-    except OSError:
-        return None
+    # None: nobody says which files a restore would bring, so nobody knows whether the machine is empty.
+    required_files: Optional[Sequence[str]] = None
+    certificates: Sequence[Mapping[str, Any]] = ()
 
 
 def in_time(work: Callable[[], Any], seconds: float) -> Tuple[bool, Any]:
@@ -143,40 +141,28 @@ def clock_synchronised() -> Optional[bool]:
     return not struct.unpack_from("i", buffer.raw, 40)[0] & _CLOCK_UNSYNCHRONISED
 
 
-def _owner(path: str) -> str:
-    status = os.stat(path)
-    try:
-        user = pwd.getpwuid(status.st_uid).pw_name
-    except KeyError:
-        user = str(status.st_uid)
-    try:
-        group = grp.getgrgid(status.st_gid).gr_name
-    except KeyError:
-        group = str(status.st_gid)
-    return "%s:%s" % (user, group)
+_Value = TypeVar("_Value")
 
 
-def tree_size(path: str) -> Tuple[int, Optional[float]]:
-    """Bytes of all files beneath a directory, and when the newest was written."""
-    total = 0
-    newest: Optional[float] = None
-    for directory, _directories, files in os.walk(path):
-        for name in files:
-            try:
-                status = os.lstat(os.path.join(directory, name))
-            except OSError:
-                continue
-            total += status.st_size
-            newest = max(newest or 0.0, status.st_mtime)
-    return total, newest
+class _Once(Generic[_Value]):
+    """Something that several probes need and that is looked at once; what it raised is raised again."""
 
+    def __init__(self, work: Callable[[], _Value]) -> None:
+        self._work = work
+        self._lock = threading.Lock()
+        self._value: List[_Value] = []
+        self._error: Optional[Exception] = None
 
-def _json_file(path: str) -> Optional[Dict[str, Any]]:
-    text = _text_or_none(path)
-    if text is None:
-        return None
-    value = json.loads(text)
-    return value if isinstance(value, dict) else None
+    def __call__(self) -> _Value:
+        with self._lock:
+            if self._error is None and not self._value:
+                try:
+                    self._value.append(self._work())
+                except Exception as error:
+                    self._error = error
+            if self._error is not None:
+                raise self._error
+            return self._value[0]
 
 
 class Look:
@@ -188,7 +174,10 @@ class Look:
         self.runtime = ContainerRuntime.of_platform(question.platform)
         self.services = read_services(question.platform)
         # Once, and before any probe asks a program for its version: that is a process of the same name for a moment.
-        self._found = processes({service.process for service in self.services.values() if service.process})
+        self._found = processes({service.process for service in self.services.values() if service.process}, PROC)
+        self._all_containers: _Once[List[Container]] = _Once(lambda: self.runtime.containers())
+        self._all_units: _Once[Dict[str, Unit]] = _Once(self._show_units)
+        self._etcd: _Once[Dict[str, Any]] = _Once(self._look_at_etcd)
 
     def hostname(self) -> str:
         return socket.gethostname()
@@ -198,19 +187,19 @@ class Look:
         return str(name) if found else None
 
     def addresses(self) -> List[str]:
-        return local_addresses(_text("/proc/net/fib_trie"), _text_or_none("/proc/net/if_inet6") or "")
+        return local_addresses(text("/proc/net/fib_trie"), text_or_none("/proc/net/if_inet6") or "")
 
     def machine_id(self) -> str:
-        return _text("/etc/machine-id").strip()
+        return text("/etc/machine-id").strip()
 
     def boot_id(self) -> str:
-        return _text("/proc/sys/kernel/random/boot_id").strip()
+        return text("/proc/sys/kernel/random/boot_id").strip()
 
     def now_epoch(self) -> float:
         return time.time()
 
     def uptime_seconds(self) -> float:
-        return float(_text("/proc/uptime").split()[0])
+        return float(text("/proc/uptime").split()[0])
 
     def clock_synchronised(self) -> Optional[bool]:
         return clock_synchronised()
@@ -225,14 +214,14 @@ class Look:
         return os.uname().machine
 
     def os(self) -> Dict[str, str]:
-        fields = dict(line.partition("=")[::2] for line in _text("/etc/os-release").splitlines() if "=" in line)
+        fields = dict(line.partition("=")[::2] for line in text("/etc/os-release").splitlines() if "=" in line)
         return {"id": fields.get("ID", "").strip('"'), "version": fields.get("VERSION_ID", "").strip('"'), "name": fields.get("PRETTY_NAME", "").strip('"')}
 
     def cgroup_version(self) -> int:
         return 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1
 
     def memory_bytes(self) -> int:
-        found = re.search(r"^MemTotal:\s+(\d+) kB", _text("/proc/meminfo"), re.M)
+        found = re.search(r"^MemTotal:\s+(\d+) kB", text("/proc/meminfo"), re.M)
         return int(found.group(1)) * 1024 if found else 0
 
     def cpus(self) -> int:
@@ -245,14 +234,14 @@ class Look:
         mounts = sorted(mount_points(), key=len, reverse=True)
         answer = []
         for path in self.question.paths:
-            there = os.path.realpath(existing_ancestor(os.path.abspath(path)))
+            there = os.path.realpath(probing.existing_ancestor(os.path.abspath(path)))
             free, inodes = room(there)
             status = os.statvfs(there)
             mount = next((point for point in mounts if there == point or there.startswith(point.rstrip("/") + "/")), "/")
             answer.append(
                 {
                     "path": path,
-                    "exists": os.path.exists(path),
+                    "exists": probing.status(path) is not None,
                     "mount": mount,
                     "free_bytes": free,
                     "total_bytes": status.f_blocks * status.f_frsize,
@@ -262,13 +251,16 @@ class Look:
             )
         return answer
 
-    def units(self) -> Dict[str, Dict[str, Any]]:
+    def _show_units(self) -> Dict[str, Unit]:
         runtime = str((self.platform.get("runtime") or {}).get("unit") or "")
         names = {service.unit for service in self.services.values() if service.unit} | set(self.question.units) | ({runtime} if runtime else set())
-        return {name: unit.as_dict() for name, unit in Systemd().show(sorted(names)).items()}
+        return Systemd().show(sorted(names))
+
+    def units(self) -> Dict[str, Dict[str, Any]]:
+        return {name: unit.as_dict() for name, unit in self._all_units().items()}
 
     def containers(self) -> List[Dict[str, Any]]:
-        return [container.as_dict() for container in self.runtime.containers()]
+        return [container.as_dict() for container in self._all_containers()]
 
     def images(self) -> List[str]:
         return self.runtime.images()
@@ -280,7 +272,13 @@ class Look:
         return {name: [process.pid for process in found] for name, found in sorted(self._found.items())}
 
     def flags(self) -> Dict[str, Dict[str, str]]:
-        return {name: telling_flags(found[0].pid) for name, found in self._found.items() if found}
+        """Of each service's own process; where none can be told to be that, of the first with its name."""
+        found = {}
+        for service in self.services.values():
+            named = self._found.get(service.process) or []
+            for process in (self.own_processes(service) or named)[:1]:
+                found[service.process] = telling_flags(process.pid, PROC)
+        return found
 
     def versions(self) -> Dict[str, Optional[str]]:
         names = list(_VERSION_ARGUMENTS) + [name for name in self.question.programs if name not in _VERSION_ARGUMENTS]
@@ -288,35 +286,32 @@ class Look:
             return dict(zip(names, pool.map(program_version, names)))
 
     def etcd(self) -> Dict[str, Any]:
-        data_dir = str((self.platform.get("etcd") or {}).get("data_dir") or "/var/lib/etcd")
-        answer: Dict[str, Any] = {
-            "data_dir": data_dir,
-            "exists": os.path.isdir(data_dir),
-            "is_mount": os.path.ismount(data_dir),
-            "member": False,
-            "size_bytes": 0,
-            "newest_mtime": None,
-            "wal_files": 0,
-            "owner": None,
-            "mode": None,
-            "restore_markers": [],
-            "asides": sorted(glob.glob(glob.escape(data_dir) + ".*") + glob.glob(os.path.join(ASIDE, "*"))),
-        }
-        if not answer["exists"]:
-            return answer
-        member = os.path.join(data_dir, "member")
-        answer["member"] = os.path.isdir(member)
-        answer["size_bytes"], answer["newest_mtime"] = tree_size(member)
-        answer["wal_files"] = len(glob.glob(os.path.join(glob.escape(member), "wal", "*.wal")))
-        answer["owner"] = _owner(data_dir)
-        answer["mode"] = "%04o" % (os.stat(data_dir).st_mode & 0o7777)
-        for name in sorted(os.listdir(data_dir)):
-            path = os.path.join(data_dir, name)
-            if name.startswith(".lifeboat-restore-"):
-                answer["restore_markers"].append(path)
-            elif name != "member" and name.startswith((".lifeboat-", "member")):
-                answer["asides"].append(path)
-        return answer
+        return self._etcd()
+
+    def _look_at_etcd(self) -> Dict[str, Any]:
+        facts = self.platform.get("etcd") or {}
+        data_dir = str(facts.get("data_dir") or "/var/lib/etcd")
+        directories, pid = self._etcd_directories(facts)
+        used = etcd_data.in_use(pid, directories.data, data_dir) if pid else None
+        return etcd_data.add_directories(etcd_data.describe(data_dir, ASIDE), directories, used)
+
+    def _etcd_directories(self, facts: Mapping[str, Any]) -> Tuple[Directories, int]:
+        """Which directories etcd names, and the process that runs with them: the process says it, or else what would start it."""
+        service = self.services.get(str(facts.get("service") or "etcd"))
+        if service is None:
+            return Directories(), 0
+        for process in self.own_processes(service):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                return etcd_data.of_process(process.pid), process.pid
+        if service.unit:
+            unit = self._all_units()[service.unit]
+            found = etcd_data.of_unit(service.unit, unit.command, str(facts.get("environment_file") or "")) if unit.exists else Directories()
+            return found, 0
+        for directory in (self.platform.get("manifests_dir"), self.platform.get("manifests_parking")):
+            found = etcd_data.of_manifest(os.path.join(str(directory), service.manifest)) if directory else Directories()
+            if found.said_by:
+                return found, 0
+        return Directories(), 0
 
     def identity(self) -> Dict[str, Optional[str]]:
         facts, etcd = self.platform.get("identity") or {}, self.platform.get("etcd") or {}
@@ -334,35 +329,78 @@ class Look:
         answer: Dict[str, Any] = {}
         images = set()
         for key, directory in (("live", self.platform.get("manifests_dir")), ("parked", self.platform.get("manifests_parking"))):
-            paths = sorted(path for path in glob.glob(os.path.join(str(directory or ""), "*")) if os.path.isfile(path)) if directory else []
             # What was superseded by another file of the same name lies in the parking too, and is not meant to run.
-            paths = [path for path in paths if path.endswith((".yaml", ".yml", ".json", ".manifest"))]
-            answer[key] = paths
-            for path in paths:
-                images.update(images_in_manifest(_text(path)))
+            names = [name for name in probing.names_in(str(directory)) if name.endswith((".yaml", ".yml", ".json", ".manifest"))] if directory else []
+            paths = [os.path.join(str(directory), name) for name in names]
+            answer[key] = [path for path in paths if not probing.is_directory(path)]
+            for path in answer[key]:
+                images.update(images_in_manifest(text_or_none(path) or ""))
         answer["images"] = sorted(images)
         return answer
 
-    def bare_evidence(self) -> List[str]:
-        found = [path for path in self.platform.get("bare_markers") or [] if os.path.lexists(str(path))]
-        found += [str(process) for items in self._found.values() for process in items]
-        return found
+    def required_files(self) -> Optional[Dict[str, List[str]]]:
+        if self.question.required_files is None:
+            return None
+        return required.look(self.question.required_files, self.question.certificates)
+
+    def own_processes(self, service: Service) -> List[Process]:
+        """Processes of a service that systemd or the container runtime started for it. Any user can make one that merely has its name."""
+        found = [process for process in self._found.get(service.process) or [] if running(PROC, process.pid)]
+        if not found:
+            return []
+        if service.unit:
+            unit = self._all_units()[service.unit]
+            return [process for process in found if process.belongs_to_unit(unit.main_pid, unit.control_group)]
+        containers = self._containers_known()
+        return [process for process in found if process.runs_in_a_pod(containers)]
+
+    def _containers_known(self) -> Optional[Set[str]]:
+        """Ids of the runtime's containers; None where it cannot be asked, as containers outlive it."""
+        if self.runtime.absent():
+            return None
+        try:
+            return {container.id for container in self._all_containers()}
+        except (LifeboatError, ValueError):
+            return None
+
+    def bare_evidence(self) -> Optional[List[str]]:
+        if self.question.required_files is None:
+            return None
+        found = required.present(self.question.required_files)
+        found += etcd_data.evidence(self._etcd())
+        return found + [str(process) for process in self._living(patient=not found)]
+
+    def _living(self, patient: bool) -> List[Process]:
+        """Processes of the platform that stay. A packaged kubelet without its configuration is started, and ends at once, for ever."""
+        own = [process for service in self.services.values() if service.process for process in self.own_processes(service)]
+        while patient and own:
+            own = [process for process in own if running(PROC, process.pid)]
+            ages = [age_seconds(process.pid) for process in own]
+            if all(age is None or age >= SETTLED_SECONDS for age in ages):
+                break
+            time.sleep(POLL_SECONDS)
+        return own
 
     def record(self) -> Optional[Dict[str, Any]]:
-        return _json_file(RECORD)
+        return probing.json_object(RECORD, "The restore record of this host")
 
     def lock(self) -> Optional[Dict[str, Any]]:
-        return _json_file(LOCK)
+        return probing.json_object(LOCK, "The lock of this host")
 
     def stale_staging(self) -> List[Dict[str, Any]]:
         answer = []
-        for path in sorted(glob.glob(STAGING)):
-            size = tree_size(path)[0] if os.path.isdir(path) else os.lstat(path).st_size
-            answer.append({"path": path, "age_seconds": round(time.time() - os.lstat(path).st_mtime, 1), "size_bytes": size, "owner": _owner(path)})
+        directory, prefix = os.path.split(STAGING)
+        for path in [os.path.join(directory, name) for name in probing.names_in(directory) if name.startswith(prefix.rstrip("*"))]:
+            found = probing.link_status(path)
+            if found is not None:
+                size = probing.tree_size(path)[0] if stat.S_ISDIR(found.st_mode) else found.st_size
+                answer.append(
+                    {"path": path, "age_seconds": round(time.time() - found.st_mtime, 1), "size_bytes": size, "owner": etcd_data.owner(path)}
+                )
         return answer
 
     def resolv(self) -> Dict[str, Any]:
-        text = _text_or_none("/etc/resolv.conf") or ""
+        text = text_or_none("/etc/resolv.conf") or ""
         start = time.monotonic()
         address = look_up(socket.gethostname())
         return {
@@ -381,7 +419,7 @@ class Look:
 PROBES = (
     "hostname", "fqdn", "addresses", "machine_id", "boot_id", "now_epoch", "uptime_seconds", "clock_synchronised", "python_version", "kernel", "os",
     "architecture", "cgroup_version", "memory_bytes", "cpus", "login_user", "space", "units", "containers", "listening", "processes", "flags", "images",
-    "versions", "etcd", "identity", "manifests", "bare_evidence", "record", "lock", "stale_staging", "resolv", "name_resolution",
+    "versions", "etcd", "identity", "manifests", "required_files", "bare_evidence", "record", "lock", "stale_staging", "resolv", "name_resolution",
 )
 # fmt: on
 
@@ -427,6 +465,8 @@ def look(question: Question) -> Dict[str, Any]:
     with ThreadPoolExecutor(max_workers=8) as pool:
         list(pool.map(probe, PROBES))
     node["etcdutl"] = _etcdutl(node["versions"] or {}, node["images"] or [])
-    node["bare"] = None if node["bare_evidence"] is None else not node["bare_evidence"]
+    unknown = node["bare_evidence"] is None or any(name in errors for name in DECIDING)
+    node["bare"] = None if unknown else not node["bare_evidence"]
     node["probe_errors"] = errors
+    node["obstacles"] = obstacles(node, question.platform)
     return node

@@ -23,7 +23,7 @@ _TELLING_FLAGS = frozenset((
     "etcd-prefix", "etcd-cafile", "etcd-certfile", "etcd-keyfile", "client-ca-file", "tls-cert-file", "tls-private-key-file", "service-account-issuer",
     "service-account-key-file", "service-account-signing-key-file", "service-cluster-ip-range", "encryption-provider-config", "storage-backend",
     "cluster-cidr", "cluster-signing-cert-file", "cluster-signing-key-file", "root-ca-file", "service-account-private-key-file", "kubeconfig", "config",
-    "bootstrap-kubeconfig", "node-ip", "hostname-override", "container-runtime-endpoint",
+    "bootstrap-kubeconfig", "node-ip", "hostname-override", "container-runtime-endpoint", "config-file",
 ))
 # fmt: on
 
@@ -36,6 +36,21 @@ class Process:
     name: str
     executable: str
     container_id: str
+    # The text of /proc/PID/cgroup.
+    control_group: str = ""
+
+    def belongs_to_unit(self, main_pid: int, control_group: str) -> bool:
+        """Whether systemd started it for a unit with this main process and this control group."""
+        if main_pid and self.pid == main_pid:
+            return True
+        # Inside of a container the kernel may show more of the path than the container's systemd does.
+        return bool(control_group.strip("/")) and any(path.endswith(control_group.rstrip("/")) for path in control_group_paths(self.control_group))
+
+    def runs_in_a_pod(self, containers: Optional[Set[str]]) -> bool:
+        """Whether it is in one of the runtime's containers; where these are not known (None), whether it is in any container."""
+        if "kubepods" in self.control_group:
+            return True
+        return bool(self.container_id) and (containers is None or self.container_id in containers)
 
     def as_dict(self) -> Dict[str, object]:
         """For results and errors."""
@@ -78,6 +93,30 @@ def running(proc: str, pid: int) -> bool:
     """Whether this process exists and is more than a zombie."""
     stat = _stat(proc, pid)
     return stat is not None and bool(stat) and stat[0] not in ("Z", "X", "x")
+
+
+def control_group_paths(cgroup: str) -> List[str]:
+    """The paths in a /proc/PID/cgroup: ``hierarchy:controllers:path`` a line."""
+    return [line.split(":", 2)[2].rstrip("/") for line in cgroup.splitlines() if line.count(":") >= 2]
+
+
+def age_seconds(pid: int, proc: str = "/proc") -> Optional[float]:
+    """How long ago a process was started; None when it is gone, or the kernel does not say."""
+    stat = _stat(proc, pid)
+    uptime = _read("%s/uptime" % proc).split()
+    if stat is None or len(stat) < 20 or not uptime:
+        return None
+    return float(uptime[0]) - int(stat[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def environment(pid: int, names: Sequence[str], proc: str = "/proc") -> Dict[str, str]:
+    """These variables of a process's environment, and never any other."""
+    found: Dict[str, str] = {}
+    for entry in _read("%s/%d/environ" % (proc, pid), 1 << 20).split(b"\0"):
+        name, equals, value = entry.decode("utf-8", "replace").partition("=")
+        if equals and name in names:
+            found[name] = value
+    return found
 
 
 def container_id(cgroup: str) -> str:
@@ -135,8 +174,8 @@ def processes(names: Iterable[str], proc: str = "/proc", own_network: bool = Tru
             their_network = _link("%s/%d/ns/net" % (proc, pid))
             if own_network and network and their_network and their_network != network:
                 continue
-            group = container_id(_read("%s/%d/cgroup" % (proc, pid)).decode("utf-8", "replace"))
-            found[name].append(Process(pid, name, executable, group))
+            group = _read("%s/%d/cgroup" % (proc, pid)).decode("utf-8", "replace")
+            found[name].append(Process(pid, name, executable, container_id(group), group))
     return found
 
 

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Dict, List, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import find_program
 
-_PROPERTIES = "Id,Names,LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,NeedDaemonReload,FragmentPath"
+_PROPERTIES = "Id,Names,LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,NeedDaemonReload,FragmentPath,ControlGroup,ExecStart"
 _TIMEOUT_SECONDS = 60.0
 
 
@@ -33,6 +33,9 @@ class Unit:
     restarts: int = 0
     needs_reload: bool = False
     path: str = ""
+    control_group: str = ""
+    # What systemd runs, as it says itself. It may hold secrets: it is in no result and no error.
+    command: str = field(default="", repr=False)
 
     @property
     def exists(self) -> bool:
@@ -75,6 +78,8 @@ def parse_show(text: str, names: Sequence[str]) -> Dict[str, Unit]:
                     restarts=int(fields.get("NRestarts") or 0),
                     needs_reload=fields.get("NeedDaemonReload") == "yes",
                     path=fields.get("FragmentPath", ""),
+                    control_group=fields.get("ControlGroup", ""),
+                    command=fields.get("ExecStart", ""),
                 )
     return {name: units.get(name, Unit(name)) for name in names}
 

@@ -21,6 +21,7 @@ from tests.integration.evidence.playground import BEGIN, Playground
 HOSTS = ("cp1", "cp2")
 CERTIFICATES = {"certificates": [{"id": "apiserver", "ok": True, "reason": ""}]}
 ARCHIVE = {"archive": {"missing_required": [], "entries": [{"path": "etc/kubernetes"}]}}
+CLEAR = {"in_the_way": False, "found": "none", "remedy": "Nothing has to be done."}
 PLANNED = {"staging": {"entries": 3}, "plan": {"space": [{"enough": True}], "create": [], "replace": [], "same": [], "refused": []}}
 
 # What the roles' own variables and results hold when all is well.
@@ -119,6 +120,7 @@ GOOD: dict[str, Any] = {
         "salt": {"grains": "/etc/salt/grains"},
         "pki": {"shared": ["service-account", "cluster-ca"]},
         "runtime": {"unit": "containerd.service"},
+        "etcd": {"data_dir": "/var/lib/etcd"},
         "velum_database": {"state_tables": ["minions", "users"]},
     },
     "pki_published": ["service-account 1", "cluster-ca 2"],
@@ -144,8 +146,14 @@ GOOD: dict[str, Any] = {
         "images": ["registry.k8s.io/etcd:3.6.16-0"],
         "versions": {"kubelet": "1.34.4"},
         "etcdutl": {"version": "3.6.16", "source": "image", "path": "/usr/local/bin/etcdutl"},
+        "obstacles": {
+            **{name: CLEAR for name in ("probes", "record", "parked", "manifests", "etcd_directories")},
+            "lock": {**CLEAR, "stale": False},
+        },
     },
-    "platform_again": {"node": {"identity": {"ca_sha256": "ca"}}},
+    "platform_again": {"node": {"identity": {"ca_sha256": "ca"}, "probe_errors": {}, "obstacles": {"record": CLEAR, "lock": {**CLEAR, "stale": False}}}},
+    "platform_captured_directories": ["/var/lib/etcd"],
+    "platform_captured_logs": [],
     "platform_identity": {"kube_system_uid": "uid", "ca_sha256": "ca"},
     "lifeboat_node_name": "cp1",
     "platform_clock_offset_seconds": 0.4,
@@ -283,6 +291,7 @@ GOOD: dict[str, Any] = {
 }
 
 Break = tuple[str, Any]
+IN_THE_WAY = {"in_the_way": True, "found": "it is in the way", "remedy": "Take it away."}
 PROBLEM = [{"message": "alarm NOSPACE"}]
 FAILED_CERTIFICATE = [{"id": "apiserver", "ok": False, "reason": "key and certificate do not belong together"}]
 
@@ -391,7 +400,21 @@ BREAKS: dict[str, list[Break]] = {
     "platform.versions": [("platform_node.versions.kubelet", "1.33.0"), ("platform_node.versions.kubelet", None)],
     "platform.components_known": [("platform_point.artifacts", [{"host": "cp1", "component": "pki"}])],
     "platform.etcdutl": [("platform_node.etcdutl", None)],
-    "platform.unchanged": [("platform_again.node.identity.ca_sha256", "another")],
+    "platform.etcd_directories": [("platform_node.obstacles.etcd_directories", IN_THE_WAY)],
+    "platform.etcd_data_dir_fits": [("platform_captured_directories", ["/data/etcd"]), ("platform_captured_logs", ["/log/etcd"])],
+    "platform.probes": [("platform_node.obstacles.probes", IN_THE_WAY)],
+    "platform.no_recovery": [("platform_node.obstacles.record", IN_THE_WAY)],
+    "platform.not_locked": [("platform_node.obstacles.lock", {**IN_THE_WAY, "stale": stale}) for stale in (False, True)],
+    "platform.nothing_parked": [("platform_node.obstacles.parked", IN_THE_WAY)],
+    "platform.manifests_there": [("platform_node.obstacles.manifests", IN_THE_WAY)],
+    "platform.unchanged": [
+        ("platform_again.node.identity.ca_sha256", "another"),
+        ("platform_again.node", {"identity": None, "probe_errors": {"identity": "OSError: Input/output error"}}),
+    ],
+    "platform.no_recovery_began": [
+        ("platform_again.node.obstacles.record", IN_THE_WAY),
+        ("platform_again.node.obstacles.lock", {**IN_THE_WAY, "stale": False}),
+    ],
     "recovery_point.none_broken": [
         ("recovery_point_catalog.points.0.state", "tampered"),
         ("recovery_point_catalog.counts.abandoned", 1),

@@ -31,6 +31,10 @@ PLAY = """
 """
 
 
+# Published for each machine, and in no file.
+OF_A_MACHINE = ("required_files", "certificates")
+
+
 def published(repository: Path, directory: Path, platform: str, overrides: Any = None) -> dict[str, dict[str, Any]]:
     """What is published on each machine of an example inventory."""
     (directory / "play.yml").write_text(PLAY % directory)
@@ -53,9 +57,25 @@ def test_kubeadm_is_published_as_its_file_has_it(repository: Path, tmp_path: Pat
         **dict.fromkeys((f"cp{number}.example.org" for number in (1, 2, 3)), "control_plane"),
         "worker1.example.org": "workers",
     }
-    assert found["cp1.example.org"]["data"] == file
+    control_plane = found["cp1.example.org"]["data"]
+    assert {name: value for name, value in control_plane.items() if name not in OF_A_MACHINE} == file
+    # What a restore brings to each kind of machine in any case: it decides whether one is empty.
+    assert control_plane["required_files"] == [
+        "/etc/kubernetes/pki",
+        "/etc/kubernetes/admin.conf",
+        "/etc/kubernetes/controller-manager.conf",
+        "/etc/kubernetes/scheduler.conf",
+        "/etc/kubernetes/kubelet.conf",
+        "/var/lib/kubelet/config.yaml",
+        "/var/lib/kubelet/pki",
+        "/etc/kubernetes/manifests",
+    ]
+    assert control_plane["certificates"] == file["pki"]["certificates"] + file["node_config"]["certificates"]
     assert found["cp1.example.org"]["components"] == ["pki", "node_config", "etcd"]
-    assert found["worker1.example.org"]["data"] == {**file, "services": {"kubelet": file["services"]["kubelet"]}}
+    worker = found["worker1.example.org"]["data"]
+    assert {name: value for name, value in worker.items() if name not in OF_A_MACHINE} == {**file, "services": {"kubelet": file["services"]["kubelet"]}}
+    assert worker["required_files"] == ["/etc/kubernetes/kubelet.conf", "/var/lib/kubelet/config.yaml", "/var/lib/kubelet/pki", "/etc/kubernetes/pki/ca.crt"]
+    assert worker["certificates"] == file["node_config"]["certificates"]
     assert found["worker1.example.org"]["components"] == ["node_config"]
 
 
@@ -75,8 +95,15 @@ def test_caasp3_is_published_as_it_is_for_each_kind_of_machine(repository: Path,
     assert ["etcd" in host["data"]["services"] for host in (admin, master, member, worker)] == [False, True, True, False]
     for host in (admin, master, member, worker):
         assert set(names(host["data"]["start"][host["kind"]])) == set(host["data"]["services"])
-    assert "/etc/pki/private/ca.key" in admin["data"]["bare_markers"]
-    assert ["/var/lib/etcd/member" in host["data"]["bare_markers"] for host in (admin, master, member, worker)] == [False, True, True, False]
+    required = [set(host["data"]["required_files"]) for host in (admin, master, member, worker)]
+    assert {"/etc/pki/private/ca.key", "/etc/salt/pki/master/master.pem", "/var/lib/misc/infra-secrets"} <= required[0]
+    assert required[1:] == [{"/etc/pki/sa.key", "/etc/pki/kube-apiserver.key", "/etc/pki/kubelet.key"}, {"/etc/pki/kubelet.key"}, {"/etc/pki/kubelet.key"}]
+    for files in required:
+        assert not files & {"/etc/machine-id", "/etc/pki", "/etc/kubernetes", "/etc/salt", "/etc/salt/pki/minion"}, "an empty machine has them too"
+    assert [{check["id"] for check in host["data"]["certificates"]} for host in (member, worker)] == [
+        {"cluster-ca", "etcd-server", "etcd-client", "kubelet", "kube-proxy"},
+        {"cluster-ca", "kubelet", "kube-proxy"},
+    ]
 
 
 def test_an_inventory_takes_services_out_and_makes_units_of_pods(repository: Path, tmp_path: Path) -> None:

@@ -115,8 +115,7 @@ def test_everything_by_group_can_be_read(data: Data) -> None:
     for part in (data["pki"]["files"], data["pki"]["certificates"], data["pki"]["shared"], data["node_config"]["files"], data["node_config"]["certificates"]):
         for groups in machines(data):
             for_groups(part, groups)
-    for part in (data["bare_markers"], data["versions"]):
-        assert not isinstance(part, dict) or set(part) <= {EVERY, *GROUPS}
+    assert not isinstance(data["versions"], dict) or set(data["versions"]) <= {EVERY, *GROUPS}
 
 
 def test_every_file_says_why_and_none_is_listed_twice(data: Data) -> None:
@@ -133,13 +132,16 @@ def test_every_file_says_why_and_none_is_listed_twice(data: Data) -> None:
         assert len(paths) == len(set(paths)), groups
 
 
-def test_every_machine_is_known_by_something_that_is_captured_or_data(data: Data) -> None:
+def test_every_machine_is_known_by_files_that_a_restore_would_bring(data: Data) -> None:
+    """What is required is in every point: a machine with all of it lacks nothing, and an empty one has none of it."""
+    assert isinstance(data["installed_files"], list)
+    required = {entry["path"] for groups in machines(data) for entry in captured(data, groups) if entry["required"]}
+    assert set(data["installed_files"]) <= required, "what is not required decides nothing"
     for groups in machines(data):
-        markers = for_groups(data["bare_markers"], groups)
-        assert markers, groups
-        if isinstance(data["bare_markers"], dict):
-            held = [entry["path"] for entry in captured(data, groups)] + [data["etcd"]["data_dir"]]
-            assert [marker for marker in markers if not below(marker, held)] == [], groups
+        known_by = [entry["path"] for entry in captured(data, groups) if entry["required"] and entry["path"] not in data["installed_files"]]
+        assert known_by, groups
+        # Anything below is one of the files that are there after a restore.
+        assert not [path for path in known_by if path == data["etcd"]["data_dir"]], groups
 
 
 def test_every_certificate_that_is_checked_is_captured(data: Data) -> None:

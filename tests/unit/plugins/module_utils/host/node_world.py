@@ -234,7 +234,6 @@ class World:
             },
             "start": [["kubelet", ETCD], [API], [SCHEDULER]],
             "stop": [[SCHEDULER], [API], [ETCD], ["kubelet"]],
-            "bare_markers": [str(self.directory / "marker")],
         }
 
     @property

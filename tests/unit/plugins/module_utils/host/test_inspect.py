@@ -52,7 +52,6 @@ def platform(root: Path) -> dict[str, Any]:
         "manifests_parking": str(root / "parking"),
         "runtime": {"crictl": "no-such-crictl", "endpoint": f"unix://{root}/none.sock"},
         "services": {"etcd": {"kind": "static_pod", "manifest": "etcd.yaml", "container": "etcd", "process": "lbt-no-such", "ports": [2379]}},
-        "bare_markers": [str(root / "pki/ca.crt")],
     }
 
 
@@ -65,6 +64,11 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def question(root: Path, **more: Any) -> Question:
+    """With the one file that a restore would bring."""
+    return Question(**{"platform": platform(root), "required_files": [str(root / "pki/ca.crt")], **more})
+
+
 def subject_unit(name: str) -> Any:
     from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Unit
 
@@ -72,14 +76,17 @@ def subject_unit(name: str) -> Any:
 
 
 def test_a_bare_host_answers_every_probe(bare: Path) -> None:
-    node = look(Question(platform(bare), paths=[str(bare / "not" / "there")], names=["localhost"]))
+    node = look(question(bare, paths=[str(bare / "not" / "there")], names=["localhost"]))
     assert node["probe_errors"] == {}
     assert set(PROBES) < set(node)
     assert node["bare"] is True
     assert node["bare_evidence"] == []
     assert node["hostname"] == socket.gethostname()
     assert abs(node["now_epoch"] - time.time()) < 60
+    assert node["required_files"] == {"expected": [str(bare / "pki/ca.crt")], "present": [], "missing": [str(bare / "pki/ca.crt")], "faults": []}
     assert node["etcd"]["exists"] is False
+    assert (node["etcd"]["state"], node["etcd"]["flags_data_dir"], node["etcd"]["flags_wal_dir"]) == ("absent", None, None)
+    assert not any(obstacle["in_the_way"] for name, obstacle in node["obstacles"].items() if name != "manifests"), node["obstacles"]
     assert node["identity"] == {"ca_sha256": None, "etcd_ca_sha256": None, "front_proxy_ca_sha256": None, "sa_pub_sha256": None}
     assert node["containers"] == []
     assert node["record"] is None
@@ -97,12 +104,13 @@ def test_a_probe_that_fails_fails_alone(bare: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Look, "etcd", broken)
     (bare / "restore.json").write_text("{ half a rec")
-    node = look(Question(platform(bare)))
+    node = look(question(bare))
     assert node["etcd"] is None
     assert node["record"] is None
     assert set(node["probe_errors"]) == {"etcd", "record"}
     assert "Input/output error" in node["probe_errors"]["etcd"]
-    assert node["bare"] is True
+    assert node["bare_evidence"] == []
+    assert node["bare"] is None, "nobody knows"
 
 
 def test_a_data_directory_is_described(bare: Path) -> None:
@@ -123,20 +131,24 @@ def test_a_data_directory_is_described(bare: Path) -> None:
     assert etcd["owner"] == "root:root" if os.getuid() == 0 else etcd["owner"]
 
 
-def test_markers_and_identity(bare: Path) -> None:
+def test_files_and_identity(bare: Path) -> None:
     (bare / "pki" / "etcd").mkdir(parents=True)
     body = b"not a real certificate, but DER enough"
     pem = "text before\n-----BEGIN CERTIFICATE-----\n" + base64.b64encode(body).decode() + "\n-----END CERTIFICATE-----\n"
     (bare / "pki" / "ca.crt").write_text(pem)
-    (bare / "pki" / "etcd" / "ca.crt").write_text("no certificate")
     (bare / "pki" / "sa.pub").write_text("public")
-    node = look(Question(platform(bare)))
+    node = look(question(bare))
     assert node["bare"] is False
     assert node["bare_evidence"] == [str(bare / "pki/ca.crt")]
     assert node["identity"]["ca_sha256"] == hashlib.sha256(body).hexdigest() == first_certificate_sha256(pem)
     assert node["identity"]["etcd_ca_sha256"] is None
     assert node["identity"]["sa_pub_sha256"] == hashlib.sha256(b"public").hexdigest()
     assert certificate_file_sha256(str(bare / "none")) is None
+    # Whose authority it was is not known: that is no "nobody's".
+    (bare / "pki" / "etcd" / "ca.crt").write_text("no certificate")
+    node = look(question(bare))
+    assert (node["identity"], node["bare"]) == (None, None)
+    assert "holds no certificate" in node["probe_errors"]["identity"]
 
 
 def test_the_authority_and_the_key_lie_where_the_kind_of_machine_has_them(bare: Path) -> None:
@@ -267,7 +279,7 @@ def test_asking_a_program_for_its_version_does_not_make_a_host_look_used(bare: P
     facts = platform(bare)
     facts["services"]["etcd"]["process"] = program.name
     monkeypatch.setattr(subject, "find_program", lambda name: str(program) if name == "kubelet" else "")
-    node = look(Question(facts))
+    node = look(question(bare, platform=facts))
     assert node["versions"]["kubelet"] == "1.2.3"
     assert node["bare"] is True
     assert node["processes"] == {program.name: []}

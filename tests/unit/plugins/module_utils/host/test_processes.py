@@ -119,6 +119,29 @@ def test_the_container_is_told_by_the_control_group(tree: Tree, cgroup: str) -> 
     assert process.as_dict()["executable"] == "/bin/etcd"
 
 
+@pytest.mark.parametrize(
+    ("cgroup", "main_pid", "of_unit", "in_pod"),
+    [
+        ("0::/system.slice/kubelet.service\n", 0, True, False),
+        ("1:name=systemd:/machine.slice/node/system.slice/kubelet.service\n", 0, True, False),
+        ("0::/user.slice/user-1000.slice/session-3.scope\n", 0, False, False),
+        ("0::/user.slice/user-1000.slice/session-3.scope\n", 10, True, False),
+        ("0::/user.slice/user-1000.slice/session-3.scope\n", 11, False, False),
+        (f"0::/system.slice/docker-{CONTAINER}.scope\n", 0, False, False),
+        (f"0::/kubepods.slice/kubepods-burstable.slice/cri-containerd-{CONTAINER}.scope\n", 0, False, True),
+    ],
+)
+def test_a_name_alone_makes_no_process_of_a_unit_or_a_pod(tree: Tree, cgroup: str, main_pid: int, of_unit: bool, in_pod: bool) -> None:
+    tree.add(10, "kubelet", exe="/usr/bin/kubelet", arguments=("kubelet",), cgroup=cgroup)
+    (process,) = subject.processes(["kubelet"], str(tree.root))["kubelet"]
+    assert process.belongs_to_unit(main_pid, "/system.slice/kubelet.service") is of_unit
+    assert process.belongs_to_unit(main_pid, "") is (main_pid == 10)
+    assert process.runs_in_a_pod(set()) is in_pod
+    # Where the runtime cannot be asked, containers may run all the same.
+    assert process.runs_in_a_pod(None) is bool(process.container_id)
+    assert process.runs_in_a_pod({CONTAINER}) is bool(process.container_id)
+
+
 def test_listening_ports_of_both_families(tree: Tree) -> None:
     tree.listen(
         "tcp",
@@ -152,7 +175,7 @@ def test_the_real_tree(tmp_path: Path) -> None:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         port = listener.getsockname()[1]
-        process = subprocess.Popen([program, "60"])
+        process = subprocess.Popen([program, "60"], env={**os.environ, "LBT_SHOWN": "yes", "LBT_HIDDEN": "no"})
         try:
             end = time.monotonic() + 10
             while [item.pid for item in subject.processes([program.name])[program.name]] != [process.pid]:
@@ -160,8 +183,11 @@ def test_the_real_tree(tmp_path: Path) -> None:
             assert port in subject.listening_ports()
             assert subject.port_owners([port]) == {port: [os.getpid()]}
             assert subject.arguments(process.pid) == [str(program), "60"]
+            assert 0 <= (subject.age_seconds(process.pid) or 0) < 60
+            assert subject.environment(process.pid, ["LBT_SHOWN"]) == {"LBT_SHOWN": "yes"}
         finally:
             process.kill()
             process.wait()
     assert subject.processes([program.name]) == {program.name: []}
+    assert subject.age_seconds(process.pid) is None
     assert port not in subject.listening_ports()

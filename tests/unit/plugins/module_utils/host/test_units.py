@@ -21,6 +21,8 @@ SubState=running
 FragmentPath=/etc/systemd/system/kubelet.service
 UnitFileState=enabled
 NeedDaemonReload=yes
+ControlGroup=/system.slice/kubelet.service
+ExecStart={ path=/usr/bin/kubelet ; argv[]=/usr/bin/kubelet --token=secret ; ignore_errors=no ; start_time=[n/a] ; pid=56 ; code=(null) ; status=0/0 }
 
 MainPID=0
 NRestarts=0
@@ -48,6 +50,9 @@ def test_show_is_read_by_name_and_alias() -> None:
     assert (kubelet.exists, kubelet.runs, kubelet.stopped, kubelet.needs_reload) == (True, True, False, True)
     assert kubelet.as_dict() == {"load": "loaded", "active": "active", "sub": "running", "enabled": "enabled", "main_pid": 56, "restarts": 3}
     assert str(kubelet) == "unit k.service (active/running, pid 56)"
+    assert kubelet.control_group == "/system.slice/kubelet.service"
+    assert "--token=secret" in kubelet.command
+    assert "secret" not in repr(kubelet) + str(kubelet.as_dict())
     assert not units["etcd.service"].exists
     assert units["etcd.service"].stopped
     assert units["other.service"] == Unit("other.service")

@@ -1,0 +1,251 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where etcd keeps its data on this host: what lies in the directory, which file system it is on, and which directories etcd itself names.
+
+etcd's own order (etcd-io/etcd server/etcdmain/config.go): a configuration file decides alone; else a flag, else the environment (C(ETCD_DATA_DIR)), else
+C(NAME.etcd) in its working directory. Without a directory of its own the log lies in C(member/wal).
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import re
+import stat
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import probing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.environment_file import settings
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.probing import LookError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import environment, telling_flags
+
+ABSENT, EMPTY, DATA = "absent", "empty", "data"
+_VARIABLES = ("ETCD_DATA_DIR", "ETCD_WAL_DIR", "ETCD_CONFIG_FILE", "ETCD_NAME")
+_ESCAPES = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
+
+
+@dataclass(frozen=True)
+class Mount:
+    """One line of /proc/self/mountinfo."""
+
+    point: str
+    source: str
+    device: str
+
+
+@dataclass(frozen=True)
+class Directories:
+    """The directories that etcd names; None where nothing says."""
+
+    data: Optional[str] = None
+    wal: Optional[str] = None
+    # Who says so: a process, a manifest, a unit.
+    said_by: str = ""
+
+
+def _plain(text: str) -> str:
+    for code, character in _ESCAPES:
+        text = text.replace(code, character)
+    return text
+
+
+def read_mounts(text: str) -> List[Mount]:
+    """The mounts of a mountinfo, in its order: of two on one point the later one is seen."""
+    mounts = []
+    for line in text.splitlines():
+        before, separator, after = line.partition(" - ")
+        fields, rest = before.split(" "), after.split(" ")
+        if separator and len(fields) > 4 and len(rest) > 1:
+            mounts.append(Mount(_plain(fields[4]), _plain(rest[1]), fields[2]))
+    return mounts
+
+
+def mount_of(path: str, mounts: Sequence[Mount]) -> Optional[Mount]:
+    """The mount that a real path lies on."""
+    holding = [mount for mount in mounts if path == mount.point or path.startswith(mount.point.rstrip("/") + "/")]
+    return max(reversed(holding), key=lambda mount: len(mount.point)) if holding else None
+
+
+def state_of(data_dir: str) -> str:
+    """Whether there is data of etcd in a directory: a database, a log or a snapshot of a v2 store below ``member``."""
+    found = probing.status(data_dir)
+    if found is None:
+        return ABSENT
+    if not stat.S_ISDIR(found.st_mode):
+        raise LookError("%s is no directory." % data_dir, found="a file", remedy="Look what it is, and move it away.")
+    member = os.path.join(data_dir, "member")
+    database = probing.link_status(os.path.join(member, "snap", "db")) is not None
+    snapshots = any(name.endswith(".snap") for name in probing.names_in(os.path.join(member, "snap")))
+    return DATA if database or snapshots or log_state(os.path.join(member, "wal")) == DATA else EMPTY
+
+
+def log_state(directory: str) -> str:
+    """Whether there is a write-ahead log in a directory."""
+    if probing.status(directory) is None:
+        return ABSENT
+    return DATA if any(name.endswith(".wal") for name in probing.names_in(directory)) else EMPTY
+
+
+def _owner(found: os.stat_result) -> str:
+    try:
+        user = pwd.getpwuid(found.st_uid).pw_name
+    except KeyError:
+        user = str(found.st_uid)
+    try:
+        group = grp.getgrgid(found.st_gid).gr_name
+    except KeyError:
+        group = str(found.st_gid)
+    return "%s:%s" % (user, group)
+
+
+def owner(path: str) -> str:
+    """Owner and group of a path, by name where they have one."""
+    return _owner(os.stat(path))
+
+
+def _meant_to_be_mounted(data_dir: str, fstab: str) -> bool:
+    lines = [line.split() for line in (probing.text_or_none(fstab) or "").splitlines()]
+    points = [os.path.normpath(_plain(words[1])) for words in lines if len(words) > 1 and not words[0].startswith("#") and words[1].startswith("/")]
+    return os.path.normpath(data_dir) in points
+
+
+def describe(data_dir: str, aside: str, mountinfo: str = "/proc/self/mountinfo", fstab: str = "/etc/fstab") -> Dict[str, Any]:
+    """What lies in a data directory, and on which file system it is."""
+    state = state_of(data_dir)
+    real = os.path.realpath(data_dir)
+    mounts = read_mounts(probing.text(mountinfo))
+    mount = mount_of(real, mounts)
+    member = os.path.join(data_dir, "member")
+    parent, name = os.path.split(data_dir.rstrip("/"))
+    answer: Dict[str, Any] = {
+        "data_dir": data_dir,
+        "resolved": real,
+        "state": state,
+        "exists": state != ABSENT,
+        "is_mount": mount is not None and mount.point == real,
+        "mount_source": mount.source if mount else None,
+        "member": probing.is_directory(member),
+        "size_bytes": 0,
+        "newest_mtime": None,
+        "wal_files": 0,
+        "owner": None,
+        "mode": None,
+        "restore_markers": [],
+        "asides": [os.path.join(parent, other) for other in probing.names_in(parent) if other.startswith(name + ".")]
+        + [os.path.join(aside, other) for other in probing.names_in(aside)],
+    }
+    if not answer["is_mount"] and state != DATA and _meant_to_be_mounted(data_dir, fstab):
+        raise LookError(
+            "The file system of etcd's data is not mounted.",
+            tried="look into %s" % data_dir,
+            found="%s is a mount point in %s, and nothing is mounted there" % (data_dir, fstab),
+            remedy="Mount it (mount %s), or take its line out of %s when that disk is gone for good." % (data_dir, fstab),
+        )
+    if state == ABSENT:
+        return answer
+    found = os.stat(data_dir)
+    answer["size_bytes"], answer["newest_mtime"] = probing.tree_size(member)
+    answer["wal_files"] = sum(entry.endswith(".wal") for entry in probing.names_in(os.path.join(member, "wal")))
+    answer["owner"] = _owner(found)
+    answer["mode"] = "%04o" % (found.st_mode & 0o7777)
+    for entry in probing.names_in(data_dir):
+        if entry.startswith(".lifeboat-restore-"):
+            answer["restore_markers"].append(os.path.join(data_dir, entry))
+        elif entry != "member" and entry.startswith((".lifeboat-", "member")):
+            answer["asides"].append(os.path.join(data_dir, entry))
+    return answer
+
+
+# Which directories etcd itself names
+
+
+def _value(flag: str, text: str) -> Optional[str]:
+    """The value of a flag in a manifest or a command line."""
+    found = re.search(r"""(?<![\w-])--?%s(?:=|["',]*\s+(?:-\s+)?)["']?((?!-)[^\s"',\]\\;]+)""" % re.escape(flag), text)
+    return found.group(1) if found else None
+
+
+def of_process(pid: int, proc: str = "/proc") -> Directories:
+    """What a running etcd was started with. Paths are as the process sees them."""
+    flags, variables = telling_flags(pid, proc), environment(pid, _VARIABLES, proc)
+    working = os.readlink("%s/%d/cwd" % (proc, pid))
+    configuration = flags.get("config-file") or variables.get("ETCD_CONFIG_FILE")
+    if configuration:
+        text = probing.text_or_none("%s/%d/root%s" % (proc, pid, os.path.join(working, configuration))) or ""
+        chosen = {key: _setting(key, text) for key in ("data-dir", "wal-dir", "name")}
+    else:
+        chosen = {key: flags.get(key) or variables.get("ETCD_" + key.upper().replace("-", "_")) for key in ("data-dir", "wal-dir", "name")}
+    data = chosen["data-dir"] or "%s.etcd" % (chosen["name"] or "default")
+    return Directories(os.path.join(working, data), os.path.join(working, chosen["wal-dir"]) if chosen["wal-dir"] else None, "the process with pid %d" % pid)
+
+
+def _setting(name: str, text: str) -> Optional[str]:
+    """A setting of the first level of etcd's configuration file (YAML; hosts have no reader for it)."""
+    found = re.search(r"""^%s:[ \t]*["']?([^"'#\s]+)""" % re.escape(name), text, re.M)
+    return found.group(1) if found else None
+
+
+def of_manifest(path: str) -> Directories:
+    """What a static pod manifest says, where there is one."""
+    text = probing.text_or_none(path)
+    if text is None:
+        return Directories()
+    lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    return Directories(_value("data-dir", lines), _value("wal-dir", lines), "the manifest %s" % path)
+
+
+def of_unit(unit: str, command: str, environment_file: str) -> Directories:
+    """What the command of a unit and its environment file say."""
+    variables = settings(probing.text_or_none(environment_file) or "") if environment_file else {}
+
+    def said(flag: str) -> Optional[str]:
+        value = _value(flag, command)
+        if value and "$" in value:
+            value = variables.get(value.strip("${}"))
+        return value or variables.get("ETCD_" + flag.upper().replace("-", "_")) or None
+
+    return Directories(said("data-dir"), said("wal-dir"), "the unit %s" % unit)
+
+
+def in_use(pid: int, named: Optional[str], data_dir: str, proc: str = "/proc") -> Optional[bool]:
+    """Whether a running etcd's directory is this one, however it is mounted or linked; None when that cannot be seen."""
+    if not named:
+        return None
+    try:
+        theirs, ours = os.stat("%s/%d/root%s" % (proc, pid, named)), os.stat(data_dir)
+    except OSError:
+        return None
+    return (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)
+
+
+def own_log_directory(directories: Directories, data_dir: str) -> Optional[str]:
+    """The directory of the log, where it is another one than in the data directory."""
+    wal = directories.wal
+    return wal if wal and os.path.realpath(wal) != os.path.realpath(os.path.join(data_dir, "member", "wal")) else None
+
+
+def add_directories(answer: Dict[str, Any], directories: Directories, used: Optional[bool]) -> Dict[str, Any]:
+    """What etcd itself names, into the description of its data."""
+    data_dir = str(answer["data_dir"])
+    log = own_log_directory(directories, data_dir)
+    other = directories.data if directories.data and os.path.realpath(directories.data) != answer["resolved"] else None
+    answer.update(
+        flags_data_dir=directories.data,
+        flags_wal_dir=directories.wal,
+        flags_source=directories.said_by or None,
+        in_use=used,
+        flags_state=state_of(other) if other else answer["state"],
+        wal_state=log_state(log) if log else None,
+    )
+    return answer
+
+
+def evidence(answer: Mapping[str, Any]) -> List[str]:
+    """What speaks against an empty machine, for people."""
+    found = ["etcd data in %s" % answer["data_dir"]] if answer["state"] == DATA else []
+    if answer["flags_state"] == DATA and answer["state"] != DATA:
+        found.append("etcd data in %s" % answer["flags_data_dir"])
+    return found + (["a log of etcd in %s" % answer["flags_wal_dir"]] if answer["wal_state"] == DATA else [])

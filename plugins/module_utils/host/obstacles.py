@@ -1,0 +1,158 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What on this host keeps a backup from being one of a whole, quiet machine. Pure: out of what the probes saw."""
+
+from __future__ import annotations
+
+import calendar
+import os
+import time
+from typing import Any, Dict, Mapping
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.probing import DECIDING
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.record import command_to_go_on, describe_lock, unfinished
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import STATIC_POD, read_services
+
+# A lock that does not say after how many silent seconds it counts as left behind.
+SILENT_FOR_SECONDS = 900
+_SEE_REASON = "Repair what the reason names, and look again."
+
+Obstacle = Dict[str, Any]
+
+
+def _clear(found: str) -> Obstacle:
+    return {"in_the_way": False, "found": found, "remedy": "Nothing has to be done."}
+
+
+def _blocked(found: str, remedy: str) -> Obstacle:
+    return {"in_the_way": True, "found": found, "remedy": remedy}
+
+
+def _unknown(what: str, reason: str) -> Obstacle:
+    return _blocked("%s could not be looked at: %s" % (what, reason), _SEE_REASON)
+
+
+def lock_is_stale(lock: Mapping[str, Any], now: float) -> bool:
+    """Whether the run that holds a lock has been silent for longer than the lock itself allows. A time that cannot be read is no silence."""
+    try:
+        limit = int(lock.get("silent_for_seconds") or SILENT_FOR_SECONDS)
+        return now - _heartbeat(lock) > limit
+    except (LifeboatError, TypeError, ValueError):
+        return False
+
+
+def _heartbeat(lock: Mapping[str, Any]) -> float:
+    # The form in which record.utc() writes a time.
+    return float(calendar.timegm(time.strptime(str(lock.get("heartbeat_at")), "%Y-%m-%dT%H:%M:%SZ")))
+
+
+def _probes(node: Mapping[str, Any]) -> Obstacle:
+    failed = ["%s: %s" % (name, node["probe_errors"][name]) for name in DECIDING if name in node["probe_errors"]]
+    return _blocked("; ".join(failed), _SEE_REASON) if failed else _clear("all of it")
+
+
+def _record(node: Mapping[str, Any]) -> Obstacle:
+    if "record" in node["probe_errors"]:
+        return _unknown("the restore record", node["probe_errors"]["record"])
+    record = node["record"]
+    if not unfinished(record):
+        return _clear("a finished restore of point %s" % record.get("point") if record else "none")
+    command = command_to_go_on(record)
+    return _blocked(
+        "a restore of point %s in phase %s, last changed %s" % (record.get("point"), record.get("phase"), record.get("updated_at") or "at an unknown time"),
+        "Finish it: %s. Or give it up: the same command with -e lifeboat_give_up=%s." % (command, record.get("restore_id")),
+    )
+
+
+def _lock(node: Mapping[str, Any]) -> Obstacle:
+    if "lock" in node["probe_errors"]:
+        return dict(_unknown("the lock", node["probe_errors"]["lock"]), stale=False)
+    lock = node["lock"]
+    if lock is None:
+        return dict(_clear("none"), stale=False)
+    now = float(node["now_epoch"] or time.time())
+    owner = lock.get("owner") if isinstance(lock.get("owner"), dict) else {}
+    try:
+        found = describe_lock(dict(lock, owner=owner), now)
+    except LifeboatError as error:
+        found = "a lock of run %s: %s" % (owner.get("run_id") or "unknown", error.found or error.message)
+    stale = lock_is_stale(lock, now)
+    remedy = (
+        "That run was silent for too long to be alive. Run its playbook again: it takes the lock over and finishes what was begun."
+        if stale
+        else "Wait for that run to end. When it is certainly dead, run its playbook again with -e lifeboat_take_over_run=%s." % owner.get("run_id")
+    )
+    return dict(_blocked(found, remedy), stale=stale)
+
+
+def _parked(node: Mapping[str, Any], platform: Mapping[str, Any]) -> Obstacle:
+    if node["manifests"] is None:
+        return _unknown("the directory of parked manifests", node["probe_errors"].get("manifests", "unknown"))
+    parked = node["manifests"]["parked"]
+    if not parked:
+        return _clear("none")
+    return _blocked(
+        ", ".join(parked),
+        "Finish the recovery that parked them. Or move them back into %s, or away, by hand: what is parked does not run and is in no backup."
+        % platform.get("manifests_dir"),
+    )
+
+
+def _manifests(node: Mapping[str, Any], platform: Mapping[str, Any]) -> Obstacle:
+    directory = str(platform.get("manifests_dir") or "")
+    wanted = sorted({os.path.join(directory, service.manifest) for service in read_services(platform).values() if service.kind == STATIC_POD})
+    if node["manifests"] is None:
+        return _unknown("the directory of manifests", node["probe_errors"].get("manifests", "unknown"))
+    missing = [path for path in wanted if path not in node["manifests"]["live"]]
+    if not missing:
+        return _clear("%d of %d" % (len(wanted), len(wanted)))
+    return _blocked(
+        "missing: %s" % ", ".join(missing),
+        "Put them back into %s. A platform that does without one of these services says so: lifeboat_platform_overrides: {services: {NAME: {kind: none}}}."
+        % directory,
+    )
+
+
+def _etcd_directories(node: Mapping[str, Any]) -> Obstacle:
+    seen = node["etcd"]
+    if seen is None:
+        return _unknown("the data directory of etcd", node["probe_errors"].get("etcd", "unknown"))
+    data_dir, named, log = seen["data_dir"], seen["flags_data_dir"], seen["flags_wal_dir"]
+    if not seen["flags_source"]:
+        return _clear("%s; nothing here says that etcd uses another one" % data_dir)
+    found = "%s says data in %s%s" % (seen["flags_source"], named or "a directory that it does not name", ", log in %s" % log if log else "")
+    if seen["wal_state"] is not None:
+        return _blocked(
+            found,
+            "A restore puts the log into %s/member/wal. On one member after the other: stop etcd, move the log there, take --wal-dir "
+            "(ETCD_WAL_DIR) out, start it." % (named or data_dir),
+        )
+    if seen["in_use"] is not None:
+        same = seen["in_use"]
+    else:
+        same = named is None or os.path.normpath(named) in (os.path.normpath(data_dir), seen["resolved"])
+    if same:
+        return _clear(found)
+    if named and os.path.normpath(named) == os.path.normpath(data_dir):
+        return _blocked(
+            "%s, and that is another directory of this host" % found,
+            "Set lifeboat_platform_overrides: {etcd: {data_dir: PATH}} in the inventory, PATH being what etcd's manifest mounts there (hostPath).",
+        )
+    return _blocked(
+        "%s; the platform says %s" % (found, data_dir),
+        "Set lifeboat_platform_overrides: {etcd: {data_dir: %s}} in the inventory, for all members alike." % named,
+    )
+
+
+def obstacles(node: Mapping[str, Any], platform: Mapping[str, Any]) -> Dict[str, Obstacle]:
+    """By subject whether something is in the way, what was found, and what to do."""
+    return {
+        "probes": _probes(node),
+        "record": _record(node),
+        "lock": _lock(node),
+        "parked": _parked(node, platform),
+        "manifests": _manifests(node, platform),
+        "etcd_directories": _etcd_directories(node),
+    }

@@ -1,0 +1,47 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The files that a restore would bring to this host: which of them are there, and whether what is there works."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Sequence
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import probing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.tls import AUTHORITY, Check, examine
+
+# What cannot be judged here is no fault: a kubeconfig of another form than kubeadm's, a clock that is behind.
+_UNDECIDED = ("not understood", "its dates cannot be read here", "not valid before", "the certificate is not valid yet")
+_FILES = ("certificate", "key", "ca", "kubeconfig")
+_FIELDS = ("id", "type", "certificate", "key", "ca", "purpose", "kubeconfig")
+
+
+def present(paths: Sequence[str]) -> List[str]:
+    """Those that are there. A directory without a file below it is not."""
+    return [path for path in paths if probing.holds_something(path)]
+
+
+def look(paths: Sequence[str], certificates: Sequence[Mapping[str, Any]]) -> Dict[str, List[str]]:
+    """Which of the files are there, and what is wrong with the certificates of a machine that has some of them."""
+    there = present(paths)
+    missing = [path for path in paths if path not in there]
+    return {"expected": list(paths), "present": there, "missing": missing, "faults": faults(certificates) if there else []}
+
+
+def faults(certificates: Sequence[Mapping[str, Any]]) -> List[str]:
+    """Certificates, keys and kubeconfigs that do not load, do not belong together, or have expired.
+
+    For which name a certificate is made is another question: a machine may have come back under another one.
+    """
+    found = []
+    for facts in certificates:
+        check = Check(**{name: str(facts[name]) for name in _FIELDS if facts.get(name)})
+        for name in _FILES:
+            probing.can_be_read(getattr(check, name))
+        if check.type == AUTHORITY and check.key and probing.status(check.certificate) is not None and probing.status(check.key) is None:
+            # An external authority keeps its key elsewhere.
+            check.key = ""
+        finding = examine(check)
+        if not finding.ok and not finding.reason.startswith(_UNDECIDED):
+            found.append("%s: %s" % (check.id, finding.reason))
+    return found

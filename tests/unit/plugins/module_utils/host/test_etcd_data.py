@@ -1,0 +1,197 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the data of etcd are: directories, mounts, and what processes, manifests and units say."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_data as subject
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.etcd_data import Directories
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.probing import LookError
+from tests.unit.plugins.module_utils.host.failing import loop, nobody, open_to_all
+
+MOUNTS = """21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+22 21 0:5 / /dev rw - devtmpfs udev rw
+30 21 8:17 / /var/lib/etcd rw,relatime shared:9 - xfs /dev/sdb1 rw
+31 21 8:18 / /var/lib/with\\040blank rw - ext4 /dev/sdc1 rw
+32 30 8:33 / /var/lib/etcd rw - xfs /dev/mapper/newer rw
+broken line
+"""
+
+
+def test_the_mount_of_a_path_is_the_deepest_and_the_last_one() -> None:
+    mounts = subject.read_mounts(MOUNTS)
+    assert [mount.point for mount in mounts] == ["/", "/dev", "/var/lib/etcd", "/var/lib/with blank", "/var/lib/etcd"]
+    for path, source in (("/var/lib/etcd/member", "/dev/mapper/newer"), ("/var/lib/etcd2", "/dev/sda1"), ("/var/lib/with blank/x", "/dev/sdc1")):
+        found = subject.mount_of(path, mounts)
+        assert found is not None
+        assert found.source == source, path
+    assert subject.mount_of("/", []) is None
+
+
+@pytest.mark.parametrize(
+    ("files", "directories", "state"),
+    [
+        ([], [], "absent"),
+        ([], ["etcd"], "empty"),
+        # A package, or a run that was killed, may leave these.
+        ([], ["etcd/member/snap", "etcd/member/wal"], "empty"),
+        (["etcd/member.old/snap/db", "etcd/.lifeboat-restore-t/member/snap/db"], ["etcd"], "empty"),
+        (["etcd/member/snap/db"], [], "data"),
+        (["etcd/member/wal/0000000000000000-0000000000000000.wal"], [], "data"),
+        (["etcd/member/snap/0000000000000002-0000000000000009.snap"], [], "data"),
+    ],
+)
+def test_what_is_data(tmp_path: Path, files: list[str], directories: list[str], state: str) -> None:
+    for name in directories:
+        (tmp_path / name).mkdir(parents=True)
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    assert subject.state_of(str(tmp_path / "etcd")) == state
+
+
+def test_data_that_cannot_be_seen_are_not_absent(tmp_path: Path) -> None:
+    """Case 3: it was the answer None for the probe, and "no data" for the plan."""
+    (tmp_path / "etcd" / "member" / "snap").mkdir(parents=True)
+    (tmp_path / "etcd" / "member" / "snap" / "db").write_text("x")
+    open_to_all(tmp_path)
+    (tmp_path / "etcd" / "member").chmod(0)
+    with nobody(), pytest.raises(PermissionError):
+        subject.describe(str(tmp_path / "etcd"), str(tmp_path / "aside"))
+    loop(tmp_path / "loop")
+    with pytest.raises(OSError, match="symbolic links"):
+        subject.describe(str(tmp_path / "loop"), str(tmp_path / "aside"))
+    (tmp_path / "away").symlink_to("/nonexistent/disk/etcd")
+    with pytest.raises(LookError, match="leads to nothing"):
+        subject.describe(str(tmp_path / "away"), str(tmp_path / "aside"))
+    (tmp_path / "file").touch()
+    with pytest.raises(LookError, match="is no directory"):
+        subject.describe(str(tmp_path / "file"), str(tmp_path / "aside"))
+
+
+def test_a_directory_is_described_with_its_mount(tmp_path: Path) -> None:
+    data, mountinfo = tmp_path / "etcd", tmp_path / "mountinfo"
+    data.mkdir()
+    mountinfo.write_text(f"21 1 8:1 / / rw - ext4 /dev/sda1 rw\n30 21 8:17 / {data} rw - xfs /dev/sdb1 rw\n")
+    found = subject.describe(str(data), str(tmp_path / "aside"), str(mountinfo))
+    assert (found["state"], found["exists"], found["is_mount"], found["mount_source"]) == ("empty", True, True, "/dev/sdb1")
+    (tmp_path / "link").symlink_to("etcd")
+    found = subject.describe(str(tmp_path / "link"), str(tmp_path / "aside"), str(mountinfo))
+    assert (found["resolved"], found["is_mount"]) == (str(data), True)
+    mountinfo.write_text("21 1 8:1 / / rw - ext4 /dev/sda1 rw\n")
+    found = subject.describe(str(data), str(tmp_path / "aside"), str(mountinfo))
+    assert (found["is_mount"], found["mount_source"]) == (False, "/dev/sda1")
+    # The real file: whatever it is, the directory lies on something.
+    assert subject.describe(str(data), str(tmp_path / "aside"))["mount_source"]
+
+
+def test_a_file_system_that_should_be_mounted_and_is_not_is_no_empty_directory(tmp_path: Path) -> None:
+    data, fstab = tmp_path / "etcd", tmp_path / "fstab"
+    data.mkdir()
+    arguments = (str(data), str(tmp_path / "aside"), "/proc/self/mountinfo", str(fstab))
+    fstab.write_text(f"# UUID=1 {data} xfs defaults 0 0\nUUID=2 none swap sw 0 0\n")
+    assert subject.describe(*arguments)["state"] == "empty"
+    fstab.write_text(f"UUID=1 {data}/ xfs defaults 0 0\n")
+    with pytest.raises(LookError, match="not mounted"):
+        subject.describe(*arguments)
+    (data / "member" / "wal").mkdir(parents=True)
+    (data / "member" / "wal" / "0-0.wal").touch()
+    assert subject.describe(*arguments)["state"] == "data", "there it is"
+
+
+@contextmanager
+def daemon(directory: Path, *arguments: str, **variables: str) -> Iterator[int]:
+    """A process with these arguments, in a directory."""
+    script = directory / "lbt-etcd"
+    script.write_text("#!/bin/sh\necho ready\nread line\n")
+    script.chmod(0o755)
+    options = {"cwd": directory, "env": {**os.environ, **variables}, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([str(script), *arguments], **options) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process.pid
+        process.kill()
+
+
+def test_a_process_says_its_directories_as_etcd_reads_them(tmp_path: Path) -> None:
+    """A file decides alone, else a flag, else the environment, else the name."""
+    with daemon(tmp_path, "--data-dir=/data/etcd", "--wal-dir", "/log/etcd", ETCD_DATA_DIR="/elsewhere") as pid:
+        assert subject.of_process(pid) == Directories("/data/etcd", "/log/etcd", f"the process with pid {pid}")
+    with daemon(tmp_path, "--name=m1", ETCD_DATA_DIR="/data/etcd", ETCD_WAL_DIR="/log") as pid:
+        assert (subject.of_process(pid).data, subject.of_process(pid).wal) == ("/data/etcd", "/log")
+    with daemon(tmp_path, "--name=m1") as pid:
+        assert (subject.of_process(pid).data, subject.of_process(pid).wal) == (str(tmp_path / "m1.etcd"), None)
+    (tmp_path / "etcd.yaml").write_text("name: m1\n# data-dir: /no\ndata-dir: '/from/file'\nwal-dir: /log/file # why\n")
+    with daemon(tmp_path, "--config-file=etcd.yaml", "--data-dir=/data/etcd") as pid:
+        assert (subject.of_process(pid).data, subject.of_process(pid).wal) == ("/from/file", "/log/file")
+    with pytest.raises(OSError):
+        subject.of_process(pid)
+
+
+@pytest.mark.parametrize(
+    ("text", "data", "wal"),
+    [
+        ("    - etcd\n    - --data-dir=/data/etcd\n    - --name=cp1\n", "/data/etcd", None),
+        ("    - '--data-dir=/data/etcd'\n    - \"--wal-dir=/log\"\n", "/data/etcd", "/log"),
+        ("    command: [etcd, --data-dir=/data/etcd, --wal-dir, /log]\n", "/data/etcd", "/log"),
+        ('{"command": ["etcd", "--data-dir", "/data/etcd"]}', "/data/etcd", None),
+        ("    - --data-dir\n    - /data/etcd\n", "/data/etcd", None),
+        ("#   - --data-dir=/no\n  volumes:\n  - name: etcd-data-dir\n    hostPath: {path: /x}\n", None, None),
+        ("    - --wal-dir\n    - --data-dir=/data\n", "/data", None),
+    ],
+)
+def test_a_manifest_says_its_directories(tmp_path: Path, text: str, data: str | None, wal: str | None) -> None:
+    (tmp_path / "etcd.yaml").write_text(text)
+    assert subject.of_manifest(str(tmp_path / "etcd.yaml")) == Directories(data, wal, f"the manifest {tmp_path}/etcd.yaml")
+    assert subject.of_manifest(str(tmp_path / "none.yaml")) == Directories()
+
+
+def test_a_unit_says_its_directories(tmp_path: Path) -> None:
+    file = tmp_path / "etcd"
+    file.write_text('ETCD_NAME="m1"\nETCD_DATA_DIR="/data/etcd"\nETCD_WAL_DIR=""\n')
+    assert subject.of_unit("etcd.service", "", str(file)) == Directories("/data/etcd", None, "the unit etcd.service")
+    command = '{ path=/usr/bin/etcd ; argv[]=/usr/bin/etcd --data-dir=%s --wal-dir=/log ; ignore_errors=no }'
+    assert subject.of_unit("etcd.service", command % "/by/flag", str(file)) == Directories("/by/flag", "/log", "the unit etcd.service")
+    assert subject.of_unit("etcd.service", command % '\\"${ETCD_DATA_DIR}\\"', str(file)).data == "/data/etcd"
+    assert subject.of_unit("etcd.service", "", "") == Directories(None, None, "the unit etcd.service")
+
+
+def test_the_directory_in_use_is_told_by_what_it_is_not_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "link").symlink_to("data")
+    with daemon(tmp_path) as pid:
+        assert subject.in_use(pid, str(tmp_path / "link"), str(tmp_path / "data")) is True
+        assert subject.in_use(pid, str(tmp_path / "other"), str(tmp_path / "data")) is False
+        assert subject.in_use(pid, str(tmp_path / "none"), str(tmp_path / "data")) is None
+        assert subject.in_use(pid, None, str(tmp_path / "data")) is None
+
+
+def test_a_log_elsewhere_and_data_elsewhere_are_looked_at_too(tmp_path: Path) -> None:
+    for name in ("etcd", "other/member/snap", "log"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "other/member/snap/db").touch()
+    (tmp_path / "log/0-0.wal").touch()
+    here = subject.describe(str(tmp_path / "etcd"), str(tmp_path / "aside"))
+
+    def seen(data: str | None, wal: str | None) -> dict[str, object]:
+        return subject.add_directories(dict(here), Directories(data, wal, "a test"), None)
+
+    plain = seen(str(tmp_path / "etcd"), None)
+    assert (plain["flags_state"], plain["wal_state"], subject.evidence(plain)) == ("empty", None, [])
+    assert seen(None, str(tmp_path / "etcd/member/wal"))["wal_state"] is None, "that is where it is anyway"
+    elsewhere = seen(str(tmp_path / "other"), str(tmp_path / "log"))
+    assert (elsewhere["state"], elsewhere["flags_state"], elsewhere["wal_state"]) == ("empty", "data", "data")
+    assert subject.evidence(elsewhere) == [f"etcd data in {tmp_path}/other", f"a log of etcd in {tmp_path}/log"]
+    shutil.rmtree(tmp_path / "log")
+    assert seen(None, str(tmp_path / "log"))["wal_state"] == "absent"
