@@ -75,9 +75,8 @@ def test_writes_after_a_restore_that_never_ended_are_kept(living: Bench, operato
     assert killed.killed
     kept, gone, other = bench.control_plane
     assert {record(bench, name)["phase"] for name in bench.control_plane} == {"started"}
-    wait_for(
-        "every API server answers", lambda: "" if all(Api(bench.lab.kubeconfig, server=url).answers() for url in api_servers(bench.lab).values()) else "no", 180
-    )
+    apis = [Api(bench.lab.kubeconfig, server=url) for url in api_servers(bench.lab).values()]
+    wait_for("every API server answers", lambda: "" if all(api.answers() for api in apis) else "one does not", READY_SECONDS)
     keys = bench.lab.node(kept).run(["stat", "-c", "%Y", "/var/lib/kubelet/pki/kubelet-client-current.pem"]).stdout
     with without_etcd(bench, gone):
         written = write(bench, "acknowledged")

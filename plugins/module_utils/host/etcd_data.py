@@ -10,6 +10,7 @@ C(NAME.etcd) in its working directory. Without a directory of its own the log li
 from __future__ import annotations
 
 import grp
+import json
 import os
 import pwd
 import re
@@ -17,6 +18,7 @@ import stat
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.staged import MARKER_NAME, STAGING_PREFIX
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host import probing
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.environment_file import settings
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.probing import LookError
@@ -134,6 +136,7 @@ def describe(data_dir: str, aside: str, mountinfo: str = "/proc/self/mountinfo",
         "owner": None,
         "mode": None,
         "restore_markers": [],
+        "restores": [],
         "asides": [os.path.join(parent, other) for other in probing.names_in(parent) if other.startswith(name + ".")]
         + [os.path.join(aside, other) for other in probing.names_in(aside)],
     }
@@ -152,11 +155,31 @@ def describe(data_dir: str, aside: str, mountinfo: str = "/proc/self/mountinfo",
     answer["owner"] = _owner(found)
     answer["mode"] = "%04o" % (found.st_mode & 0o7777)
     for entry in probing.names_in(data_dir):
-        if entry.startswith(".lifeboat-restore-"):
+        if entry.startswith(STAGING_PREFIX):
             answer["restore_markers"].append(os.path.join(data_dir, entry))
+            answer["restores"] += _restore(os.path.join(data_dir, entry), answer["newest_mtime"])
         elif entry != "member" and entry.startswith((".lifeboat-", "member")):
             answer["asides"].append(os.path.join(data_dir, entry))
     return answer
+
+
+def _restore(directory: str, newest: Optional[float]) -> List[Dict[str, Any]]:
+    """What a finished restore left: beside the data, or in their place; and whether etcd has written there since. Nothing of one that was cut short."""
+    text = probing.text_or_none(os.path.join(directory, MARKER_NAME))
+    if text is None:
+        return []
+    said = json.loads(text)
+    staged = probing.is_directory(os.path.join(directory, "member"))
+    built = os.stat(os.path.join(directory, MARKER_NAME)).st_mtime
+    return [
+        {
+            "token": os.path.basename(directory)[len(STAGING_PREFIX) :],
+            "staged": staged,
+            # The marker is written when the restored files are whole.
+            "used": not staged and newest is not None and newest > built,
+            "revision_after": int(said.get("revision_after") or 0),
+        }
+    ]
 
 
 # Which directories etcd itself names

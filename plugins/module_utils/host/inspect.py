@@ -394,9 +394,7 @@ class Look:
             found = probing.link_status(path)
             if found is not None:
                 size = probing.tree_size(path)[0] if stat.S_ISDIR(found.st_mode) else found.st_size
-                answer.append(
-                    {"path": path, "age_seconds": round(time.time() - found.st_mtime, 1), "size_bytes": size, "owner": etcd_data.owner(path)}
-                )
+                answer.append({"path": path, "age_seconds": round(time.time() - found.st_mtime, 1), "size_bytes": size, "owner": etcd_data.owner(path)})
         return answer
 
     def resolv(self) -> Dict[str, Any]:

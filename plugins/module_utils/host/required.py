@@ -10,8 +10,10 @@ from typing import Any, Dict, List, Mapping, Sequence
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host import probing
 from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.tls import AUTHORITY, Check, examine
 
-# What cannot be judged here is no fault: a kubeconfig of another form than kubeadm's, a clock that is behind.
-_UNDECIDED = ("not understood", "its dates cannot be read here", "not valid before", "the certificate is not valid yet")
+# What cannot be judged here is no fault: a kubeconfig of another form than kubeadm's, a clock that is behind. Nor is what has expired: an older one out of a
+# recovery point is of no more use.
+_UNDECIDED = ("not understood", "its dates cannot be read here", "not valid before", "the certificate is not valid yet", "expired on")
+_EXPIRED = "has expired"
 _FILES = ("certificate", "key", "ca", "kubeconfig")
 _FIELDS = ("id", "type", "certificate", "key", "ca", "purpose", "kubeconfig")
 
@@ -29,7 +31,7 @@ def look(paths: Sequence[str], certificates: Sequence[Mapping[str, Any]]) -> Dic
 
 
 def faults(certificates: Sequence[Mapping[str, Any]]) -> List[str]:
-    """Certificates, keys and kubeconfigs that do not load, do not belong together, or have expired.
+    """Certificates, keys and kubeconfigs that do not load or do not belong together.
 
     For which name a certificate is made is another question: a machine may have come back under another one.
     """
@@ -42,6 +44,6 @@ def faults(certificates: Sequence[Mapping[str, Any]]) -> List[str]:
             # An external authority keeps its key elsewhere.
             check.key = ""
         finding = examine(check)
-        if not finding.ok and not finding.reason.startswith(_UNDECIDED):
+        if not finding.ok and not finding.reason.startswith(_UNDECIDED) and _EXPIRED not in finding.reason:
             found.append("%s: %s" % (check.id, finding.reason))
     return found

@@ -160,7 +160,7 @@ def test_a_unit_says_its_directories(tmp_path: Path) -> None:
     file = tmp_path / "etcd"
     file.write_text('ETCD_NAME="m1"\nETCD_DATA_DIR="/data/etcd"\nETCD_WAL_DIR=""\n')
     assert subject.of_unit("etcd.service", "", str(file)) == Directories("/data/etcd", None, "the unit etcd.service")
-    command = '{ path=/usr/bin/etcd ; argv[]=/usr/bin/etcd --data-dir=%s --wal-dir=/log ; ignore_errors=no }'
+    command = "{ path=/usr/bin/etcd ; argv[]=/usr/bin/etcd --data-dir=%s --wal-dir=/log ; ignore_errors=no }"
     assert subject.of_unit("etcd.service", command % "/by/flag", str(file)) == Directories("/by/flag", "/log", "the unit etcd.service")
     assert subject.of_unit("etcd.service", command % '\\"${ETCD_DATA_DIR}\\"', str(file)).data == "/data/etcd"
     assert subject.of_unit("etcd.service", "", "") == Directories(None, None, "the unit etcd.service")
@@ -195,3 +195,29 @@ def test_a_log_elsewhere_and_data_elsewhere_are_looked_at_too(tmp_path: Path) ->
     assert subject.evidence(elsewhere) == [f"etcd data in {tmp_path}/other", f"a log of etcd in {tmp_path}/log"]
     shutil.rmtree(tmp_path / "log")
     assert seen(None, str(tmp_path / "log"))["wal_state"] == "absent"
+
+
+def test_what_restores_left_says_whether_etcd_ran_on_it(tmp_path: Path) -> None:
+    """Staged beside the data, in their place, and in use since; one that was cut short has no marker and is nothing."""
+    data_dir, aside = tmp_path / "etcd", tmp_path / "aside"
+    for token in ("staged", "placed", "cut"):
+        (data_dir / (".lifeboat-restore-" + token)).mkdir(parents=True)
+    (data_dir / ".lifeboat-restore-staged" / "member").mkdir()
+    database = data_dir / "member" / "snap" / "db"
+    database.parent.mkdir(parents=True)
+    database.write_bytes(b"restored")
+    os.utime(database, (1000, 1000))
+    for token, revision in (("staged", 7), ("placed", 9)):
+        marker = data_dir / (".lifeboat-restore-" + token) / "lifeboat-restore.json"
+        marker.write_text('{"revision_after": %d}' % revision)
+        os.utime(marker, (1001, 1001))
+
+    def restores() -> list[dict[str, object]]:
+        return list(subject.describe(str(data_dir), str(aside))["restores"])
+
+    assert restores() == [
+        {"token": "placed", "staged": False, "used": False, "revision_after": 9},
+        {"token": "staged", "staged": True, "used": False, "revision_after": 7},
+    ]
+    os.utime(database, (1002, 1002))
+    assert [one["used"] for one in restores()] == [True, False]

@@ -24,7 +24,13 @@ def pki(tmp_path: Path) -> Maker:
 def chain(pki: Maker, name: str, authority: str = "ca") -> dict[str, Any]:
     """A check as the platform's data have it; nobody is called like this server name."""
     files = {"certificate": f"{name}.crt", "key": f"{name}.key", "ca": f"{authority}.crt"}
-    return {"id": name, "type": "chain", "purpose": "client", "server_name": "another.example.org", **{key: str(pki.directory / file) for key, file in files.items()}}
+    return {
+        "id": name,
+        "type": "chain",
+        "purpose": "client",
+        "server_name": "another.example.org",
+        **{key: str(pki.directory / file) for key, file in files.items()},
+    }
 
 
 def authority(pki: Maker, name: str) -> dict[str, Any]:
@@ -51,7 +57,7 @@ def test_a_whole_machine_has_no_faults(pki: Maker) -> None:
     assert subject.look([str(pki.directory)], checks)["faults"] == []
 
 
-def test_what_does_not_load_or_fit_or_has_expired_is_a_fault(pki: Maker) -> None:
+def test_what_does_not_load_or_fit_is_a_fault(pki: Maker) -> None:
     ca, other = pki.make("ca", authority=True), pki.make("other", authority=True)
     for name, issuer in (("swapped", ca), ("foreign", other), ("gone", ca), ("garbage", ca)):
         pki.make(name, issuer, usage="client")
@@ -59,10 +65,10 @@ def test_what_does_not_load_or_fit_or_has_expired_is_a_fault(pki: Maker) -> None
     (pki.directory / "swapped.key").write_bytes((pki.directory / "foreign.key").read_bytes())
     (pki.directory / "gone.crt").unlink()
     (pki.directory / "garbage.key").write_text("nothing")
-    names = ("swapped", "foreign", "gone", "garbage", "expired")
-    found = subject.look([str(pki.directory)], [chain(pki, name) for name in names])["faults"]
+    names = ("swapped", "foreign", "gone", "garbage")
+    found = subject.look([str(pki.directory)], [chain(pki, name) for name in (*names, "expired")])["faults"]
     assert [text.partition(":")[0] for text in found] == list(names)
-    for text, words in zip(found, ("does not belong", "is not signed by this CA", "is missing", "cannot be loaded", "expired on")):
+    for text, words in zip(found, ("does not belong", "is not signed by this CA", "is missing", "cannot be loaded")):
         assert words in text, text
     assert "nothing" not in " ".join(found)
 
