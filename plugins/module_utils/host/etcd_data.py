@@ -22,7 +22,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.staged impor
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host import probing
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.environment_file import settings
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.probing import LookError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import environment, telling_flags
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import arguments, environment, telling_flags
 
 ABSENT, EMPTY, DATA = "absent", "empty", "data"
 _VARIABLES = ("ETCD_DATA_DIR", "ETCD_WAL_DIR", "ETCD_CONFIG_FILE", "ETCD_NAME")
@@ -191,8 +191,14 @@ def _value(flag: str, text: str) -> Optional[str]:
     return found.group(1) if found else None
 
 
+def _directories(data: Optional[str], wal: Optional[str], said_by: str) -> Directories:
+    return Directories(os.path.normpath(data) if data else None, os.path.normpath(wal) if wal else None, said_by)
+
+
 def of_process(pid: int, proc: str = "/proc") -> Directories:
     """What a running etcd was started with. Paths are as the process sees them."""
+    if not arguments(pid, proc):
+        raise ProcessLookupError("process %d has ended" % pid)
     flags, variables = telling_flags(pid, proc), environment(pid, _VARIABLES, proc)
     working = os.readlink("%s/%d/cwd" % (proc, pid))
     configuration = flags.get("config-file") or variables.get("ETCD_CONFIG_FILE")
@@ -202,7 +208,7 @@ def of_process(pid: int, proc: str = "/proc") -> Directories:
     else:
         chosen = {key: flags.get(key) or variables.get("ETCD_" + key.upper().replace("-", "_")) for key in ("data-dir", "wal-dir", "name")}
     data = chosen["data-dir"] or "%s.etcd" % (chosen["name"] or "default")
-    return Directories(os.path.join(working, data), os.path.join(working, chosen["wal-dir"]) if chosen["wal-dir"] else None, "the process with pid %d" % pid)
+    return _directories(os.path.join(working, data), os.path.join(working, chosen["wal-dir"]) if chosen["wal-dir"] else None, "the process with pid %d" % pid)
 
 
 def _setting(name: str, text: str) -> Optional[str]:
@@ -217,7 +223,7 @@ def of_manifest(path: str) -> Directories:
     if text is None:
         return Directories()
     lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    return Directories(_value("data-dir", lines), _value("wal-dir", lines), "the manifest %s" % path)
+    return _directories(_value("data-dir", lines), _value("wal-dir", lines), "the manifest %s" % path)
 
 
 def of_unit(unit: str, command: str, environment_file: str) -> Directories:
@@ -230,7 +236,7 @@ def of_unit(unit: str, command: str, environment_file: str) -> Directories:
             value = variables.get(value.strip("${}"))
         return value or variables.get("ETCD_" + flag.upper().replace("-", "_")) or None
 
-    return Directories(said("data-dir"), said("wal-dir"), "the unit %s" % unit)
+    return _directories(said("data-dir"), said("wal-dir"), "the unit %s" % unit)
 
 
 def in_use(pid: int, named: Optional[str], data_dir: str, proc: str = "/proc") -> Optional[bool]:

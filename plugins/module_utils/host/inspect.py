@@ -275,8 +275,10 @@ class Look:
         """Of each service's own process; where none can be told to be that, of the first with its name."""
         found = {}
         for service in self.services.values():
-            named = self._found.get(service.process) or []
-            for process in (self.own_processes(service) or named)[:1]:
+            own: List[Process] = []
+            with suppress(LifeboatError):
+                own = self.own_processes(service)
+            for process in (own or self._found.get(service.process) or [])[:1]:
                 found[service.process] = telling_flags(process.pid, PROC)
         return found
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host import probing
-from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.tls import AUTHORITY, Check, examine
+from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.tls import AUTHORITY, SERVER, Check, examine
 
 # What cannot be judged here is no fault: a kubeconfig of another form than kubeadm's, a clock that is behind. Nor is what has expired: an older one out of a
 # recovery point is of no more use.
 _UNDECIDED = ("not understood", "its dates cannot be read here", "not valid before", "the certificate is not valid yet", "expired on")
 _EXPIRED = "has expired"
 _FILES = ("certificate", "key", "ca", "kubeconfig")
-_FIELDS = ("id", "type", "certificate", "key", "ca", "purpose", "kubeconfig")
 
 
 def present(paths: Sequence[str]) -> List[str]:
@@ -37,8 +36,9 @@ def faults(certificates: Sequence[Mapping[str, Any]]) -> List[str]:
     """
     found = []
     for facts in certificates:
-        check = Check(**{name: str(facts[name]) for name in _FIELDS if facts.get(name)})
+        check = Check(str(facts["id"]), str(facts["type"]), purpose=str(facts.get("purpose") or SERVER))
         for name in _FILES:
+            setattr(check, name, str(facts.get(name) or ""))
             probing.can_be_read(getattr(check, name))
         if check.type == AUTHORITY and check.key and probing.status(check.certificate) is not None and probing.status(check.key) is None:
             # An external authority keeps its key elsewhere.

@@ -147,7 +147,7 @@ GOOD: dict[str, Any] = {
         "versions": {"kubelet": "1.34.4"},
         "etcdutl": {"version": "3.6.16", "source": "image", "path": "/usr/local/bin/etcdutl"},
         "obstacles": {
-            **{name: CLEAR for name in ("probes", "record", "parked", "manifests", "etcd_directories")},
+            **dict.fromkeys(("probes", "record", "parked", "manifests", "etcd_directories"), CLEAR),
             "lock": {**CLEAR, "stale": False},
         },
     },

@@ -58,13 +58,23 @@ def stopped(machines: Modules) -> Modules:
 
 
 def test_a_look_at_running_machines(running: Modules) -> None:
-    results = running.run("all", "node_info", platform=FACTS, names=["cp1", "w1", "no-such-host.invalid"])
+    files = FACTS["pki"]["files"] + [entry for group in ("every", "control_plane") for entry in FACTS["node_config"]["files"][group]]
+    required = [entry["path"] for entry in files if entry["required"]]
+    certificates = FACTS["pki"]["certificates"] + FACTS["node_config"]["certificates"]
+    results = running.run(
+        "all", "node_info", platform=FACTS, names=["cp1", "w1", "no-such-host.invalid"], required_files=required, certificates=certificates
+    )
     for host in CONTROL_PLANES:
         node = results[host]["node"]
         assert node["probe_errors"] == {}
         assert node["hostname"] == host
         assert node["bare"] is False
-        assert set(FACTS["bare_markers"]) <= set(node["bare_evidence"])
+        assert node["required_files"] == {"expected": required, "present": required, "missing": [], "faults": []}
+        assert set(required) <= set(node["bare_evidence"])
+        # Each of them is in a container of the runtime, or the main process of its unit.
+        assert all(any(f"process {name} pid" in text for text in node["bare_evidence"]) for name in SERVICES)
+        assert not [name for name, obstacle in node["obstacles"].items() if obstacle["in_the_way"]], node["obstacles"]
+        assert (node["etcd"]["state"], node["etcd"]["flags_data_dir"], node["etcd"]["in_use"]) == ("data", "/var/lib/etcd", True)
         assert all(len(node["processes"][name]) == 1 for name in SERVICES)
         assert set(node["listening"]) >= PORTS
         assert {item["name"] for item in node["containers"] if item["state"] == "running"} >= set(SERVICES) - {"kubelet"}

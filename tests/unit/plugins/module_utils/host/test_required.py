@@ -24,13 +24,8 @@ def pki(tmp_path: Path) -> Maker:
 def chain(pki: Maker, name: str, authority: str = "ca") -> dict[str, Any]:
     """A check as the platform's data have it; nobody is called like this server name."""
     files = {"certificate": f"{name}.crt", "key": f"{name}.key", "ca": f"{authority}.crt"}
-    return {
-        "id": name,
-        "type": "chain",
-        "purpose": "client",
-        "server_name": "another.example.org",
-        **{key: str(pki.directory / file) for key, file in files.items()},
-    }
+    paths = {key: str(pki.directory / file) for key, file in files.items()}
+    return {"id": name, "type": "chain", "purpose": "client", "server_name": "another.example.org", **paths}
 
 
 def authority(pki: Maker, name: str) -> dict[str, Any]:
