@@ -21,6 +21,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.host import inspe
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import Container, ContainerRuntime
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.inspect import Question, look
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.probing import DECIDING
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import processes
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Unit
 from tests.unit.plugins.module_utils.host.failing import loop, nobody, open_to_all
 
@@ -71,6 +72,10 @@ def named(machine: Path, name: str) -> Iterator[subprocess.Popen[bytes]]:
     shutil.copy(shutil.which("sleep") or "/bin/sleep", program)
     with subprocess.Popen([program, "600"]) as process:
         try:
+            end = time.monotonic() + 20
+            # The kernel gives it its name a moment after it has begun.
+            while [found.pid for found in processes([name])[name]] != [process.pid]:
+                assert time.monotonic() < end
             yield process
         finally:
             process.kill()
