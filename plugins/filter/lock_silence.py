@@ -20,7 +20,7 @@ BYTES_PER_SECOND = 5_000_000
 
 
 def lock_silence(artifacts: Any, hosts: Any, forks: Any, one_by_one: Any = 0) -> int:
-    """Seconds. The longer they are, the later another controller may take the lock of a dead run without being told to; too short, it takes that of a living one."""
+    """Seconds. Too many, and another controller has to be told that a run is dead; too few, and it takes the lock of a living one."""
     if isinstance(artifacts, (str, bytes)) or not isinstance(artifacts, Sequence):
         raise AnsibleFilterError("lock_silence needs the list of artifacts of a recovery point, not %s" % type(artifacts).__name__)
     hosts, forks, one_by_one = (max(least, int(value)) for least, value in ((0, hosts), (1, forks), (0, one_by_one)))

@@ -130,10 +130,10 @@ options:
     default: true
   lock_owner:
     description:
-      - The run that holds the lock of this host, as C(lock.owner) of M(lifeboat.cluster.restore_record) names it. Inside of a run (M(lifeboat.cluster.run_begin))
-        that has locked the host it need not be given; without a lock, none is looked at.
-      - Before each change the lock has to be this run's; when another run took it, nothing more is changed. While this works and waits, the lock is renewed once a
-        minute.
+      - The run that holds the lock of this host, as C(lock.owner) of M(lifeboat.cluster.restore_record) names it. Inside of a run
+        (M(lifeboat.cluster.run_begin)) that has locked the host it need not be given; without a lock, none is looked at.
+      - Before each change the lock has to be this run's; when another run took it, nothing more is changed. While this works and waits, the lock is
+        renewed once a minute.
     type: dict
     default: {}
 """
@@ -226,8 +226,8 @@ etcd:
 from typing import Any, Dict
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import LOCK_PATIENCE_SECONDS, Journal, Node, only_one, plan_stop, read_groups, stop
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.lock import LockKeeper
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import LOCK_PATIENCE_SECONDS, Journal, Node, only_one, plan_stop, read_groups, stop
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.starting import StartRequest, plan_start, start
 
 GLOBS: Dict[str, Any] = {"type": "list", "elements": "str"}

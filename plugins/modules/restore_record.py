@@ -51,7 +51,8 @@ options:
     type: int
   phase:
     description:
-      - How far the restore is. With V(planned), as which a record begins, nothing has changed yet; V(finished) ends it. Between the two no other restore can begin.
+      - How far the restore is. With V(planned), as which a record begins, nothing has changed yet; V(finished) ends it. Between the two no other
+        restore can begin.
     type: str
   restore_id:
     description: Name of this restore, by which it can be given up. When a record begins without one, its O(token).

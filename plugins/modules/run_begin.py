@@ -15,8 +15,8 @@ description:
     M(lifeboat.cluster.check) and M(lifeboat.cluster.gate) append.
   - Runs on C(localhost), as the first task of a playbook.
   - Sets the fact C(lifeboat_run) on C(localhost), where the other actions find it. A fact that a cache kept from another run is refused by them.
-  - Lists earlier runs of the same cluster that never ended, and removes unsealed artifacts (C(*.plain)) that they left on the controller. Of runs that may live in
-    another container, only those that nobody has written to for a day.
+  - Lists earlier runs of the same cluster that never ended, and removes unsealed artifacts (C(*.plain)) that they left on the controller. Of runs that may
+    live in another container, only those that nobody has written to for a day.
   - Publishes C(lifeboat_run_id), C(lifeboat_report) and the C(lifeboat_verdict) V(failed) as statistics of the play, as M(ansible.builtin.set_stats)
     does. What a failed task returns never reaches the statistics, so the verdict is bad until role P(lifeboat.cluster.report#role) publishes a better one.
 author:
@@ -55,8 +55,8 @@ options:
     type: raw
   scope:
     description:
-      - What the run is about, a host or group of the inventory, where the playbook says it. Without it, the variable C(lifeboat_scope), in which empty text means
-        V(everything), as AWX sends it for a question that nobody answered. A C(lifeboat_scope) that says something else is refused.
+      - What the run is about, a host or group of the inventory, where the playbook says it. Without it, the variable C(lifeboat_scope), in which empty
+        text means V(everything), as AWX sends it for a question that nobody answered. A C(lifeboat_scope) that says something else is refused.
     type: str
   named:
     description:

@@ -111,8 +111,8 @@ class Lock:
             "Another run took the lock of this host, so this run stops before its next change.",
             tried=tried,
             found=describe_lock(lock, time.time()),
-            remedy="Leave the cluster to run %s: look how it goes on, and let it end. If it is that one which should not be at work, end it there, and then run "
-            "the same command again with -e lifeboat_take_over_run=%s; it goes on where this run stopped." % (other, other),
+            remedy="Leave the cluster to run %s: look how it goes on, and let it end. If it is that one which should not be at work, end it there, and "
+            "then run the same command again with -e lifeboat_take_over_run=%s; it goes on where this run stopped." % (other, other),
             lock=lock,
         )
 
