@@ -22,6 +22,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.ma
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.progress import Meter, Teller, watched
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.transfer import Connection, Workspace, open_into
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils.progress import every_second, say
+from ansible_collections.lifeboat.cluster.plugins.plugin_utils.run_lock import OFTEN_ENOUGH_SECONDS, RunLock
 
 
 class ActionModule(ActionBase):
@@ -68,6 +69,9 @@ class ActionModule(ActionBase):
             return dict(outcome, changed=True, diff=diff)
         self._check_host_space(options["destination"], artifact, host)
         workspace = Workspace(run.directory)
+        # Others may be served first, and the whole of it takes as long as it takes: the run announced that when it took the lock.
+        lock = RunLock(run, host)
+        lock.renew(self, task_vars, at_most_every=OFTEN_ENOUGH_SECONDS)
 
         def make(plain: str) -> None:
             workspace.check_space(artifact.plain_size_bytes, artifact.name)
@@ -80,6 +84,7 @@ class ActionModule(ActionBase):
             meter = Meter("%s: %s is being sent," % (host, artifact.name), artifact.plain_size_bytes)
             with every_second(lambda: say(meter.waiting())):
                 self._transfer(plain, path, mode, host)
+        lock.renew(self, task_vars, at_most_every=OFTEN_ENOUGH_SECONDS)
         found = self._stat(path, task_vars).get("checksum")
         if found != artifact.plain_sha256:
             raise SourceDamagedError(

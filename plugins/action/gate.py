@@ -11,9 +11,11 @@ from typing import Any, Dict, List, Optional
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Record
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.model import NOT_EVALUATED, Model
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils.evidence import Evidence, conclude, refuse_loops
+from ansible_collections.lifeboat.cluster.plugins.plugin_utils.run_lock import RunLock
 
 STAGE = "gate"
 _TITLE = "Safety gates"
@@ -22,8 +24,6 @@ _MOST_NAMED = 20
 
 class ActionModule(ActionBase):
     """lifeboat.cluster.gate"""
-
-    _requires_connection = False
 
     def run(self, tmp: Any = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
         result: Dict[str, Any] = super().run(tmp, task_vars)
@@ -57,6 +57,7 @@ class ActionModule(ActionBase):
             _groups(options, inventory),
             _limit(limit, cut, options["limit_allowed"]),
             _preflight(model, options["stage"], hosts, options["absent_hosts"]),
+            *self._lock(evidence, task_vars),
         ]
         for check in checks:
             check["found"] = evidence.redactor.value(check["found"])
@@ -66,6 +67,19 @@ class ActionModule(ActionBase):
         conclude(evidence, STAGE, checks, round(time.monotonic() - started, 3), result)
         evidence.append(evidence.record("stage_end", STAGE, title=_TITLE, status="passed"))
         return result
+
+    def _lock(self, evidence: Evidence, task_vars: Dict[str, Any]) -> List[Record]:
+        """Where this run has locked the host, a sign of life: the steps behind the gate may take as long as the run announced when it took the lock."""
+        lock = RunLock(evidence.run, evidence.host)
+        found = "this run"
+        remedy = "Nothing."
+        try:
+            if not lock.renew(self, task_vars):
+                return []
+        except LifeboatError as error:
+            found = "%s %s" % (error.message, error.found)
+            remedy = error.remedy
+        return [_check("gate.lock", "This run still holds the lock of the machine", found == "this run", "this run", found, remedy)]
 
 
 def _check(check_id: str, title: str, passed: Any, expected: str, found: str, remedy: str) -> Record:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import re
 from typing import Any, Dict, List, Optional
 
 from ansible import context
@@ -22,6 +23,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.clock im
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.render import render_once
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils.evidence import collection_root, refuse_loops, template_directory, variable, whole_number
+from ansible_collections.lifeboat.cluster.plugins.plugin_utils.settings import Settings, problems
 
 display = Display()
 
@@ -38,6 +40,8 @@ _AWX_VARIABLES = (
     "workflow_job_name",
 )
 _GROUPS_OF_ANSIBLE = ("all", "ungrouped")
+# The scope of a run that is about the whole cluster. Empty text is no scope.
+EVERYTHING = "everything"
 # Of earlier runs, on the screen; the journal has all of them.
 _MOST_NAMED = 3
 
@@ -92,6 +96,9 @@ class ActionModule(ActionBase):
                 "rto_target_seconds": {"type": "raw"},
                 "declared_at": {"type": "raw"},
                 "disaster_at": {"type": "raw"},
+                "scope": {"type": "str"},
+                "named": {"type": "dict", "default": {}},
+                "changes_cluster": {"type": "bool", "default": False},
             }
         )
         host = str((task_vars or {}).get("inventory_hostname", ""))
@@ -110,8 +117,10 @@ class ActionModule(ActionBase):
         cluster_name = str(of("cluster_name", "lifeboat_cluster_name") or "")
         if not cluster_name:
             raise AnsibleActionFail("The cluster has no name. Set lifeboat_cluster_name in the inventory, for example in group_vars/all.")
-        runs_directory = os.path.abspath(os.path.expanduser(str(of("directory", "lifeboat_runs_directory") or runs.DEFAULT_DIRECTORY)))
         playbook = options.get("playbook") or _playbook_name()
+        scope = _scope(playbook, options["named"], options.get("scope"), variable(task_vars, self._templar, "lifeboat_scope"), task_vars)
+        self._check_settings(playbook, options["changes_cluster"], task_vars)
+        runs_directory = os.path.abspath(os.path.expanduser(str(of("directory", "lifeboat_runs_directory") or runs.DEFAULT_DIRECTORY)))
         targets = {name: whole_number(of("%s_target_seconds" % name, "%s_target_seconds" % name), "%s_target_seconds" % name) for name in ("rpo", "rto")}
         times = {name: _moment(options.get(name), name) for name in ("declared_at", "disaster_at")}
 
@@ -120,8 +129,8 @@ class ActionModule(ActionBase):
         # The task runs in a fork; the run lives as long as ansible-playbook itself does.
         process = runs.this_process(os.getppid())
         earlier = runs.earlier_runs(runs_directory, cluster_name, but=run_id)
-        removed = self._remove_leftovers(runs_directory, earlier.dead)
-        started_at = to_iso(now())
+        removed = self._remove_leftovers(runs_directory, earlier)
+        started_at, user = to_iso(now()), user_name()
         groups = task_vars.get("groups") or {}
         begin = runs.begin_record(
             run_id,
@@ -129,11 +138,9 @@ class ActionModule(ActionBase):
             playbook=playbook,
             title=options.get("title"),
             cluster_name=cluster_name,
-            user=user_name(),
-            controller=process.controller,
-            boot_id=process.boot_id,
-            pid=process.pid,
-            pid_started_ticks=process.started_ticks,
+            user=user,
+            scope=scope,
+            **runs.process_fields(process),
             ansible_version=ansible_version,
             collection_version=collection_version(),
             awx=_awx(task_vars),
@@ -159,9 +166,9 @@ class ActionModule(ActionBase):
             "playbook": playbook,
             "started_at": started_at,
             "cluster_name": cluster_name,
-            "controller": process.controller,
-            "boot_id": process.boot_id,
-            "pid": process.pid,
+            "scope": scope,
+            "user": user,
+            **runs.process_fields(process),
             "dead_run_ids": earlier.dead,
         }
         return {
@@ -181,24 +188,65 @@ class ActionModule(ActionBase):
             },
         }
 
+    def _check_settings(self, playbook: str, changes_cluster: bool, task_vars: Dict[str, Any]) -> None:
+        """Refuse what would stop the run in its middle; of several problems, all are said."""
+        settings = Settings.of(context.CLIARGS, self._task.timeout)
+        found = problems(settings, playbook, changes_cluster, len((task_vars.get("groups") or {}).get("etcd") or []))
+        if found:
+            raise AnsibleActionFail("\n".join(str(problem) for problem in found), result=found[0].as_result())
+
     @staticmethod
-    def _remove_leftovers(runs_directory: str, dead: List[str]) -> List[str]:
-        """Remove unsealed artifacts of interrupted runs and bring their reports up to date."""
+    def _remove_leftovers(runs_directory: str, earlier: runs.EarlierRuns) -> List[str]:
+        """Remove unsealed artifacts of interrupted runs, and bring their reports up to date. Of runs of which nobody knows whether they live, only what was
+        forgotten: it may be another container's, on the same machine and with the same name."""
         removed = []
-        for run_id in dead:
+        for run_id in earlier.dead + earlier.unknown:
             directory = os.path.join(runs_directory, run_id)
-            for path in runs.plain_leftovers(directory):
+            dead = run_id in earlier.dead
+            for path in runs.plain_leftovers(directory, 0.0 if dead else runs.FORGOTTEN_AFTER_SECONDS):
                 try:
                     os.unlink(path)
                 except OSError as error:
                     display.warning("The unsealed artifact %s of an interrupted run could not be removed: %s" % (path, error.strerror))
                 else:
                     removed.append(path)
+            if not dead:
+                continue
             try:
                 render_once(directory, template_directory())
             except (LifeboatError, OSError) as error:
                 display.warning("The report of the interrupted run %s could not be rendered: %s" % (run_id, error))
         return removed
+
+
+def _scope(playbook: str, named: Dict[str, Any], given: Optional[str], wanted: Any, task_vars: Dict[str, Any]) -> str:
+    """What the run is about. Whoever has to name something has named it, and an empty text never means everything where a name is meant."""
+    names = {str(name): str("" if value is None else value).strip() for name, value in named.items()}
+    empty = sorted(name for name, value in names.items() if not value)
+    if empty:
+        raise runs.RunError(
+            "%s is about something that has to be named, and %s is empty or not set." % (playbook, " and ".join(empty)),
+            tried="read %s" % ", ".join(empty),
+            found="nothing (AWX sends empty text for a question that nobody answered)",
+            remedy="Run it again with %s." % " ".join("-e %s=<name>" % name for name in empty),
+        )
+    scope, other = str(given or "").strip(), str("" if wanted is None else wanted).strip()
+    if scope and other not in ("", scope):
+        raise runs.RunError(
+            "%s is about %s, and lifeboat_scope says something else." % (playbook, scope),
+            tried="compare the two",
+            found="lifeboat_scope is %s" % other,
+            remedy="Leave lifeboat_scope out; or run recover_cluster or backup_cluster with it.",
+        )
+    groups = task_vars.get("groups") or {}
+    if scope in names.values() and (scope in groups or re.search(r"[\s,*?\[\]!&~]", scope)):
+        raise runs.RunError(
+            "%s is about one machine, and %s names more." % (playbook, next(name for name in names if names[name] == scope)),
+            tried="look for a machine of that name in the inventory",
+            found="%s is %s" % (scope, "a group" if scope in groups else "a pattern"),
+            remedy="Name one machine as the inventory does. For several ones run recover_cluster or backup_cluster with -e lifeboat_scope=%s." % scope,
+        )
+    return scope or other or EVERYTHING
 
 
 def _playbook_name() -> str:

@@ -13,6 +13,8 @@ description:
     the host with the connection's own file transfer. The plain copy on the controller is removed.
   - Hosts that need the same artifact at the same time share one plain copy.
   - A file that is on the host already with the right SHA-256 is no change.
+  - Where the run has locked the host (M(lifeboat.cluster.restore_record)), the lock is renewed before and after, unless that was done within the last minute.
+    When another run took it, nothing is brought.
 options:
   artifact:
     description: Name of the artifact, as in the manifest.

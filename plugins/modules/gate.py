@@ -11,9 +11,10 @@ module: gate
 short_description: Let a destructive step begin only after preflight passed everywhere
 version_added: "0.1.0"
 description:
-  - Stands as the first task in each destructive play, on all hosts of that play, and changes nothing.
+  - Stands as the first task in each destructive play, on all hosts of that play, and changes nothing on them but the sign of life of its own lock.
   - Lets a host pass when the operator typed the name of the cluster, the groups have hosts, no C(--limit) cuts hosts out, and the preflight stage
     of this very run ended well on every host of the groups in the inventory, not only on those that are left in the play.
+  - Where the run has locked the host (M(lifeboat.cluster.restore_record)), it renews the lock, and refuses when another run took it.
   - Records each of these as a check in stage C(gate). The message of a failure names hosts and says what to type.
 author:
   - Lifeboat contributors (@lifeboat)

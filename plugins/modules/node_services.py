@@ -128,6 +128,14 @@ options:
     description: With O(etcd_hash=true), fail when the members are not proven equal.
     type: bool
     default: true
+  lock_owner:
+    description:
+      - The run that holds the lock of this host, as C(lock.owner) of M(lifeboat.cluster.restore_record) names it. Inside of a run
+        (M(lifeboat.cluster.run_begin)) that has locked the host it need not be given; without a lock, none is looked at.
+      - Before each change the lock has to be this run's; when another run took it, nothing more is changed. While this works and waits, the lock is
+        renewed once a minute.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -218,6 +226,7 @@ etcd:
 from typing import Any, Dict
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.lock import LockKeeper
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import LOCK_PATIENCE_SECONDS, Journal, Node, only_one, plan_stop, read_groups, stop
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.starting import StartRequest, plan_start, start
 
@@ -247,6 +256,7 @@ SPEC: Dict[str, Any] = {
     "api": {"type": "dict", "default": {}},
     "etcd_hash": {"type": "bool", "default": False},
     "refuse_if_unequal": {"type": "bool", "default": True},
+    "lock_owner": {"type": "dict", "default": {}},
 }
 
 
@@ -255,7 +265,8 @@ def body(call: Call) -> Dict[str, Any]:
     params = call.params
     node = Node(params["platform"])
     groups = read_groups(node.services, params["services"])
-    journal = Journal(params["state"])
+    owner = {name: value for name, value in params["lock_owner"].items() if value is not None}
+    journal = Journal(params["state"], guard=LockKeeper(owner).guard) if owner else Journal(params["state"])
     if params["state"] == "stopped":
         plan = plan_stop(node, groups)
         diff = {"before": "", "after": "".join("%s: %s\n" % (item["service"], item["action"]) for item in plan if item["change"])}

@@ -132,6 +132,10 @@ groups:
   returned: success
   type: dict
   sample: {cp2: [changes, prepare, verify, stop, members]}
+given_up:
+  description: Ids of unfinished restores whose record on a host becomes history, those of O(give_up) and those that the plan was decided without.
+  returned: success
+  type: dict
 """
 
 import datetime
@@ -167,7 +171,7 @@ def body(call: Call) -> t.Dict[str, t.Any]:
         params["unreachable"],
     )
     plan = plan_roll_back(seen, point) if params["purpose"] == "roll_back" else plan_recovery(seen, point)
-    return {"plan": plan.as_dict(), "groups": {host.name: plan.groups(host.name) for host in seen.hosts}}
+    return {"plan": plan.as_dict(), "groups": {host.name: plan.groups(host.name) for host in seen.hosts}, "given_up": {host.name: plan.given_up(host.name) for host in seen.hosts}}
 
 
 def main() -> t.NoReturn:

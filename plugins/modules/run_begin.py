@@ -15,7 +15,8 @@ description:
     M(lifeboat.cluster.check) and M(lifeboat.cluster.gate) append.
   - Runs on C(localhost), as the first task of a playbook.
   - Sets the fact C(lifeboat_run) on C(localhost), where the other actions find it. A fact that a cache kept from another run is refused by them.
-  - Lists earlier runs of the same cluster that never ended, and removes unsealed artifacts (C(*.plain)) that they left on the controller.
+  - Lists earlier runs of the same cluster that never ended, and removes unsealed artifacts (C(*.plain)) that they left on the controller. Of runs that may
+    live in another container, only those that nobody has written to for a day.
   - Publishes C(lifeboat_run_id), C(lifeboat_report) and the C(lifeboat_verdict) V(failed) as statistics of the play, as M(ansible.builtin.set_stats)
     does. What a failed task returns never reaches the statistics, so the verdict is bad until role P(lifeboat.cluster.report#role) publishes a better one.
 author:
@@ -52,6 +53,24 @@ options:
   disaster_at:
     description: When the disaster struck, back from which lost data count. Without it, O(declared_at).
     type: raw
+  scope:
+    description:
+      - What the run is about, a host or group of the inventory, where the playbook says it. Without it, the variable C(lifeboat_scope), in which empty
+        text means V(everything), as AWX sends it for a question that nobody answered. A C(lifeboat_scope) that says something else is refused.
+    type: str
+  named:
+    description:
+      - Variables in which the operator has to name something, with their values. An empty one ends the run before it begins.
+      - When O(scope) is one of the values, it has to be the name of one machine, not that of a group or a pattern.
+    type: dict
+    default: {}
+  changes_cluster:
+    description:
+      - Whether the playbook changes machines of the cluster. Settings of Ansible that would stop it in the middle or leave checks out are refused then
+        (C(--step), C(task_timeout), fewer forks than members of etcd).
+      - C(--tags) and C(--skip-tags) that leave all steps out are refused in any case.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Evidence is recorded in check mode too, and marked so.
@@ -104,9 +123,24 @@ run:
     boot_id:
       description: The kernel's id of the controller's boot.
       type: str
+    machine_id:
+      description: Id of the controller's system; empty where there is none.
+      type: str
     pid:
       description: Process id of ansible-playbook.
       type: int
+    pid_namespace:
+      description: Where this id counts. Two containers of one machine differ in it.
+      type: str
+    pid_started_ticks:
+      description: When the process started, in ticks since boot.
+      type: int
+    scope:
+      description: What the run is about, a host or group of the inventory, or V(everything).
+      type: str
+    user:
+      description: Who started it.
+      type: str
     dead_run_ids:
       description: As RV(dead_run_ids).
       type: list
@@ -122,12 +156,14 @@ alive_run_ids:
   type: list
   elements: str
 unknown_run_ids:
-  description: Runs without an end that began on another controller, so nobody here can tell whether they are still going on.
+  description:
+    - Runs without an end that began on another controller, or in another container (pid namespace) of this machine, so nobody here can tell whether they are
+      still going on.
   returned: success
   type: list
   elements: str
 removed_leftovers:
-  description: Unsealed artifacts of dead runs that were removed from the controller.
+  description: Unsealed artifacts of dead and forgotten runs that were removed from the controller.
   returned: success
   type: list
   elements: str

@@ -29,8 +29,8 @@ def run_without_recovery(runs_directory: Path, cluster_name: str) -> Path:
     run_id = runs.new_run_id("drill")
     directory = Path(runs.make_run_directory(str(runs_directory), run_id, 0))
     process = runs.this_process(os.getpid())
-    begin = runs.begin_record(run_id, playbook="drill", cluster_name=cluster_name, controller=process.controller, boot_id=process.boot_id, pid=process.pid)
-    Journal(str(directory)).append({**begin, "pid_started_ticks": process.started_ticks, "host": "localhost"})
+    begin = runs.begin_record(run_id, playbook="drill", cluster_name=cluster_name, **runs.process_fields(process))
+    Journal(str(directory)).append({**begin, "host": "localhost"})
     return directory
 
 

@@ -19,6 +19,10 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.clock im
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import PRIVATE_DIRECTORY, Journal, Record
 
 DEFAULT_DIRECTORY = "./lifeboat-runs"
+# The kernel's own, the same on every machine: who is in it is no container.
+INITIAL_PID_NAMESPACE = "pid:[4026531836]"
+# An unsealed artifact that nobody has written to for so long was left by a run of which nothing else can be told.
+FORGOTTEN_AFTER_SECONDS = 86400
 
 
 class RunError(LifeboatError):
@@ -36,6 +40,8 @@ class Process(NamedTuple):
     boot_id: str
     pid: int
     started_ticks: int
+    pid_namespace: str = ""
+    machine_id: str = ""
 
 
 def this_controller() -> str:
@@ -45,10 +51,27 @@ def this_controller() -> str:
 
 def boot_id() -> str:
     """The kernel's id of this boot; empty where there is none."""
+    return _line("/proc/sys/kernel/random/boot_id")
+
+
+def machine_id() -> str:
+    """The id of the installed system; empty where there is none. Containers of one image may share it."""
+    return _line("/etc/machine-id")
+
+
+def pid_namespace() -> str:
+    """Where this process's numbers count; empty when /proc shows another namespace's processes, so that nothing can be told of a number."""
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
-            return stream.read().strip()
+        return os.readlink("/proc/self/ns/pid") if os.readlink("/proc/self") == str(os.getpid()) else ""
     except OSError:
+        return ""
+
+
+def _line(path: str) -> str:
+    try:
+        with open(path, encoding="ascii") as stream:
+            return stream.read().strip()
+    except (OSError, ValueError):
         return ""
 
 
@@ -65,22 +88,47 @@ def process_started(pid: int) -> int:
 
 def this_process(pid: int) -> Process:
     """Identify a living process of this controller."""
-    return Process(this_controller(), boot_id(), pid, process_started(pid))
+    return Process(this_controller(), boot_id(), pid, process_started(pid), pid_namespace(), machine_id())
 
 
 def is_alive(process: Process) -> Optional[bool]:
-    """Whether that process still runs; None when it ran on another controller, so nobody here can tell."""
-    if process.controller != this_controller():
+    """Whether that process still runs; None when nobody here can tell.
+
+    That a process is gone is concluded in its own pid namespace alone: two containers of one machine may share their host name, and see other processes under
+    the same numbers. A number of a namespace is given away again only when all processes in the old one have ended, so it may be trusted.
+    """
+    if process.controller != this_controller() or not process.pid_namespace or process.pid_namespace != pid_namespace():
         return None
     if process.boot_id != boot_id():
-        return False
+        # A boot ends every process; but a host name alone, or a container, does not say that it was this machine's.
+        rebooted = process.pid_namespace == INITIAL_PID_NAMESPACE and process.machine_id and process.machine_id == machine_id()
+        return False if rebooted else None
     started = process_started(process.pid)
     return bool(started) and started == process.started_ticks
 
 
 def process_of(begin: Mapping[str, Any]) -> Process:
-    """The process in a run_begin record."""
-    return Process(str(begin.get("controller", "")), str(begin.get("boot_id", "")), int(begin.get("pid") or 0), int(begin.get("pid_started_ticks") or 0))
+    """The process in a run_begin record, or in the fact lifeboat_run."""
+    return Process(
+        str(begin.get("controller") or ""),
+        str(begin.get("boot_id") or ""),
+        int(begin.get("pid") or 0),
+        int(begin.get("pid_started_ticks") or 0),
+        str(begin.get("pid_namespace") or ""),
+        str(begin.get("machine_id") or ""),
+    )
+
+
+def process_fields(process: Process) -> Dict[str, Any]:
+    """A process as a run_begin record and the fact lifeboat_run have it."""
+    return {
+        "controller": process.controller,
+        "boot_id": process.boot_id,
+        "machine_id": process.machine_id,
+        "pid": process.pid,
+        "pid_namespace": process.pid_namespace,
+        "pid_started_ticks": process.started_ticks,
+    }
 
 
 def new_run_id(playbook: str, moment: Optional[float] = None) -> str:
@@ -153,14 +201,22 @@ def earlier_runs(runs_directory: str, cluster_name: str, but: str = "") -> Earli
     return EarlierRuns(found[False], found[True], found[None])
 
 
-def plain_leftovers(run_directory: str) -> List[str]:
-    """Unsealed artifacts that a killed run left on the controller."""
-    found = []
+def plain_leftovers(run_directory: str, quiet_for_seconds: float = 0.0) -> List[str]:
+    """Unsealed artifacts that a killed run left on the controller; only those that nobody has written to for so long, when that is all that can be told."""
+    found: List[str] = []
     # Never through a link to a directory: what lies behind it is not ours.
     for directory, directories, files in os.walk(run_directory):
         links = [name for name in directories if os.path.islink(os.path.join(directory, name))]
         found += [os.path.join(directory, name) for name in files + links if name.endswith(".plain")]
-    return sorted(found)
+    return sorted(path for path in found if not quiet_for_seconds or _quiet_for(path) > quiet_for_seconds)
+
+
+def _quiet_for(path: str) -> float:
+    """How long ago a file was written to; none at all when it is gone by now."""
+    try:
+        return now() - os.lstat(path).st_mtime
+    except OSError:
+        return 0.0
 
 
 class Run(NamedTuple):
@@ -171,6 +227,8 @@ class Run(NamedTuple):
     playbook: str
     started_at: str
     cluster_name: str
+    user: str
+    process: Process
 
     def journal(self) -> Journal:
         """The journal of this run."""
@@ -188,14 +246,23 @@ def find_run(task_vars: Mapping[str, Any], controller_pid: int) -> Run:
             "with --limit, add localhost to it: --limit 'cp1,localhost'.",
         )
     directory = str(fact.get("directory", ""))
-    if int(fact.get("pid") or 0) != controller_pid or fact.get("boot_id") != boot_id() or fact.get("controller") != this_controller():
+    # Its machine is none of it: who writes down a fact may not know one.
+    if process_of(fact)._replace(machine_id="") != this_process(controller_pid)._replace(machine_id=""):
         raise NoRun(
             "The fact lifeboat_run on localhost belongs to another run (%s): a fact cache kept it." % fact.get("id"),
             remedy="Run lifeboat.cluster.run_begin on localhost as the first task of this playbook too.",
         )
     if not os.path.isdir(os.path.join(directory, "journal")):
         raise RunError("The run directory %s is gone." % directory, remedy="Find out who removed it while the run was going on, then start again.")
-    return Run(str(fact["id"]), directory, str(fact.get("playbook", "")), str(fact.get("started_at", "")), str(fact.get("cluster_name", "")))
+    return Run(
+        id=str(fact["id"]),
+        directory=directory,
+        playbook=str(fact.get("playbook", "")),
+        started_at=str(fact.get("started_at", "")),
+        cluster_name=str(fact.get("cluster_name", "")),
+        user=str(fact.get("user", "")),
+        process=process_of(fact),
+    )
 
 
 def _fact(task_vars: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -185,10 +185,15 @@ class Observation:
 
 
 class Journal:
-    """Phases with their seconds, and a file that tells an onlooker what is going on."""
+    """Phases with their seconds, and a file that tells an onlooker what is going on.
 
-    def __init__(self, state: str, directory: str = RUN_DIRECTORY) -> None:
+    ``guard`` raises when this host may not be changed any more; it is asked before each change, and once a second while something is waited for.
+    """
+
+    def __init__(self, state: str, directory: str = RUN_DIRECTORY, guard: Callable[[], None] = lambda: None) -> None:
         self.state = state
+        self._guard = guard
+        self._guarded_at = 0.0
         self.phases: List[Dict[str, Any]] = []
         self.first_change_at: Optional[float] = None
         self._path = os.path.join(directory, "progress") if directory else ""
@@ -196,7 +201,8 @@ class Journal:
         self._last_beat = 0.0
 
     def changing(self) -> None:
-        """Note the moment of the first change."""
+        """Make sure that this host may be changed, and note the moment of the first change."""
+        self._guard()
         if self.first_change_at is None:
             self.first_change_at = time.time()
 
@@ -238,6 +244,9 @@ class Journal:
                 found=self._successor,
                 remedy="Nothing: two of these calls at a time only come of a controller that was killed, and the run that wants this host goes on with it.",
             )
+        if time.monotonic() - self._guarded_at >= BEAT_SECONDS:
+            self._guarded_at = time.monotonic()
+            self._guard()
         time.sleep(seconds)
 
 

@@ -54,6 +54,7 @@ class RecoveryPlan:
     speaker: str = ""
     voters: int = 0
     record_hosts: List[str] = dataclasses.field(default_factory=list)
+    give_up: List[str] = dataclasses.field(default_factory=list)
     superseded: Dict[str, str] = dataclasses.field(default_factory=dict)
     initial_cluster: Dict[str, str] = dataclasses.field(default_factory=dict)
 
@@ -65,7 +66,7 @@ class RecoveryPlan:
     def groups(self, name: str) -> List[str]:
         """Groups of the plan that a machine belongs to, without the prefix of their names."""
         if self.strategy == "nothing":
-            return ["verify"] if name in self.verify_hosts else []
+            return (["changes"] if self.give_up else []) + (["verify"] if name in self.verify_hosts else [])
         lists = {
             "prepare": self.prepare_hosts,
             "record": self.record_hosts,
@@ -79,6 +80,10 @@ class RecoveryPlan:
             "cluster": [self.speaker],
         }
         return ["changes"] + [group for group, hosts in lists.items() if name in hosts]
+
+    def given_up(self, name: str) -> List[str]:
+        """Ids of unfinished restores whose record on a machine becomes history."""
+        return self.give_up + ([self.superseded[name]] if name in self.superseded else [])
 
     def as_dict(self) -> Dict[str, Any]:
         """Plain values for a module result."""
@@ -115,6 +120,7 @@ def _complete(plan: RecoveryPlan, seen: Seen, point: PointView, situation: Situa
     return dataclasses.replace(
         plan,
         situation=situation.value,
+        give_up=list(seen.request.give_up),
         living_hosts=[host.name for host in seen.hosts if host.name not in (changed - set(plan.worker_hosts)) | set(plan.file_hosts + plan.left_hosts)],
         living_members=names(situations.serving(seen, point)) or [name for name in plan.start_hosts if "etcd" in seen.host(name).groups],
         verify_hosts=[host.name for host in seen.hosts if host.name not in plan.left_hosts and (quorum or host.name in changed)],

@@ -324,7 +324,7 @@ def test_a_running_report(tmp_path: Path) -> None:
     """While the run goes on, the page says so and of when it is."""
     path = Path(runs.make_run_directory(str(tmp_path), "now", 0))
     mine = runs.this_process(1)
-    facts = {"controller": mine.controller, "boot_id": mine.boot_id, "pid": mine.pid, "pid_started_ticks": mine.started_ticks}
+    facts = runs.process_fields(mine)
     common = {"stage": "etcd", "host": "cp1"}
     Journal(str(path)).append(runs.begin_record("now", cluster_name="prod-1", playbook="p", **facts), {"kind": "stage_start", **common})
     report = render.render(str(path), sample.TEMPLATES)

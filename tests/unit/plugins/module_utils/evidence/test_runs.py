@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
@@ -23,8 +24,7 @@ def begun(directory: Path, process: runs.Process, cluster: str = "prod-1", run_i
     """Make a run that some process began."""
     run_id = run_id or runs.new_run_id("test")
     path = runs.make_run_directory(str(directory), run_id, 0)
-    facts = {"controller": process.controller, "boot_id": process.boot_id, "pid": process.pid, "pid_started_ticks": process.started_ticks}
-    Journal(path).append(runs.begin_record(run_id, cluster_name=cluster, **facts))
+    Journal(path).append(runs.begin_record(run_id, cluster_name=cluster, **runs.process_fields(process)))
     return run_id
 
 
@@ -64,7 +64,6 @@ def test_processes() -> None:
     mine = runs.this_process(os.getpid())
     assert runs.is_alive(mine) is True
     assert runs.is_alive(mine._replace(started_ticks=mine.started_ticks + 1)) is False
-    assert runs.is_alive(mine._replace(boot_id="earlier")) is False
     assert runs.is_alive(mine._replace(controller="elsewhere")) is None
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     process = runs.this_process(child.pid)
@@ -75,6 +74,51 @@ def test_processes() -> None:
         pass
     assert runs.is_alive(process) is False
     child.communicate()
+
+
+def test_a_process_of_before_the_last_boot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ended by the boot, where it is certain that this very machine was booted: not of a container, nor of another machine with the same name."""
+    before = runs.this_process(os.getpid())._replace(boot_id="earlier", pid_namespace=runs.INITIAL_PID_NAMESPACE)
+    monkeypatch.setattr(runs, "pid_namespace", lambda: runs.INITIAL_PID_NAMESPACE)
+    assert runs.is_alive(before) is False
+    assert runs.is_alive(before._replace(machine_id="another")) is None
+    assert runs.is_alive(before._replace(machine_id="")) is None
+    monkeypatch.setattr(runs, "pid_namespace", lambda: "pid:[4026532999]")
+    assert runs.is_alive(before._replace(pid_namespace="pid:[4026532999]")) is None
+
+
+# Another container of the same machine, as far as it matters here: the same host name and boot id, other processes under the same numbers.
+CONTAINER = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+LOOK = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence import runs
+process = runs.Process(*json.loads(sys.argv[2]))
+print(json.dumps([runs.is_alive(process), runs.pid_namespace(), runs.boot_id(), runs.this_controller(), runs.earlier_runs(sys.argv[3], "prod-1")]))
+"""
+
+
+def test_another_container_of_the_machine_is_not_believed_dead(tmp_path: Path) -> None:
+    """Its processes have other numbers here, or none: nothing can be told of a run there, so nothing of it is removed."""
+    mine = runs.this_process(os.getpid())
+    run_id = begun(tmp_path, mine)
+    tree = next(path for path in sys.path if os.path.isdir(os.path.join(path, "ansible_collections", "lifeboat")))
+    command = [sys.executable, "-I", "-c", LOOK, tree, json.dumps(list(mine)), str(tmp_path)]
+    answers = [json.loads(subprocess.run([*prefix, *command], capture_output=True, text=True, check=True).stdout) for prefix in ((), CONTAINER)]
+    (here, there) = answers
+    assert (here[0], here[4]) == (True, [[], [run_id], []])
+    assert there[1] != here[1] == mine.pid_namespace
+    assert there[2:4] == here[2:4] == [mine.boot_id, mine.controller]
+    assert (there[0], there[4]) == (None, [[], [], [run_id]])
+
+
+def test_without_the_processes_of_this_namespace_nothing_is_told() -> None:
+    """A new pid namespace with the /proc of the old one: the numbers there are others'."""
+    tree = next(path for path in sys.path if os.path.isdir(os.path.join(path, "ansible_collections", "lifeboat")))
+    mine = runs.this_process(os.getpid())._replace(started_ticks=1)
+    command = [sys.executable, "-I", "-c", LOOK, tree, json.dumps(list(mine)), "/nonexistent"]
+    answer = json.loads(subprocess.run(["unshare", "--pid", "--fork", "--kill-child", *command], capture_output=True, text=True, check=True).stdout)
+    assert answer[:2] == [None, ""]
 
 
 def test_earlier_runs(tmp_path: Path) -> None:
@@ -101,12 +145,15 @@ def test_leftovers(tmp_path: Path) -> None:
     (tmp_path / run_id / "link.plain").symlink_to(tmp_path)
     found = [os.path.relpath(path, tmp_path / run_id) for path in runs.plain_leftovers(str(tmp_path / run_id))]
     assert found == ["a/b/x.plain", "link.plain", "y.plain"]
+    assert runs.plain_leftovers(str(tmp_path / run_id), 3600) == []
+    os.utime(tmp_path / run_id / "y.plain", (1, 1))
+    assert runs.plain_leftovers(str(tmp_path / run_id), 3600) == [str(tmp_path / run_id / "y.plain")]
 
 
 def fact(directory: str, **changes: Any) -> dict[str, Any]:
     """Variables of a task whose localhost knows a run."""
     mine = runs.this_process(os.getpid())
-    known = {"id": "x", "directory": directory, "pid": os.getpid(), "boot_id": mine.boot_id, "controller": mine.controller, "cluster_name": "prod-1"}
+    known = {"id": "x", "directory": directory, "cluster_name": "prod-1", **runs.process_fields(mine)}
     return {"hostvars": {"localhost": {"ansible_facts": {"lifeboat_run": {**known, **changes}}}}}
 
 
@@ -121,7 +168,8 @@ def test_find_run(tmp_path: Path) -> None:
         runs.find_run({"hostvars": {"localhost": {}}}, os.getpid())
     with pytest.raises(runs.NoRun, match=r"a --limit of 'cp1'(.|\n)*add localhost"):
         runs.find_run({"hostvars": {}, "ansible_limit": "cp1"}, os.getpid())
-    for changes in ({"pid": 1}, {"boot_id": "earlier"}, {"controller": "elsewhere"}):
+    others: list[dict[str, Any]] = [{"pid": 1}, {"boot_id": "earlier"}, {"controller": "elsewhere"}, {"pid_namespace": "pid:[1]"}, {"pid_started_ticks": 1}]
+    for changes in others:
         with pytest.raises(runs.NoRun, match="belongs to another run"):
             runs.find_run(fact(path, **changes), os.getpid())
     with pytest.raises(runs.RunError, match="is gone"):

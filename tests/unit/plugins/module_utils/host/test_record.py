@@ -1,26 +1,25 @@
 # Copyright: (c) 2026, Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The restore record and the lock, with real files and real processes."""
+"""The restore record, with real files and real processes."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import stat
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import List
 
 import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host import record
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import DiskError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.record import LockHeldError, LockRequest, RecordError, Store
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host._keeping import RecordError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.record import Store
 
 
 @pytest.fixture
@@ -32,19 +31,14 @@ def files(tmp_path: Path) -> List[str]:
     return sorted(os.listdir(tmp_path / "lifeboat")) if (tmp_path / "lifeboat").exists() else []
 
 
-def owner(run_id: str = "run-1", **more: Any) -> Dict[str, Any]:
-    return dict({"run_id": run_id, "controller": "bastion", "controller_boot_id": "boot-1", "pid": 4711, "user": "erika"}, **more)
-
-
 BEGUN = {"point": "p1", "cluster_name": "prod", "token": "t1", "bump_revision": 1000, "restore_id": "r1", "phase": "stopped"}
 
 
 def test_reading_changes_nothing(store: Store, tmp_path: Path) -> None:
     assert store.present({}).after is None
     assert store.record() is None
-    assert store.lock() is None
     assert store.absent().changed is False
-    assert store.release(owner()).changed is False
+    assert store.give_up(["r1"]).record is None
     assert files(tmp_path) == []
 
 
@@ -82,11 +76,14 @@ def test_another_restore_is_refused_while_one_is_unfinished(store: Store, tmp_pa
     assert "point p1 of cluster prod in phase stopped" in str(caught.value)
     assert "ansible-playbook lifeboat.cluster.restore_etcd -e recovery_point_id=p1 -e confirm_cluster_name=prod" in str(caught.value)
     assert store.record()["point"] == "p1"
-    replaced = store.present({field: 2 if field == "bump_revision" else "other", "phase": "begun"}, replace=True)
+    assert "-e lifeboat_give_up=r1" in str(caught.value)
+    assert store.give_up(["r1"]).record == caught.value.details["record"]
+    replaced = store.present({field: 2 if field == "bump_revision" else "other", "phase": "begun"})
     assert replaced.after[field] in (2, "other")
     assert [name for name in record.IDENTITY if replaced.after[name] == BEGUN[name]] == []
     (line,) = (tmp_path / "lifeboat" / "restore-history.jsonl").read_text().splitlines()
     assert json.loads(line)["point"] == "p1"
+    assert json.loads(line)["given_up_at"]
 
 
 @pytest.mark.parametrize("phase", ["planned", "finished"])
@@ -102,16 +99,15 @@ def test_a_rehearsal_predicts_and_writes_nothing(store: Store, tmp_path: Path) -
     change = store.present(BEGUN, dry_run=True)
     assert change.changed
     assert change.after["point"] == "p1"
-    assert store.acquire(LockRequest(owner()), dry_run=True).changed
     assert files(tmp_path) == []
     store.present(BEGUN)
-    store.acquire(LockRequest(owner()))
     before = {name: (tmp_path / "lifeboat" / name).read_bytes() for name in files(tmp_path)}
     assert store.absent(dry_run=True).changed
-    assert store.release(owner(), dry_run=True).changed
     assert store.present({"phase": "more"}, dry_run=True).changed
-    with pytest.raises(LockHeldError):
-        store.acquire(LockRequest(owner("run-2")), dry_run=True)
+    rehearsed = store.give_up(["r1"], [str(tmp_path / "lifeboat")], dry_run=True)
+    assert rehearsed.record is not None
+    assert rehearsed.moved_aside[0]["path"] == str(tmp_path / "lifeboat")
+    assert store.present(dict(BEGUN, token="t2"), dry_run=True, rehearsed=rehearsed).after["token"] == "t2"
     assert before == {name: (tmp_path / "lifeboat" / name).read_bytes() for name in files(tmp_path)}
 
 
@@ -142,117 +138,6 @@ def test_history_survives_a_line_that_was_cut_short(store: Store, tmp_path: Path
     assert json.loads(history.read_text().splitlines()[1])["point"] == "p1"
 
 
-def test_the_lock_is_taken_renewed_and_given_back(store: Store) -> None:
-    taken = store.acquire(LockRequest(owner(), purpose="recover"))
-    assert taken.changed
-    assert taken.after["owner"] == owner()
-    time.sleep(1.1)
-    renewed = store.acquire(LockRequest(owner(pid=4712)))
-    assert not renewed.changed
-    assert renewed.after["taken_at"] == taken.after["taken_at"]
-    assert renewed.after["heartbeat_at"] > taken.after["heartbeat_at"]
-    assert renewed.after["purpose"] == "recover"
-    with pytest.raises(LockHeldError) as caught:
-        store.release(owner("run-2"))
-    assert "run run-1 of erika on controller bastion (process 4712), for recover" in str(caught.value)
-    assert store.release(owner()).changed
-    assert store.lock() is None
-
-
-def test_a_lock_of_another_run_is_refused_with_owner_and_age(store: Store) -> None:
-    store.acquire(LockRequest(owner(), purpose="recover"))
-    for request in (
-        LockRequest(owner("run-2")),
-        LockRequest(owner("run-2"), take_over="run-0"),
-        LockRequest(owner("run-2", controller="elsewhere"), dead_run_ids=["run-1"]),
-        LockRequest(owner("run-2", controller_boot_id="boot-2"), dead_run_ids=["run-1"]),
-        LockRequest({"run_id": "run-2"}, dead_run_ids=["run-1"]),
-        LockRequest(owner("run-2"), dead_run_ids=["run-0"]),
-    ):
-        with pytest.raises(LockHeldError) as caught:
-            store.acquire(request)
-        assert "run run-1 of erika on controller bastion (process 4711), for recover; taken " in str(caught.value)
-        assert "take_over=run-1" in str(caught.value)
-        assert caught.value.details["lock"]["owner"] == owner()
-    assert store.lock()["owner"]["run_id"] == "run-1"
-
-
-@pytest.mark.parametrize("how", [{"take_over": "run-1"}, {"dead_run_ids": ["run-1"]}])
-def test_a_lock_changes_hands_when_its_run_is_given_up_or_dead(store: Store, how: Dict[str, Any]) -> None:
-    store.acquire(LockRequest(owner()))
-    change = store.acquire(LockRequest(owner("run-2"), **how))
-    assert change.changed
-    assert change.before["owner"]["run_id"] == "run-1"
-    assert store.lock()["owner"]["run_id"] == "run-2"
-
-
-def test_two_unknown_controllers_are_not_the_same_one(store: Store) -> None:
-    store.acquire(LockRequest({"run_id": "run-1"}))
-    with pytest.raises(LockHeldError):
-        store.acquire(LockRequest({"run_id": "run-2"}, dead_run_ids=["run-1"]))
-
-
-def test_a_stale_lock_belongs_to_nobody(store: Store, tmp_path: Path) -> None:
-    store.acquire(LockRequest(owner()))
-    path = tmp_path / "lifeboat" / "lock.json"
-    held = json.loads(path.read_text())
-    path.write_text(json.dumps(dict(held, heartbeat_at=record.utc(time.time() - 890))))
-    with pytest.raises(LockHeldError, match="last sign of life 89. seconds ago"):
-        store.acquire(LockRequest(owner("run-2")))
-    with pytest.raises(LockHeldError):
-        store.acquire(LockRequest(owner("run-2"), stale_after_seconds=3600))
-    path.write_text(json.dumps(dict(held, heartbeat_at=record.utc(time.time() - 910))))
-    assert store.acquire(LockRequest(owner("run-2"))).changed
-
-
-def test_a_lock_from_the_future_is_not_stale_and_one_without_a_time_is_an_error(store: Store, tmp_path: Path) -> None:
-    store.acquire(LockRequest(owner()))
-    path = tmp_path / "lifeboat" / "lock.json"
-    held = json.loads(path.read_text())
-    path.write_text(json.dumps(dict(held, heartbeat_at=record.utc(time.time() + 10_000))))
-    with pytest.raises(LockHeldError):
-        store.acquire(LockRequest(owner("run-2")))
-    assert store.acquire(LockRequest(owner("run-2"), take_over="run-1")).changed
-    path.write_text(json.dumps(dict(held, heartbeat_at="yesterday")))
-    with pytest.raises(RecordError, match="A time in the lock cannot be read"):
-        store.acquire(LockRequest(owner("run-2")))
-
-
-@pytest.mark.parametrize("wrong", [{}, {"run_id": ""}, {"run_id": "x", "colour": "red"}])
-def test_an_owner_must_have_a_name(store: Store, wrong: Dict[str, Any]) -> None:
-    with pytest.raises(RecordError, match="The owner of a lock"):
-        store.acquire(LockRequest(wrong))
-
-
-def _contend(directory: str, number: int, barrier: Any, results: Any) -> None:
-    barrier.wait()
-    try:
-        Store(directory).acquire(LockRequest(owner("run-%d" % number)))
-        results.put(number)
-    except LockHeldError:
-        results.put(-1)
-
-
-@pytest.mark.parametrize("stale", [False, True])
-def test_of_many_processes_exactly_one_gets_the_lock(tmp_path: Path, stale: bool) -> None:
-    for attempt in range(5):
-        directory = str(tmp_path / str(attempt))
-        if stale:
-            Store(directory).acquire(LockRequest(owner("old")))
-            path = Path(directory, "lock.json")
-            path.write_text(json.dumps(dict(json.loads(path.read_text()), heartbeat_at=record.utc(0))))
-        context = multiprocessing.get_context("fork")
-        barrier, results = context.Barrier(8), context.Queue()
-        processes = [context.Process(target=_contend, args=(directory, number, barrier, results)) for number in range(8)]
-        for process in processes:
-            process.start()
-        outcomes = [results.get(timeout=60) for _process in processes]
-        for process in processes:
-            process.join()
-        (winner,) = [number for number in outcomes if number >= 0]
-        assert Store(directory).lock()["owner"]["run_id"] == "run-%d" % winner
-
-
 def test_of_two_restores_that_begin_at_once_one_is_refused(tmp_path: Path) -> None:
     program = textwrap.dedent(
         """
@@ -278,6 +163,79 @@ def test_of_two_restores_that_begin_at_once_one_is_refused(tmp_path: Path) -> No
 def _tree() -> Path:
     """The directory that ansible_collections is in."""
     return Path(next(path for path in sys.path if os.path.isdir(os.path.join(path, "ansible_collections", "lifeboat"))))
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> List[str]:
+    """What a restore had prepared on a host: in the data directory of etcd, and unpacked keys."""
+    for path in ("etcd/.lifeboat-restore-t1/member/snap/db", "etcd/member/snap/db", "staging/p1/pki/ca.key", "staging/p2/pki/ca.key"):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(path)
+    return [str(tmp_path / "etcd/.lifeboat-restore-{token}"), str(tmp_path / "staging/{point}"), str(tmp_path / "nowhere/{token}")]
+
+
+@pytest.mark.parametrize("name", ["r1", "t1"])
+@pytest.mark.parametrize("phase", ["planned", "stopped", "begun"])
+def test_an_unfinished_restore_is_given_up_by_its_id_or_token(store: Store, tmp_path: Path, prepared: List[str], name: str, phase: str) -> None:
+    """Its record goes into the history, what it had prepared is moved aside whole, and another restore begins as if it had never been."""
+    store.present(dict(BEGUN, phase=phase))
+    given_up = store.give_up(["", name], prepared)
+    assert given_up.record["restore_id"] == "r1"
+    assert given_up.moved_aside == [
+        {"path": str(tmp_path / "etcd/.lifeboat-restore-t1"), "aside": str(tmp_path / "etcd/.lifeboat-given-up-r1")},
+        {"path": str(tmp_path / "staging/p1"), "aside": str(tmp_path / "staging/.lifeboat-given-up-r1")},
+    ]
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file() and "lifeboat/" not in str(path.relative_to(tmp_path))[:9])
+    assert left == [
+        "etcd/.lifeboat-given-up-r1/member/snap/db",
+        "etcd/member/snap/db",
+        "staging/.lifeboat-given-up-r1/pki/ca.key",
+        "staging/p2/pki/ca.key",
+    ]
+    assert store.record() is None
+    begun = store.present({"point": "p1", "cluster_name": "prod", "token": "t2", "bump_revision": 5})
+    assert (begun.after["restore_id"], begun.after["phase"]) == ("t2", "planned")
+    # The same command once more, or of a run that was killed after this host: nothing is left to give up here.
+    assert store.give_up([name], prepared).record is None
+    assert store.record()["token"] == "t2"
+
+
+def test_a_wrong_name_gives_nothing_up_and_names_the_right_one(store: Store, tmp_path: Path, prepared: List[str]) -> None:
+    store.present(dict(BEGUN, playbook="lifeboat.cluster.recover_node"))
+    with pytest.raises(RecordError, match="Another restore is unfinished on this host than the one that is to be given up") as caught:
+        store.give_up(["r2"], prepared)
+    assert "give up r2" in str(caught.value)
+    assert "restore r1 of point p1 of cluster prod in phase stopped" in str(caught.value)
+    assert "-e lifeboat_give_up=r1" in caught.value.remedy
+    assert "ansible-playbook lifeboat.cluster.recover_node -e recovery_point_id=p1" in caught.value.remedy
+    assert store.record()["restore_id"] == "r1"
+    assert (tmp_path / "etcd/.lifeboat-restore-t1").exists()
+    # One that only another host has is named beside it.
+    assert store.give_up(["r2", "r1"]).record["restore_id"] == "r1"
+
+
+def test_what_has_no_name_is_not_moved(store: Store, prepared: List[str], tmp_path: Path) -> None:
+    """A record without a point or token must not move the directory of all of them."""
+    store.present({"restore_id": "r1", "phase": "begun"})
+    given_up = store.give_up(["r1"], [*prepared, str(tmp_path / "staging") + "/{point}"])
+    assert given_up.record is not None
+    assert given_up.moved_aside == []
+    assert (tmp_path / "staging/p1/pki/ca.key").exists()
+
+
+def test_a_finished_restore_is_not_given_up(store: Store, prepared: List[str]) -> None:
+    store.present(dict(BEGUN, phase="finished"))
+    assert store.give_up(["r1"], prepared).record is None
+    assert store.record()["phase"] == "finished"
+
+
+def test_giving_up_again_after_a_kill_keeps_both(store: Store, tmp_path: Path, prepared: List[str]) -> None:
+    """Killed between moving and archiving, and prepared again since: what was moved first is not overwritten."""
+    store.present(BEGUN)
+    (tmp_path / "staging/.lifeboat-given-up-r1").mkdir()
+    given_up = store.give_up(["r1"], prepared)
+    assert given_up.moved_aside[1]["aside"] == str(tmp_path / "staging/.lifeboat-given-up-r1.1")
+    assert (tmp_path / "staging/.lifeboat-given-up-r1.1/pki/ca.key").exists()
 
 
 def test_a_full_disk_keeps_the_old_record(tmp_path: Path) -> None:
