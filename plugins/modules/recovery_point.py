@@ -154,10 +154,32 @@ options:
         choices: [verification, drill, restore, escrow]
         required: true
       level:
-        description: How far it went.
+        description:
+          - How far it went.
+          - Of a restore, at the most. It is never above O(result.verified_level), never above V(opened) when etcd is not among O(result.components),
+            and V(listed) when something of the point is damaged. The level stands in the name of the result, and everybody decides by it.
         type: str
         choices: [listed, hashed, opened, booted, restored]
         required: true
+      verified_level:
+        description: Of a restore, how far the point was verified before it. Without it, the result proves no more than V(listed).
+        type: str
+        choices: [listed, hashed, opened]
+      hosts:
+        description: Of a restore, the hosts that got something from the point.
+        type: list
+        elements: str
+        default: []
+      components:
+        description: Of a restore, the components that were brought back from the point.
+        type: list
+        elements: str
+        default: []
+      damaged:
+        description: Artifacts of the point that are missing, or are not what was sealed.
+        type: list
+        elements: str
+        default: []
       passed:
         description: Whether it succeeded.
         type: bool
@@ -246,6 +268,10 @@ unlisted:
   returned: O(state=sealed)
   type: list
   elements: str
+level:
+  description: The level in the name of the result.
+  returned: O(state=result)
+  type: str
 result_key:
   description: Where the result was stored.
   returned: O(state=result), not in check mode
@@ -357,15 +383,19 @@ def result(call: adapter.Call, location: Location) -> Dict[str, Any]:
         params["cluster_name"],
         params["id"],
         given["kind"],
-        given["level"],
+        results.proven_level(given["kind"], given["level"], given["verified_level"], given["components"], given["damaged"]),
         given["passed"],
         params["run_id"],
         params["highest_revision"],
         given["details"] or {},
+        hosts=given["hosts"],
+        components=given["components"],
+        damaged=given["damaged"],
     )
     key: Optional[str] = None if call.check_mode else results.append(location, record, params["signing_key"], kept_until(call, location))
-    summary = {"kind": record.kind, "level": record.level, "verdict": record.verdict}
-    outcome: Dict[str, Any] = {"changed": True, "id": record.point_id, "diff": {"before": {}, "after": summary}}
+    told = {"hosts": record.hosts, "components": record.components, "damaged": record.damaged}
+    summary = {"kind": record.kind, "level": record.level, "verdict": record.verdict, **{name: value for name, value in told.items() if value}}
+    outcome: Dict[str, Any] = {"changed": True, "id": record.point_id, "level": record.level, "diff": {"before": {}, "after": summary}}
     return dict(outcome, result_key=key) if key else outcome
 
 
@@ -381,6 +411,10 @@ def main() -> None:
     details = {
         "kind": {"type": "str", "choices": list(names.KINDS), "required": True},
         "level": {"type": "str", "choices": list(names.LEVELS), "required": True},
+        "verified_level": {"type": "str", "choices": list(names.READING_LEVELS)},
+        "hosts": {"type": "list", "elements": "str", "default": []},
+        "components": {"type": "list", "elements": "str", "default": []},
+        "damaged": {"type": "list", "elements": "str", "default": []},
         "passed": {"type": "bool", "required": True},
         "details": {"type": "dict", "default": {}},
     }

@@ -104,6 +104,14 @@ options:
     type: str
     choices: [none, listed, hashed, opened]
     default: none
+  accept_damaged:
+    description:
+      - Names of artifacts of the point that may be damaged or missing, exactly these, for a recovery that does not need them. V(open.json) may be among them.
+      - The checks are not met all the same, and RV(passed) stays false. RV(usable) is true when nothing else is wrong.
+      - A manifest or a signature that is damaged cannot be accepted.
+    type: list
+    elements: str
+    default: []
   failed_checks:
     description:
       - What happens when the point does not stand up to the verification.
@@ -228,7 +236,9 @@ points:
       description: V(passed) or V(failed).
       type: str
     last_result:
-      description: The newest result.
+      description:
+        - The newest result, by its name.
+        - Of a restore, and of a verification that failed, also C(hosts), C(components) and C(damaged), when it is signed by an allowed signer.
       type: dict
     kept:
       description: Whether the newest tag says that it is to be kept.
@@ -310,6 +320,27 @@ passed:
   description: Whether all checks were met.
   returned: when O(id) is given
   type: bool
+usable:
+  description: Whether a recovery may go on with it. All checks were met, or all that is wrong is damage that was accepted with O(accept_damaged).
+  returned: when O(id) is given
+  type: bool
+damaged:
+  description: Names of the artifacts that are missing or are not what was sealed, as far as O(level) reads them. All others are as good as ever.
+  returned: when O(id) is given
+  type: list
+  elements: str
+held_elsewhere:
+  description: Ids of other usable points that hold an artifact of the same name, the newest first, by the name of each damaged artifact.
+  returned: when O(id) is given
+  type: dict
+remedy:
+  description: What to do when the point does not stand up, with the option that accepts the damage.
+  returned: when O(id) is given
+  type: str
+level:
+  description: How far the point was verified, O(level).
+  returned: when O(id) is given
+  type: str
 judged:
   description:
     - Whether this says something of the point. It does not when the point is not sealed, when nobody said who may sign, or when all that is wrong is
@@ -324,14 +355,13 @@ artifacts:
 """
 
 from datetime import timedelta
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, names, sealing, verification
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, damage, names, results, sealing, verification
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     NoRecoveryPointError,
-    PointRefusedError,
     SignatureUncheckedError,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
@@ -343,8 +373,13 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.ta
 def one_point(params: Dict[str, Any], location: Location, found: catalog.Catalog) -> Dict[str, Any]:
     """Choose a point and verify it."""
     checks: List[Dict[str, Any]] = []
+    reading = params["level"] != "none"
+    problem: Optional[LifeboatError] = None
     try:
-        point = found.select(params["id"], params["components"], params["hosts"])
+        if reading:
+            point, problem = damage.choose(found, params["id"], params["components"], params["hosts"])
+        else:
+            point = found.select(params["id"], params["components"], params["hosts"])
     except catalog.OF_THE_LOCATION:
         raise
     except LifeboatError as error:
@@ -352,33 +387,38 @@ def one_point(params: Dict[str, Any], location: Location, found: catalog.Catalog
             raise
         checks.append(verification.usable(params["id"], error))
         judged = not isinstance(error, (NoRecoveryPointError, SignatureUncheckedError))
-        return {"id": params["id"], "manifest": None, "checks": checks, "passed": False, "judged": judged, "artifacts": []}
+        nothing = {"damaged": [], "usable": False, "held_elsewhere": {}, "remedy": error.remedy, "level": params["level"], "artifacts": []}
+        return {"id": params["id"], "manifest": None, "checks": checks, "passed": False, "judged": judged, **nothing}
     manifest = point.manifest
-    checks.append(verification.usable(point.id, None, point.signed))
+    checks.append(verification.usable(point.id, problem, point.signed))
     outcome: Dict[str, Any] = {"id": point.id, "manifest": manifest.to_record(), "age_seconds": catalog.age_seconds(manifest, found.now)}
-    outcome.update({"artifacts": [], "judged": True})
-    if params["level"] != "none":
+    outcome.update({"artifacts": [], "judged": True, "level": params["level"]})
+    verified: Optional[verification.Verification] = None
+    if reading:
         teller = Teller(Meter("Recovery point %s read" % point.id, manifest.size_bytes), into_file(params.get("progress_file")))
         seen = watched(location, teller.more)
         verified = verification.verify_point(seen, manifest, params["level"], params["identity_files"], params["working_directory"])
         teller.end()
         checks += verified.checks
         outcome.update({"artifacts": verified.artifacts, "judged": verified.judged})
-    outcome.update({"checks": checks, "passed": all(entry["passed"] for entry in checks)})
-    if not outcome["passed"] and params["failed_checks"] == "fail":
-        raise PointRefusedError(
-            "Recovery point %s does not stand up to verification at level %s" % (point.id, params["level"]),
-            found="; ".join("%s: %s" % (entry["title"], entry["found"]) for entry in checks if not entry["passed"]),
-            remedy="use another recovery point, or another copy of it; keep this one for the search for the cause",
-            checks=checks,
-            artifacts=outcome["artifacts"],
-        )
+    judgement = damage.judge(location, found, point, verified, params["accept_damaged"], problem)
+    outcome.update(judgement._asdict(), checks=checks, passed=all(entry["passed"] for entry in checks))
+    if not judgement.usable and params["failed_checks"] == "fail":
+        raise damage.refusal(point.id, checks, judgement, params["level"], outcome["artifacts"])
     return outcome
 
 
 def rows_of(found: catalog.Catalog, identifier: str) -> List[Dict[str, Any]]:
     """The row of one point; none when there is no such point."""
     return [found.get(identifier).row(found.now)] if identifier in found.known else []
+
+
+def with_results(call: adapter.Call, location: Location, rows: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """The rows with what their newest results say inside, where that is more than their names do."""
+    cluster, trust = call.params["cluster_name"], catalog.Trust.from_params(call.params)
+    return [
+        dict(row, last_result=results.account(location, row["last_result"], cluster, row["id"], trust)) if row["last_result"] else row for row in rows
+    ]
 
 
 def body(call: adapter.Call) -> Dict[str, Any]:
@@ -391,11 +431,13 @@ def body(call: adapter.Call) -> Dict[str, Any]:
         outcome["due"] = found.due(params["due"]["level"], timedelta(days=params["due"]["after_days"]), params["due"]["limit"])
     if params["id"]:
         outcome.update(one_point(params, location, found))
-        outcome["points"] = rows_of(found, outcome["id"])
+        outcome["points"] = with_results(call, location, rows_of(found, outcome["id"]))
+        if outcome["usable"] and outcome["damaged"]:
+            call.warn("Recovery point %s is used although it is damaged: %s" % (outcome["id"], ", ".join(outcome["damaged"])))
         for point in found.passed_over:
             call.warn("Recovery point %s is passed over: it is %s (%s)" % (point.id, point.state, point.note or "its signature is not believed"))
     else:
-        outcome["points"] = found.rows(params["limit"], catalog.Filters(**params["filters"]))
+        outcome["points"] = with_results(call, location, found.rows(params["limit"], catalog.Filters(**params["filters"])))
         outcome["table"] = table(outcome["points"], outcome["counts"], found.now)
     outcome["gaps"] = found.gaps()
     if params["high_water_revision"] or params["high_water_revision"] is None and params["id"]:
@@ -435,6 +477,7 @@ def main() -> None:
             due={"type": "dict", "options": DUE_ARGUMENTS},
             high_water_revision={"type": "bool"},
             level={"type": "str", "choices": ["none", "listed", "hashed", "opened"], "default": "none"},
+            accept_damaged={"type": "list", "elements": "str", "default": []},
             failed_checks={"type": "str", "choices": ["fail", "return"], "default": "fail"},
             abandoned_after_seconds={"type": "int", "default": catalog.ABANDONED_AFTER_SECONDS},
             working_directory={"type": "path"},

@@ -42,10 +42,22 @@ options:
     type: list
     elements: str
     default: []
+  holds_lock:
+    description: Whether this run holds the lock of the host. Then its directory says so, and is known to be dead when another run finds the lock in other hands.
+    type: bool
+    default: false
+  locked_by:
+    description:
+      - The run that held the lock of the host at O(looked_at_epoch), empty for none.
+      - A directory of a run that had the lock, to which nothing was written since, is removed when it is not of that run; wherever its controller was.
+    type: str
+  looked_at_epoch:
+    description: When O(locked_by) was looked at, by the clock of the host.
+    type: float
   stale_after_seconds:
-    description: Directories of any run to which nothing was written for so long are removed.
+    description: Directories of any run to which nothing was written for so long are removed. Every artifact that comes or goes is written.
     type: int
-    default: 86400
+    default: 21600
 """
 
 EXAMPLES = r"""
@@ -88,13 +100,14 @@ def body(call: Call) -> t.Dict[str, t.Any]:
         dead_run_ids=params["dead_run_ids"],
         exclusive_playbooks=params["exclusive_playbooks"],
         stale_after_seconds=params["stale_after_seconds"],
+        lock=staging.SeenLock(params["locked_by"] or "", params["looked_at_epoch"]) if params["looked_at_epoch"] is not None else None,
     )
     before = [path for path in (plan.path, *plan.stale) if path]
     path = plan.path or ""
     if params["state"] == "present":
         if not call.check_mode:
             staging.remove(plan.stale)
-            path = staging.make(plan)
+            path = staging.make(plan, params["holds_lock"])
         changed = bool(plan.stale) or plan.path is None
         after = [path] if path else []
     else:
@@ -116,9 +129,13 @@ def main() -> t.NoReturn:
             "base": {"type": "path", "default": "/var/tmp"},
             "dead_run_ids": {"type": "list", "elements": "str", "default": []},
             "exclusive_playbooks": {"type": "list", "elements": "str", "default": []},
-            "stale_after_seconds": {"type": "int", "default": 86400},
+            "holds_lock": {"type": "bool", "default": False},
+            "locked_by": {"type": "str"},
+            "looked_at_epoch": {"type": "float"},
+            "stale_after_seconds": {"type": "int", "default": 21600},
         },
         body,
+        required_together=[("locked_by", "looked_at_epoch")],
     )
 
 

@@ -18,8 +18,18 @@ from typing import List, Optional, Sequence, Tuple
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 
 PREFIX = "lifeboat-"
+# In the directory of a run that held the lock of the host when it made it.
+LOCKED = "HOLDS-LOCK"
 # As evidence.runs makes the ids of runs: time, playbook, four digits.
 _NAME = re.compile(r"^lifeboat-(?P<run>\d{8}T\d{6}Z-(?P<playbook>[A-Za-z0-9_]+)-[0-9a-f]{4})-[^/]+$")
+
+
+@dataclass(frozen=True)
+class SeenLock:
+    """Which run held the lock of the host (empty: none) at a time by the clock of the host."""
+
+    run_id: str
+    at: float
 
 
 class StagingError(LifeboatError):
@@ -43,12 +53,16 @@ def plan(
     stale_after_seconds: float,
     dead_run_ids: Sequence[str] = (),
     exclusive_playbooks: Sequence[str] = (),
+    lock: Optional[SeenLock] = None,
     now: Optional[float] = None,
 ) -> Plan:
     """Look for directories of this login user below ``base``.
 
     Stale are those of runs that are known to be dead, those of other runs of ``exclusive_playbooks`` (the caller holds the lock that they need), and
     those that nobody wrote to for ``stale_after_seconds``. Directories of other users are nobody's business here.
+
+    Stale is also one of a run that held the lock of this host when it made it, and that ``lock`` found in other hands, or in none, later: a run keeps the
+    lock until it is done. So a controller that is new, and knows of no earlier run, removes what a recovery left from wherever it ran.
     """
     moment = time.time() if now is None else now
     own: Optional[str] = None
@@ -60,7 +74,12 @@ def plan(
             continue
         if match.group("run") == run_id:
             own = path
-        elif match.group("run") in dead_run_ids or match.group("playbook") in exclusive_playbooks or _newest(path) < moment - stale_after_seconds:
+        elif (
+            match.group("run") in dead_run_ids
+            or match.group("playbook") in exclusive_playbooks
+            or _lost_its_lock(path, match.group("run"), lock)
+            or _newest(path) < moment - stale_after_seconds
+        ):
             stale.append(path)
     return Plan(base, run_id, own, tuple(stale))
 
@@ -73,20 +92,25 @@ def _is_ours(path: str) -> bool:
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
 
 
+def _lost_its_lock(path: str, run_id: str, lock: Optional[SeenLock]) -> bool:
+    return lock is not None and run_id != lock.run_id and os.path.lexists(os.path.join(path, LOCKED)) and _newest(path) < lock.at
+
+
 def _newest(path: str) -> float:
-    """When something in the directory was last written, in seconds since the epoch."""
-    newest = os.lstat(path).st_mtime
-    for entry in os.scandir(path):
-        newest = max(newest, entry.stat(follow_symlinks=False).st_mtime)
-    return newest
-
-
-def make(current: Plan) -> str:
-    """The run's own directory, private to the login user; a rerun of the task finds it again."""
-    if current.path is not None:
-        return current.path
+    """When something in the directory was last written, in seconds since the epoch; just now, when it goes away meanwhile."""
     try:
-        return tempfile.mkdtemp(prefix="%s%s-" % (PREFIX, current.run_id), dir=current.base)
+        return max([os.lstat(path).st_mtime, *(entry.stat(follow_symlinks=False).st_mtime for entry in os.scandir(path))])
+    except FileNotFoundError:
+        return float("inf")
+
+
+def make(current: Plan, holds_lock: bool = False) -> str:
+    """The run's own directory, private to the login user; a rerun of the task finds it again."""
+    try:
+        path = current.path or tempfile.mkdtemp(prefix="%s%s-" % (PREFIX, current.run_id), dir=current.base)
+        if holds_lock:
+            os.close(os.open(os.path.join(path, LOCKED), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        return path
     except OSError as error:
         raise StagingError(
             "No private directory for artifacts can be made below %s." % current.base, found=str(error.strerror), remedy="Make room, or repair the file system."
@@ -98,6 +122,8 @@ def remove(paths: Sequence[str]) -> None:
     for path in paths:
         try:
             shutil.rmtree(path)
+        except FileNotFoundError:  # whoever it belongs to, or another run, was quicker
+            continue
         except OSError as error:
             raise StagingError(
                 "The private directory %s could not be removed; it may hold secrets." % path,

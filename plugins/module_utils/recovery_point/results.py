@@ -11,8 +11,9 @@ import re
 import socket
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timezone
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, signing
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import ManifestError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
@@ -26,6 +27,8 @@ _NAME = re.compile(
     % ("|".join(names.KINDS), "|".join(names.LEVELS))
 )
 _PROVES_OPENING = names.LEVELS[names.LEVELS.index("opened") :]
+# The component whose data stand for the whole cluster.
+_ETCD = "etcd"
 # Says whose keys open a point, not whether the point is whole.
 _PROVES_KEYS = "escrow"
 
@@ -46,7 +49,10 @@ class ResultName(NamedTuple):
 
 @dataclass(frozen=True)
 class Result:
-    """One verification, drill or restore of a point."""
+    """One verification, drill or restore of a point.
+
+    ``hosts`` and ``components``: what a restore really brought back from the point. ``damaged``: artifacts that were missing, or not what was sealed.
+    """
 
     cluster_name: str
     point_id: str
@@ -60,6 +66,9 @@ class Result:
     # The highest revision that the cluster had, or was given by a restore: nobody may ever be given a lower one again.
     highest_revision: Optional[int] = None
     details: Dict[str, Any] = field(default_factory=dict)
+    hosts: List[str] = field(default_factory=list)
+    components: List[str] = field(default_factory=list)
+    damaged: List[str] = field(default_factory=list)
     format: int = FORMAT
 
     def to_bytes(self) -> bytes:
@@ -85,6 +94,8 @@ class Result:
             controller=record.text("controller"),
             highest_revision=record.number("highest_revision") if record.has("highest_revision") else None,
             details=record.mapping("details"),
+            # Results that were written before there were these fields have none.
+            **{name: record.texts(name) for name in ("hosts", "components", "damaged") if record.has(name)},
         )
 
 
@@ -101,8 +112,34 @@ def controller_name() -> str:
     return socket.gethostname() or "unknown"
 
 
+def proven_level(kind: str, asked: str, verified: Optional[str], components: Sequence[str], damaged: Sequence[str]) -> str:
+    """How far a result proves the point: the level that stands in its name, by which everybody decides.
+
+    A restore proves what was read of the point before it, and no more: ``verified`` is the level of that, and who does not say it has only listed it.
+    ``restored``, which stands for a point that brought a cluster back, needs the data of etcd restored out of it, and all of it read. A point of which something
+    is damaged is not proven, whatever came back from it.
+    """
+    if kind != "restore":
+        return asked
+    reached = names.READING_LEVELS[0] if damaged or verified not in names.READING_LEVELS else str(verified)
+    if reached == "opened" and _ETCD in components:
+        reached = "restored"
+    return min(asked, reached, key=names.LEVELS.index)
+
+
 def new_result(
-    cluster: str, point: str, kind: str, level: str, passed: bool, run_id: str, highest_revision: Optional[int] = None, details: Optional[Dict[str, Any]] = None
+    cluster: str,
+    point: str,
+    kind: str,
+    level: str,
+    passed: bool,
+    run_id: str,
+    highest_revision: Optional[int] = None,
+    details: Optional[Dict[str, Any]] = None,
+    *,
+    hosts: Sequence[str] = (),
+    components: Sequence[str] = (),
+    damaged: Sequence[str] = (),
 ) -> Result:
     """A result of now, by this user."""
     return Result(
@@ -117,6 +154,9 @@ def new_result(
         controller=controller_name(),
         highest_revision=highest_revision,
         details=details or {},
+        hosts=sorted(set(hosts)),
+        components=sorted(set(components)),
+        damaged=sorted(set(damaged)),
     )
 
 
@@ -176,6 +216,21 @@ def read_believed(location: Location, name: ResultName, cluster: str, point: str
             remedy="somebody copied or renamed it: it proves nothing; find out who wrote it",
         )
     return result
+
+
+def account(location: Location, name: Dict[str, Any], cluster: str, point: str, trust: Trust) -> Dict[str, Any]:
+    """The record of a result's name with what is inside, where that says more: what a restore brought back, and what a failed verification found damaged.
+
+    Nothing is added of a result that is not believed.
+    """
+    result = parse_name(str(name["key"]))
+    if result is None or not (result.kind == "restore" or result.kind == "verification" and not result.passed):
+        return name
+    try:
+        said = read_believed(location, result, cluster, point, trust)
+    except LifeboatError:
+        return name
+    return dict(name, hosts=said.hosts, components=said.components, damaged=said.damaged)
 
 
 def names_of(keys: Iterable[str]) -> Dict[str, List[ResultName]]:

@@ -75,7 +75,16 @@ def _what(row: Mapping[str, Any]) -> str:
     held = " ".join(row["components"]) + (", of %s only" % ", ".join(row["scope"]) if row["scope"] else "")
     if row["missing"]:
         held += "; missing: %s" % ", ".join(row["missing"])
-    return "; ".join(text for text in (held if row["usable"] or not row["reason"] else "", row["reason"]) if text)
+    return "; ".join(text for text in (held if row["usable"] or not row["reason"] else "", row["reason"], _last(row["last_result"] or {})) if text)
+
+
+def _last(result: Mapping[str, Any]) -> str:
+    """What the newest result says beyond its verdict: what was brought back, or what is damaged."""
+    if result.get("damaged"):
+        return "damaged: %s" % ", ".join(result["damaged"])
+    if result.get("kind") == "restore" and result.get("hosts"):
+        return "restored last: %s of %s" % (", ".join(result["components"]), ", ".join(result["hosts"]))
+    return ""
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -19,23 +19,34 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point im
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.archives import ArchiveSummary, read_archive
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     ArtifactDamagedError,
+    DependencyMissingError,
+    IdentityRefusedError,
     LocationFullError,
-    ObjectDamagedError,
-    ObjectMissingError,
-    SealingError,
     WrongIdentityError,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Artifact, Manifest
 
 _BLOCK = 1 << 20
+# What these say is true of the controller or of the whole location, and of no artifact.
+_OF_NO_ARTIFACT = (*catalog.OF_THE_LOCATION, DependencyMissingError, IdentityRefusedError, LocationFullError)
 
 
 class Verification(NamedTuple):
-    """The checks, and one record for each artifact."""
+    """The checks, one record for each artifact, and problems that belong to none of them."""
 
     checks: List[Dict[str, Any]]
     artifacts: List[Dict[str, Any]]
+    others: List[str] = []
+
+    @property
+    def damaged(self) -> List[str]:
+        """Artifacts that are missing, or are not what was sealed. One that is only sealed to other keys than those given is not damaged."""
+        return [record["name"] for record in self.artifacts if record["problem"] and not record["other_key"]]
+
+    def bearable(self, accepted: Sequence[str]) -> bool:
+        """Whether nothing is wrong but damage of artifacts that were accepted, each by its name."""
+        return not self.others and all(record["name"] in accepted and not record["other_key"] for record in self.artifacts if record["problem"])
 
     @property
     def passed(self) -> bool:
@@ -72,7 +83,7 @@ def usable(point: str, error: Optional[LifeboatError], signed: Optional[catalog.
 def verify_point(
     location: Location, manifest: Manifest, level: str, identity_files: Sequence[str] = (), working_directory: Optional[str] = None
 ) -> Verification:
-    """Verify a point whose manifest is believed already, up to a level of reading."""
+    """Verify a point whose manifest is believed already, up to a level of reading. Damage of one artifact hinders nobody from reading the others."""
     return _Verifier(location, manifest, identity_files, working_directory).run(level)
 
 
@@ -83,8 +94,9 @@ class _Verifier:
         self._identity_files = identity_files
         self._working_directory = working_directory
         self._snapshots: List[Dict[str, Any]] = []
-        self._snapshot_problems: List[str] = []
-        self._certificate_problems: List[str] = []
+        # What is wrong with the contents of an artifact that opens, by its name.
+        self._snapshot_problems: Dict[str, List[str]] = {}
+        self._certificate_problems: Dict[str, List[str]] = {}
         self._certificates = 0
         self._records: Dict[str, Dict[str, Any]] = {
             artifact.name: {
@@ -113,10 +125,40 @@ class _Verifier:
             identities = sealing.load_identities(self._identity_files)
             for artifact in reading:
                 self._open(artifact, identities)
+            others = self._judge_contents()
             checks += [self._hashed(), self._opened(), self._certificates_check()]
             if self._manifest.has_snapshot:
-                checks.append(self._snapshot_check())
+                checks.append(self._snapshot_check(others))
+            return Verification(checks, list(self._records.values()), others)
         return Verification(checks, list(self._records.values()))
+
+    def _judge_contents(self) -> List[str]:
+        """Lay each problem of the contents at the door of its artifact; returns those that belong to none."""
+        others: List[str] = []
+        if self._manifest.has_snapshot:
+            self._compare_snapshots()
+            if not self._snapshots and not self._snapshot_problems:
+                holders = [artifact.name for artifact in self._manifest.artifacts if artifact.component == "etcd"]
+                problem = "no snapshot (a file named *.db) lies in the artifacts of component etcd"
+                self._snapshot_problems = {name: [problem] for name in holders}
+                others = [] if holders else [problem]
+        else:
+            self._snapshot_problems = {}
+        for problems in (self._snapshot_problems, self._certificate_problems):
+            for name, found in problems.items():
+                # What did not open says so already; that its contents are wrong too only follows from it.
+                self._records[name]["problem"] = self._records[name]["problem"] or "; ".join(found)
+        return others
+
+    def _compare_snapshots(self) -> None:
+        recorded = self._manifest.etcd or {}
+        for snapshot in self._snapshots:
+            self._snapshot_problems.setdefault(snapshot["artifact"], []).extend(
+                "%s of the snapshot is %s, not %s" % (field, snapshot.get(field), recorded[field])
+                for field in ("sha256", "size_bytes", "revision")
+                if recorded.get(field) is not None and snapshot.get(field) != recorded[field]
+            )
+        self._snapshot_problems = {name: found for name, found in self._snapshot_problems.items() if found}
 
     # -- checks -------------------------------------------------------------------------------------------------------------------
 
@@ -151,21 +193,13 @@ class _Verifier:
             "recovery_point_certificates",
             "Certificates and keys in the artifacts are the recorded ones",
             not self._certificate_problems,
-            "; ".join(self._certificate_problems) or found,
+            "; ".join(_all_of(self._certificate_problems)) or found,
             "the certificates and keys that the manifest records",
         )
 
-    def _snapshot_check(self) -> Dict[str, Any]:
+    def _snapshot_check(self, others: Sequence[str]) -> Dict[str, Any]:
         recorded = self._manifest.etcd or {}
-        problems = list(self._snapshot_problems)
-        if not self._snapshots and not problems:
-            problems.append("no snapshot (a file named *.db) lies in the artifacts of component etcd")
-        for snapshot in self._snapshots:
-            problems += [
-                "%s of the snapshot is %s, not %s" % (field, snapshot.get(field), recorded[field])
-                for field in ("sha256", "size_bytes", "revision")
-                if recorded.get(field) is not None and snapshot.get(field) != recorded[field]
-            ]
+        problems = list(dict.fromkeys([*others, *_all_of(self._snapshot_problems)]))
         good = "; ".join("revision %s, %s keys" % (snapshot.get("revision"), snapshot.get("keys_total")) for snapshot in self._snapshots)
         return check(
             "recovery_point_snapshot",
@@ -181,7 +215,7 @@ class _Verifier:
         record = self._records[artifact.name]
         try:
             found = sealing.hash_object(self._location, self._key(artifact))
-        except catalog.OF_THE_LOCATION:
+        except _OF_NO_ARTIFACT:
             raise
         except (LifeboatError, OSError) as error:
             record.update({"hashed": False, "problem": "%s cannot be read: %s" % (artifact.name, error)})
@@ -198,12 +232,14 @@ class _Verifier:
                 self._location, self._key(artifact), identities, what=artifact.name, expected=artifact.digests, recipients=self._manifest.recipients
             ) as plain:
                 summary = self._read(artifact, plain, inspector)
-        except (SealingError, ObjectMissingError, ObjectDamagedError) as error:
+        except _OF_NO_ARTIFACT:
+            raise
+        except (LifeboatError, OSError) as error:
             # Say apart whether the stored bytes changed, or only this key or content is wrong.
             self._hash(artifact)
             record["opened"] = False
             record["other_key"] = bool(record["hashed"]) and isinstance(error, WrongIdentityError)
-            record["problem"] = record["problem"] or "%s%s" % (error.message, ": " + error.found if error.found else "")
+            record["problem"] = record["problem"] or _told(artifact.name, error)
             return
         record.update({"hashed": True, "opened": True})
         if summary is not None:
@@ -212,7 +248,7 @@ class _Verifier:
     def _read(self, artifact: Artifact, plain: IO[bytes], inspector: Inspector) -> Optional[ArchiveSummary]:
         if not names.is_tar(artifact.name):
             if artifact.component == "etcd" and artifact.name.endswith(".db.zst.age"):
-                self._check_snapshot(artifact.name, plain, artifact.plain_size_bytes)
+                self._check_snapshot(artifact, artifact.name, plain, artifact.plain_size_bytes)
             elif artifact.component == "tools":
                 self._check_program(artifact, plain)
             return None
@@ -223,7 +259,7 @@ class _Verifier:
 
         def visit(member: tarfile.TarInfo, content: IO[bytes]) -> None:
             if artifact.component == "etcd" and member.name.endswith(".db") and "/v2/" not in member.name:
-                self._check_snapshot("%s in %s" % (member.name, artifact.name), content, member.size)
+                self._check_snapshot(artifact, "%s in %s" % (member.name, artifact.name), content, member.size)
             elif inspecting and member.size <= LARGEST_FILE_BYTES:
                 inspector.add(member.name, content.read())
 
@@ -236,17 +272,20 @@ class _Verifier:
         if "certificates" not in artifact.contents:
             return
         found = inspector.report()
+        problems: List[str] = []
         self._certificates += len(found["certificates"])
         for field, key in (("certificates", "fingerprint_sha256"), ("keys", "public_key_sha256")):
             before = _fingerprints(artifact.contents.get(field) or [], key)
             after = _fingerprints(found[field], key)
             for path in sorted(set(before.items()) ^ set(after.items())):
-                self._certificate_problems.append("%s in %s differs from the manifest" % (path[0], artifact.name))
+                problems.append("%s in %s differs from the manifest" % (path[0], artifact.name))
         for entry in found["unreadable"]:
             if entry not in (artifact.contents.get("unreadable") or []):
-                self._certificate_problems.append("%s in %s: %s" % (entry["path"], artifact.name, entry["reason"]))
+                problems.append("%s in %s: %s" % (entry["path"], artifact.name, entry["reason"]))
+        if problems:
+            self._certificate_problems[artifact.name] = problems
 
-    def _check_snapshot(self, what: str, content: IO[bytes], size: int) -> None:
+    def _check_snapshot(self, artifact: Artifact, what: str, content: IO[bytes], size: int) -> None:
         """Put the snapshot into a private directory, look at it, remove it."""
         directory = tempfile.mkdtemp(prefix="lifeboat-verify-", dir=self._working_directory)
         try:
@@ -261,7 +300,7 @@ class _Verifier:
             path = os.path.join(directory, "snapshot.plain")
             with open(path, "wb", opener=lambda name, flags: os.open(name, flags | os.O_EXCL, 0o600)) as target:
                 shutil.copyfileobj(content, target, _BLOCK)
-            self._inspect_snapshot(what, path)
+            self._inspect_snapshot(artifact, what, path)
         finally:
             shutil.rmtree(directory)
 
@@ -274,9 +313,9 @@ class _Verifier:
             record = v2_artifact.read(content, artifact.name).record
             counted = {"revision": record["v2"]["index"], "keys_total": record["v2"]["keys_total"]} if store == "v2" else record["v3"]
         except BackupInvalid as error:
-            self._snapshot_problems.append("%s: %s%s" % (artifact.name, error.message, ": " + error.found if error.found else ""))
+            self._snapshot_problems.setdefault(artifact.name, []).append("%s: %s" % (artifact.name, _told(artifact.name, error)))
         else:
-            proven = {"sha256": artifact.plain_sha256, "size_bytes": artifact.plain_size_bytes}
+            proven = {"artifact": artifact.name, "sha256": artifact.plain_sha256, "size_bytes": artifact.plain_size_bytes}
             self._snapshots.append({**proven, "revision": counted["revision"], "keys_total": counted["keys_total"]})
         # Only at its end is it known whether it decrypts.
         while content.read(_BLOCK):
@@ -295,18 +334,28 @@ class _Verifier:
                 artifact=artifact.name,
             )
 
-    def _inspect_snapshot(self, what: str, path: str) -> None:
+    def _inspect_snapshot(self, artifact: Artifact, what: str, path: str) -> None:
         from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.snapshot import record
 
         try:
             found = record(path, kinds=False)
         except LifeboatError as error:
-            self._snapshot_problems.append("%s: %s%s" % (what, error.message, ": " + error.found if error.found else ""))
+            self._snapshot_problems.setdefault(artifact.name, []).append("%s: %s" % (what, _told(what, error)))
             return
-        self._snapshots.append(found)
+        self._snapshots.append(dict(found, artifact=artifact.name))
 
     def _key(self, artifact: Artifact) -> str:
         return names.artifact_key(self._manifest.cluster_name, self._manifest.id, artifact.name)
+
+
+def _all_of(problems: Mapping[str, Sequence[str]]) -> List[str]:
+    return [problem for found in problems.values() for problem in found]
+
+
+def _told(what: str, error: Exception) -> str:
+    if isinstance(error, LifeboatError):
+        return error.message + (": " + error.found if error.found else "")
+    return "%s cannot be read: %s" % (what, error)
 
 
 def _fingerprints(entries: Sequence[Mapping[str, Any]], key: str) -> Dict[str, Any]:

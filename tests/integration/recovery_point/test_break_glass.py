@@ -118,6 +118,23 @@ def damage(maker: Maker, manifest: Manifest, what: str) -> dict[str, str]:
     return {}
 
 
+def test_a_damaged_recovery_point_is_opened_without_what_is_damaged(glass: Glass, maker: Maker, snapshot: Snapshot) -> None:
+    """All that is damaged is said at once; told by name, the rest is opened and proven."""
+    manifest, files = make_point(maker, snapshot)
+    for name in ("tools/notes.txt.zst.age", "pki/cp1.tar.zst.age"):
+        flip(maker.path(names.artifact_key(CLUSTER, manifest.id, name)), 100)
+    flip(maker.path(names.open_key(CLUSTER, manifest.id)), 30)
+    done = glass.run(count=5)
+    assert done.returncode != 0
+    failed = [line.partition(":")[0] for line in done.stdout.splitlines() if line.endswith(": FAILED")]
+    assert failed == ["../open.json", "pki/cp1.tar.zst.age", "tools/notes.txt.zst.age"]
+    assert glass.run(count=5, DAMAGED=" ".join(failed[:2])).returncode != 0
+    done = glass.run(count=5, DAMAGED=" ".join(failed))
+    assert done.returncode == 0, done.stdout
+    assert (glass.work / "plain/etcd/snapshot.db").read_bytes() == snapshot.content
+    assert not (glass.work / "plain/pki").exists()
+
+
 @pytest.mark.parametrize(
     ("what", "count", "words"),
     [

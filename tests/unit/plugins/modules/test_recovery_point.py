@@ -225,6 +225,19 @@ def test_a_result_is_appended_and_in_check_mode_not(run: Runner, maker: Maker) -
     assert answer["diff"]["after"] == {"kind": "verification", "level": "opened", "verdict": "failed"}
 
 
+def test_a_restore_is_recorded_with_what_was_done_and_at_no_higher_level(run: Runner, maker: Maker) -> None:
+    """A worker that came back proves nothing of etcd, and a point that was only listed is not proven by it at all: the name says so."""
+    worker = {"kind": "restore", "level": "restored", "passed": True, "verified_level": "opened", "hosts": ["w1"], "components": ["pki", "node_config"]}
+    answer = run("result", id=POINT, result=worker)
+    assert (answer["level"], "-restore-opened-passed-" in answer["result_key"]) == ("opened", True)
+    stored = Result.from_bytes(maker.path(answer["result_key"]).read_bytes())
+    assert (stored.hosts, stored.components) == (["w1"], ["node_config", "pki"])
+    assert answer["diff"]["after"]["hosts"] == ["w1"]
+    assert run("result", id=POINT, result={**worker, "verified_level": "listed"})["level"] == "listed"
+    assert run("result", id=POINT, result={**worker, "components": ["etcd"]})["level"] == "restored"
+    assert run("result", id=POINT, result={**worker, "components": ["etcd"], "damaged": ["pki/w2.tar.zst.age"]})["level"] == "listed"
+
+
 @pytest.mark.parametrize("state", ["sealed", "result"])
 def test_options_that_a_state_needs_are_asked_for(run: Runner, state: str) -> None:
     answer = run(state)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results, signing
 from ansible_collections.lifeboat.cluster.plugins.modules import recovery_point_info
 from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Maker, assert_no_secrets, flip, make_keys, make_pki_files, make_tar
+
+ETCD, PKI = "etcd/cp1.tar.zst.age", "pki/cp1.tar.zst.age"
 
 
 @pytest.fixture
@@ -197,6 +200,97 @@ def test_a_point_that_may_not_be_used_is_an_error_or_a_failed_check(run: Runner,
     assert [entry["id"] for entry in returned["checks"]] == ["recovery_point_usable"]
     assert words in returned["checks"][0]["found"]
     assert run(id="latest")["error"]["kind"] == "NoRecoveryPointError"
+
+
+# -- damage that can be borne -------------------------------------------------------------------------------------------------------------
+
+
+def offered(answer: dict[str, Any]) -> dict[str, Any]:
+    """The extra variables that a refusal tells to copy."""
+    return dict(json.loads(re.search(r"-e '([^']*)'", answer["error"]["remedy"]).group(1)))
+
+
+@pytest.mark.parametrize("damage", [damage_missing_artifact, lambda maker, point: flip(maker.path(names.artifact_key(CLUSTER, point, ETCD)), 700)])
+def test_a_damaged_artifact_is_refused_with_the_option_that_accepts_it(run: Runner, maker: Maker, damage: Any) -> None:
+    """The refusal can be followed as it stands; nothing less does, and the damage is shown all the same."""
+    other, point = maker.point(taken_at="2026-11-20T12:00:00Z").id, maker.point(taken_at="2026-11-20T13:00:00Z").id
+    damage(maker, point)
+    refused = run(id=point, level="opened")
+    assert refused["error"]["kind"] == "PointRefusedError"
+    assert ETCD in refused["error"]["found"]
+    assert f"-e recovery_point_id={point} " in refused["error"]["remedy"]
+    option = offered(refused)
+    assert option == {"lifeboat_accept_damaged": [ETCD]}
+    for names_given in ([], ["etcd/*"], [PKI], ["etcd/cp1"]):
+        assert run(id=point, level="opened", accept_damaged=names_given)["error"]["kind"] == "PointRefusedError"
+    answer = run(id=point, level="opened", accept_damaged=option["lifeboat_accept_damaged"])
+    assert (answer["passed"], answer["usable"], answer["judged"], answer["level"]) == (False, True, True, "opened")
+    assert answer["manifest"]["id"] == point
+    assert answer["damaged"] == [ETCD]
+    assert answer["held_elsewhere"] == {ETCD: [other]}
+    assert [record["name"] for record in answer["artifacts"] if record["opened"]] == [PKI]
+
+
+def test_all_damage_is_named_at_once_and_each_has_to_be_accepted(run: Runner, maker: Maker) -> None:
+    point = maker.point().id
+    for name in (ETCD, PKI):
+        flip(maker.path(names.artifact_key(CLUSTER, point, name)), 700)
+    refused = run(id="latest", level="opened", accept_damaged=[PKI])
+    assert offered(refused) == {"lifeboat_accept_damaged": [ETCD, PKI]}
+    assert (refused["error"]["damaged"], refused["error"]["artifacts"][1]["name"]) == ([ETCD, PKI], PKI)
+    assert run(id="latest", level="opened", accept_damaged=f"{ETCD},{PKI}")["usable"] is True
+
+
+def test_a_point_of_which_something_is_missing_is_named_when_there_is_no_other(run: Runner, maker: Maker) -> None:
+    """It may be all that is left. The way leads on: its id, then the option, then it is used."""
+    point = maker.point().id
+    damage_missing_artifact(maker, point)
+    refused = run(id="latest", level="opened")
+    assert refused["error"]["kind"] == "NoRecoveryPointError"
+    assert refused["error"]["remedy"].endswith(f"-e recovery_point_id={point}")
+    option = offered(run(id=point, level="opened"))
+    assert run(id=point, level="opened", accept_damaged=option["lifeboat_accept_damaged"])["usable"] is True
+
+
+@pytest.mark.parametrize("damage", [damage_opening, lambda maker, point: maker.path(names.open_key(CLUSTER, point)).unlink()])
+def test_the_record_of_the_beginning_is_nothing_that_a_recovery_needs(run: Runner, maker: Maker, damage: Any) -> None:
+    point = maker.point().id
+    damage(maker, point)
+    refused = run(id=point, level="opened")
+    assert offered(refused) == {"lifeboat_accept_damaged": ["open.json"]}
+    answer = run(id=point, level="opened", accept_damaged=["open.json"])
+    assert (answer["passed"], answer["usable"], answer["damaged"]) == (False, True, ["open.json"])
+
+
+@pytest.mark.parametrize("damage", [damage_unsigned, damage_edited, damage_stranger, damage_everything])
+def test_a_manifest_or_signature_that_is_damaged_cannot_be_accepted(run: Runner, maker: Maker, damage: Any) -> None:
+    point = maker.point().id
+    damage(maker, point)
+    everything = [ETCD, PKI, "open.json", "manifest", f"{point}.json"]
+    assert "failed" in run(id=point, level="opened", accept_damaged=everything)
+    returned = run(id=point, level="opened", accept_damaged=everything, failed_checks="return")
+    assert (returned["passed"], returned["usable"], returned["manifest"]) == (False, False, None)
+
+
+def test_a_key_that_does_not_fit_cannot_be_accepted(run: Runner, maker: Maker) -> None:
+    point = maker.point().id
+    stranger = make_keys(maker.root.parent / "stranger")
+    flip(maker.path(names.artifact_key(CLUSTER, point, PKI)), 700)
+    answer = run(id=point, level="opened", identity_files=[str(stranger.identity_file)], accept_damaged=[ETCD, PKI], failed_checks="return")
+    assert (answer["damaged"], answer["usable"]) == ([PKI], False)
+
+
+def test_the_newest_result_says_what_was_restored_and_what_is_damaged(run: Runner, maker: Maker) -> None:
+    key = str(maker.keys.signing_key)
+    point = maker.point().id
+    results.append(maker.location, results.new_result(CLUSTER, point, "restore", "opened", True, "r", hosts=["w1"], components=["pki"]), key)
+    answer = run()
+    assert answer["points"][0]["last_result"]["hosts"] == ["w1"]
+    assert "restored last: pki of w1" in answer["table"][1]
+    results.append(maker.location, results.new_result(CLUSTER, point, "verification", "opened", False, "r", damaged=[PKI]), key)
+    answer = run()
+    assert answer["points"][0]["last_result"]["damaged"] == [PKI]
+    assert f"damaged: {PKI}" in answer["table"][1]
 
 
 def test_another_clusters_name_finds_nothing(run: Runner, maker: Maker) -> None:

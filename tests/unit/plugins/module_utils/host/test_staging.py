@@ -78,3 +78,27 @@ def test_a_base_that_cannot_be_written_to_is_said(tmp_path: Path) -> None:
     current = staging.Plan(str(tmp_path / "gone"), MINE, None, ())
     with pytest.raises(staging.StagingError, match="No private directory"):
         staging.make(current)
+
+
+def test_a_directory_whose_run_lost_the_lock_of_the_host_is_stale(base: Path) -> None:
+    """Without a word about dead runs, from a controller that is new: the lock that this host shows says who lives."""
+    later = max(path.stat().st_mtime for path in base.rglob("*")) + 1
+    recovery = "20261120T110002Z-recover_cluster-cccc"
+
+    def found(lock: staging.SeenLock) -> set[str]:
+        return {os.path.basename(path) for path in staging.plan(str(base), MINE, stale_after_seconds=DAY, lock=lock).stale}
+
+    # A plan takes no lock, so that nobody has it proves nothing.
+    assert found(staging.SeenLock("", later)) == {NAMES["old"]}
+    assert staging.make(staging.Plan(str(base), recovery, str(base / NAMES["recovery"]), ()), holds_lock=True) == str(base / NAMES["recovery"])
+    later += 1
+    assert found(staging.SeenLock("", later)) == {NAMES["old"], NAMES["recovery"]}
+    assert found(staging.SeenLock("20261120T115959Z-restore_etcd-ffff", later)) == {NAMES["old"], NAMES["recovery"]}
+    # It has the lock; or it may have taken it since somebody looked.
+    assert found(staging.SeenLock(recovery, later)) == {NAMES["old"]}
+    assert found(staging.SeenLock("", later - 3600)) == {NAMES["old"]}
+
+
+def test_a_directory_that_another_run_removed_meanwhile_is_no_error(base: Path) -> None:
+    staging.remove([str(base / "lifeboat-20261120T110009Z-backup_cluster-9999-abcdefgh"), str(base / NAMES["dead"])])
+    assert not (base / NAMES["dead"]).exists()

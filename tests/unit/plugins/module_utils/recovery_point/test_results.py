@@ -17,7 +17,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     SignatureUncheckedError,
     UnsignedError,
 )
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.records import canonical
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.records import canonical, parse
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.results import Result, ResultName
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.trust import Trust
 from tests.unit.plugins.module_utils.recovery_point.making import Maker
@@ -122,6 +122,55 @@ def test_a_result_that_is_not_one_is_refused() -> None:
     ):
         with pytest.raises(ManifestError, match=f"The result is not valid: {field}"):
             Result.from_bytes(canonical({**record, field: value}))
+
+
+@pytest.mark.parametrize(
+    ("verified", "components", "damaged", "level"),
+    [
+        ("opened", ["etcd", "pki"], [], "restored"),
+        # Not a byte of etcd came out of the point: that it opened is all that is proven of it.
+        ("opened", ["pki", "node_config"], [], "opened"),
+        ("opened", [], [], "opened"),
+        # What nobody read is not proven by bringing back a part.
+        ("hashed", ["etcd", "pki"], [], "hashed"),
+        ("listed", ["etcd", "pki"], [], "listed"),
+        ("listed", ["pki"], [], "listed"),
+        (None, ["etcd"], [], "listed"),
+        ("opened", ["etcd", "pki"], ["collection/collection.tar.zst.age"], "listed"),
+    ],
+)
+def test_a_restore_proves_what_was_read_and_restored_and_no_more(verified: str | None, components: list[str], damaged: list[str], level: str) -> None:
+    assert results.proven_level("restore", "restored", verified, components, damaged) == level
+    assert results.is_verified(history(f"{level}+")) is (level in ("opened", "restored"))
+
+
+def test_a_restore_is_never_raised_above_what_was_asked_for_and_other_kinds_are_left_alone() -> None:
+    assert results.proven_level("restore", "hashed", "opened", ["etcd"], []) == "hashed"
+    assert results.proven_level("drill", "booted", None, [], []) == "booted"
+    assert results.proven_level("verification", "opened", None, [], ["pki/cp1.tar.zst.age"]) == "opened"
+
+
+def test_a_result_names_hosts_and_components_and_one_of_before_has_none(maker: Maker) -> None:
+    result = results.new_result("shop", POINT, "restore", "opened", True, "run-1", hosts=["w2", "w1", "w1"], components=["pki"], damaged=["etcd/a.zst.age"])
+    assert (result.hosts, result.components, result.damaged) == (["w1", "w2"], ["pki"], ["etcd/a.zst.age"])
+    assert Result.from_bytes(result.to_bytes()) == result
+    record = parse(result.to_bytes(), "it")
+    for field in ("hosts", "components", "damaged"):
+        del record[field]
+    old = Result.from_bytes(canonical(record))
+    assert (old.hosts, old.components, old.damaged) == ([], [], [])
+    with pytest.raises(ManifestError, match="hosts"):
+        Result.from_bytes(canonical({**record, "hosts": "w1"}))
+
+
+def test_what_a_result_says_inside_is_shown_only_when_it_is_believed(maker: Maker) -> None:
+    result = results.new_result(maker.cluster, POINT, "restore", "opened", True, "run-1", hosts=["w1"], components=["pki"])
+    for signed in (True, False):
+        name = results.parse_name(results.append(maker.location, result, str(maker.keys.signing_key) if signed else None))
+        assert name is not None
+        shown = results.account(maker.location, name.to_record(), maker.cluster, POINT, maker.keys.trust)
+        assert shown.get("hosts") == (["w1"] if signed else None)
+        assert {**name.to_record(), **shown} == shown
 
 
 def test_the_writer_is_named() -> None:

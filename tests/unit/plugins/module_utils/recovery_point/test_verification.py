@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import subprocess
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import pytest
 
@@ -21,6 +23,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     SignedBytesEditedError,
     UnsignedError,
 )
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import FilesystemLocation
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Manifest
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.verification import Verification, verify_point
 from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Keys, Maker, assert_no_secrets, flip, make_pki_files, make_tar
@@ -150,6 +153,89 @@ def expect_absence(maker: Maker, manifest: Manifest, path: Path, gone: bool) -> 
         verified = verify(maker, manifest, "listed")
         assert failing(verified) == ["recovery_point_listed"]
         assert name in verified.checks[0]["found"]
+
+
+def test_damage_in_one_artifact_hides_none_in_another(maker: Maker) -> None:
+    """One flipped byte, one file gone, one cut off: all are named, what is left is read to its end, and all of it can be accepted by name alone."""
+    manifest = full_point(maker)
+    paths = {artifact.name: maker.path(names.artifact_key(CLUSTER, manifest.id, artifact.name)) for artifact in manifest.artifacts}
+    flip(paths["pki/cp1.tar.zst.age"], 700)
+    paths["node_config/w1.tar.zst.age"].unlink()
+    paths["tools/etcdutl.zst.age"].write_bytes(paths["tools/etcdutl.zst.age"].read_bytes()[:-1])
+    verified = verify(maker, manifest, "opened")
+    bad = ["node_config/w1.tar.zst.age", "pki/cp1.tar.zst.age", "tools/etcdutl.zst.age"]
+    assert sorted(verified.damaged) == bad
+    assert [record["name"] for record in verified.artifacts if record["opened"]] == ["etcd/cp1.tar.zst.age"]
+    problems = {record["name"]: record["problem"] for record in verified.artifacts}
+    assert "is missing" in problems[bad[0]]
+    assert "has SHA-256" in problems[bad[1]]
+    assert "bytes, not" in problems[bad[2]]
+    assert verified.bearable(bad)
+    assert not verified.bearable(bad[:2])
+    assert not verified.passed
+
+
+class Unreadable(FilesystemLocation):
+    """A disk of which some blocks are bad."""
+
+    bad = ""
+
+    def open(self, key: str) -> BinaryIO:
+        stream = super().open(key)
+        if not key.endswith(self.bad):
+            return stream
+
+        class Bad(io.RawIOBase):
+            def readable(self) -> bool:
+                return True
+
+            def readinto(self, _buffer: Any) -> int:
+                raise OSError(errno.EIO, "Input/output error")
+
+            def close(self) -> None:
+                stream.close()
+                super().close()
+
+        return cast("BinaryIO", io.BufferedReader(Bad()))
+
+
+@pytest.mark.parametrize("level", ["hashed", "opened"])
+def test_an_artifact_that_the_disk_does_not_give_back_is_damaged(maker: Maker, level: str) -> None:
+    manifest = full_point(maker)
+    location = Unreadable(str(maker.root))
+    location.bad = "pki/cp1.tar.zst.age"
+    verified = verify_point(location, manifest, level, [str(maker.keys.identity_file)], str(maker.run_directory))
+    assert verified.damaged == ["pki/cp1.tar.zst.age"]
+    assert [record["problem"] for record in verified.artifacts if record["problem"]] == ["pki/cp1.tar.zst.age cannot be read: [Errno 5] Input/output error"]
+
+
+def test_wrong_contents_and_another_key_are_laid_at_the_right_door(maker: Maker, stranger: Keys) -> None:
+    manifest = full_point(maker)
+    other = verify(maker, forge(maker, manifest, "pki/cp1.tar.zst.age", make_tar(make_pki_files())), "opened")
+    assert other.damaged == ["pki/cp1.tar.zst.age"]
+    assert other.bearable(other.damaged)
+    # An artifact that is sealed to somebody else is whole: naming it would open nothing.
+    manifest = full_point(maker)
+    closed = verify(maker, manifest, "opened", stranger.identity_file)
+    assert closed.damaged == []
+    assert not closed.bearable([artifact.name for artifact in manifest.artifacts])
+
+
+def test_a_snapshot_that_is_missing_is_damage_of_the_artifact_that_should_hold_it(maker: Maker) -> None:
+    opening = maker.open()
+    artifacts = [
+        maker.add(opening.id, "etcd", "cp1", make_tar({"notes": b"no snapshot"})),
+        maker.add(opening.id, "pki", "cp1", make_tar(make_pki_files()), inspect=True),
+    ]
+    manifest = maker.seal(opening.id, artifacts, etcd={"revision": 4711})
+    verified = verify(maker, manifest, "opened")
+    assert verified.damaged == ["etcd/cp1.tar.zst.age"]
+    # Of a point that holds nothing of etcd at all nothing can be accepted by name.
+    record = manifest.to_record()
+    record["artifacts"] = [artifact for artifact in record["artifacts"] if artifact["component"] != "etcd"]
+    verified = verify(maker, Manifest.from_record(record), "opened")
+    assert (verified.damaged, verified.bearable([])) == ([], False)
+    assert failing(verified) == ["recovery_point_snapshot"]
 
 
 def test_the_wrong_age_key_is_told_from_damage(maker: Maker, stranger: Keys) -> None:
