@@ -63,6 +63,31 @@ options:
     type: list
     elements: str
     default: []
+  rebuilt_nodes:
+    description:
+      - Names of the nodes that were rebuilt. Then these have to be there and work, and what the others lack is only told.
+      - Without it all of O(expected_nodes) have to.
+    type: list
+    elements: str
+    default: []
+  rebuilt_addresses:
+    description:
+      - With O(rebuilt_nodes), those of O(control_plane_addresses) that the service C(default/kubernetes) has to lead to. Another one may be missing.
+    type: list
+    elements: str
+    default: []
+  restarted_nodes:
+    description:
+      - Names of nodes whose kubelet was started since. Of these the condition Ready itself has to be newer than O(reported_since), of others that or the lease.
+    type: list
+    elements: str
+    default: []
+  reported_since:
+    description:
+      - By name of a node, a moment in seconds since 1970 on that node's own clock. What its kubelet reported before does not count.
+      - A store that was restored, or that lived on, still says Ready of a node whose kubelet is gone.
+    type: dict
+    default: {}
   stale:
     description:
       - Whether stale objects are only reported, or removed.
@@ -106,13 +131,19 @@ cluster:
     root_ca_configmap_sha256: {description: Digest of the CA that pods are given., type: str}
     nodes:
       description: >-
-        Each with C(name), C(uid), C(ready), C(ready_reason), C(heartbeat_age_seconds), C(unschedulable), C(roles), C(taints), C(internal_ips),
+        Each with C(name), C(uid), C(ready), C(ready_reason), C(reported) (since O(reported_since)), C(heartbeat_age_seconds), C(unschedulable),
+        C(roles), C(taints), C(internal_ips),
         C(addresses), C(pod_cidrs), C(provider_id), C(machine_id), C(boot_id), C(kubelet_version) and C(created_at).
       type: list
       elements: dict
+    node_states:
+      description: >-
+        C(asked_for) (O(rebuilt_nodes), or all of O(expected_nodes)), which of them are C(not_ready) and C(silent) (no report since
+        O(reported_since), or for 60 s), and C(others_not_ready), each with the reason.
+      type: dict
     leases:
       description: >-
-        C(nodes), C(api_servers) and C(leaders), each entry with C(name), C(uid), C(holder), C(hostname), C(duration_seconds),
+        C(nodes), C(api_servers) and C(leaders), each entry with C(name), C(uid), C(holder), C(hostname), C(duration_seconds), C(renewed_at),
         C(renew_age_seconds) and C(expired).
       type: dict
     pods:
@@ -120,7 +151,10 @@ cluster:
         C(total), C(by_phase), C(by_node), C(static) (mirror pods by node), C(restarts), C(troubled) (at most 200), C(troubled_total) and
         C(on_missing_nodes).
       type: dict
-    endpoints: {description: "C(addresses) of C(default/kubernetes), C(extra), C(missing) and C(equal).", type: dict}
+    endpoints:
+      description: >-
+        C(addresses) of C(default/kubernetes), C(extra), C(missing), C(absent) (not there, and with O(rebuilt_nodes) not asked for) and C(equal).
+      type: dict
     api_services_unavailable: {description: Aggregated APIs that do not answer., type: list, elements: dict}
     webhooks: {description: "Each with C(configuration), C(name), C(failure_policy), C(service), C(url) and C(has_endpoints).", type: list, elements: dict}
     volume_attachments: {description: "Each with C(name), C(node), C(node_exists), C(volume) and C(attached).", type: list, elements: dict}
@@ -140,7 +174,8 @@ from typing import Any, Dict
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
 from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.api import ApiClient
-from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.cluster import PARTS, Expectation, collect, find_stale, remove, wait_endpoints
+from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.cluster import PARTS, collect, find_stale, remove, wait_endpoints
+from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.nodes import Expectation
 
 CERTIFICATES = "/etc/kubernetes/pki/"
 STRINGS: Dict[str, Any] = {"type": "list", "elements": "str", "default": []}
@@ -157,13 +192,25 @@ SPEC: Dict[str, Any] = {
     "control_plane_addresses": STRINGS,
     "stale": {"type": "str", "choices": ["report", "remove"], "default": "report"},
     "remove_nodes": STRINGS,
+    "rebuilt_nodes": STRINGS,
+    "rebuilt_addresses": STRINGS,
+    "restarted_nodes": STRINGS,
+    "reported_since": {"type": "dict", "default": {}},
 }
 
 
 def body(call: Call) -> Dict[str, Any]:
     """Look, plan, and outside check mode remove and look again."""
     params = call.params
-    expected = Expectation(params["expected_nodes"], params["control_plane_addresses"], params["remove_nodes"])
+    expected = Expectation(
+        params["expected_nodes"],
+        params["control_plane_addresses"],
+        params["remove_nodes"],
+        params["rebuilt_nodes"],
+        params["rebuilt_addresses"],
+        {str(name): float(moment) for name, moment in params["reported_since"].items()},
+        params["restarted_nodes"],
+    )
     names = ("server", "ca_cert", "client_cert", "client_key", "server_name", "timeout_seconds")
     with ApiClient(*(params[name] for name in names)) as client:
         ready_seconds = client.wait_ready(params["wait_seconds"])
@@ -174,7 +221,7 @@ def body(call: Call) -> Dict[str, Any]:
         if acts and not call.check_mode:
             removals = remove(client, stale.removals)
             if "endpoints" in params["collect"]:
-                wait_endpoints(client, expected.control_plane_addresses, params["wait_seconds"])
+                wait_endpoints(client, expected, params["wait_seconds"])
             if removals:
                 cluster = collect(client, params["ca_cert"], params["collect"], expected)
                 stale = find_stale(cluster, expected)

@@ -13,8 +13,12 @@ description:
   - Stops or starts the services of a node (static pods of a kubelet, or systemd units) in groups, in order. Each group is proven before the next.
   - O(state=stopped) moves manifests out of the kubelet's directory while the kubelet runs, and proves that no container, no process and no listening
     port is left. Where no kubelet works, containers are stopped through the container runtime.
+  - Manifests of static pods that are in no service of O(platform) (load balancers, virtual addresses, KMS plugins) are moved out before the kubelet is stopped,
+    and back in when it starts, together with etcd, since the API server may need them. That they run is told, and nothing fails because of them.
+  - Stopping, and putting data in place, is refused when the local etcd has its data in another directory than C(etcd.data_dir) of O(platform).
   - O(state=started) first puts restored files, host names and data directories in place, then starts the groups. An API server is let in when etcd
-    answers a linearizable read, because an API server without etcd ends, and the kubelet waits ten seconds before it makes it again.
+    answers a linearizable read, because an API server without etcd ends, and the kubelet waits ten seconds before it makes it again. Where data of etcd was
+    restored on this host, the answer has to have the revision of the restore.
   - Everything can be run again after a kill, at any point.
 author:
   - Lifeboat contributors (@lifeboat)
@@ -41,6 +45,14 @@ options:
     description: How long each group may take.
     type: int
     default: 180
+  until:
+    description:
+      - How far O(state=started) goes. With V(etcd_begun) it ends when the group with the local member of etcd has begun, and does not wait for the quorum, for
+        which other hosts are needed; a second call without it does the rest. For plays with more hosts than Ansible has forks.
+      - A host without a member of etcd only gets its files and data with V(etcd_begun).
+    type: str
+    choices: [ready, etcd_begun]
+    default: ready
   files:
     description:
       - Captured files to restore before anything is started, each item one unpacked archive of M(lifeboat.cluster.host_archive_restore).
@@ -113,7 +125,7 @@ options:
         type: path
         required: true
   etcd:
-    description: Overrides of C(platform.etcd) (C(endpoint), C(ca_cert), C(client_cert), C(client_key)).
+    description: Overrides of C(platform.etcd) (C(endpoint), C(ca_cert), C(client_cert), C(client_key), C(data_dir), C(wal_into_data_dir)).
     type: dict
     default: {}
   api:
@@ -186,6 +198,19 @@ turns:
   returned: when started
   type: list
   elements: dict
+other_static_pods:
+  description:
+    - Static pods that are in no service of O(platform). When started each has C(manifest), C(pod), C(state) (V(started), V(stopped), or V(unknown) where
+      its containers can't be told), C(changed) and C(containers).
+    - When stopped each has C(manifest), C(pod), C(changed) and C(left) (containers that go on running).
+  returned: when not in check mode
+  type: list
+  elements: dict
+left_parked:
+  description: Files in the parking that nothing starts, such as copies that end in C(.bak).
+  returned: when started
+  type: list
+  elements: str
 files:
   description: For each of O(files) what was C(created), C(replaced), changed in C(attributes), C(moved_aside) and C(lost_attributes).
   returned: when started
@@ -227,8 +252,10 @@ from typing import Any, Dict
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.lock import LockKeeper
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import LOCK_PATIENCE_SECONDS, Journal, Node, only_one, plan_stop, read_groups, stop
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.starting import StartRequest, plan_start, start
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import LOCK_PATIENCE_SECONDS, Journal, Node, only_one, read_groups
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.start_plan import READY, UNTIL, StartRequest, plan_start
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.starting import start
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.stopping import plan_stop, stop
 
 GLOBS: Dict[str, Any] = {"type": "list", "elements": "str"}
 FILES: Dict[str, Any] = {
@@ -249,6 +276,7 @@ SPEC: Dict[str, Any] = {
     "platform": {"type": "dict", "required": True},
     "services": {"type": "list", "elements": "raw", "required": True},
     "wait_seconds": {"type": "int", "default": 180},
+    "until": {"type": "str", "choices": list(UNTIL), "default": READY},
     "files": {"type": "list", "elements": "dict", "default": [], "options": FILES},
     "hosts_entries": {"type": "dict", "default": {}},
     "replace": {"type": "list", "elements": "dict", "default": [], "options": REPLACEMENT},
@@ -278,7 +306,7 @@ def body(call: Call) -> Dict[str, Any]:
         groups=groups,
         etcd=dict(params["platform"].get("etcd") or {}, **params["etcd"]),
         api=dict(params["platform"].get("api") or {}, **params["api"]),
-        **{name: params[name] for name in ("files", "hosts_entries", "replace", "wait_seconds", "etcd_hash", "refuse_if_unequal")},
+        **{name: params[name] for name in ("files", "hosts_entries", "replace", "wait_seconds", "until", "etcd_hash", "refuse_if_unequal")},
     )
     if call.check_mode:
         planned = plan_start(node, request, rehearse=True)
@@ -287,6 +315,8 @@ def body(call: Call) -> Dict[str, Any]:
         result = start(node, request, journal)
     for conflict in result["hosts_conflicts"]:
         call.warn("/etc/hosts: %s" % conflict)
+    for path in result["left_parked"]:
+        call.warn("%s is started by nobody: it is no manifest by its ending, or of a service that this machine does not have." % path)
     return result
 
 

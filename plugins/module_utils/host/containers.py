@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
@@ -17,6 +18,9 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import Lif
 RUNNING = "running"
 CREATED = "created"
 EXITED = "exited"
+# A process or container that has been the same for so long is believed to stay: one that ends and comes again, as the kubelet's unit does every ten
+# seconds, is never as old.
+STEADY_SECONDS = 12.0
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin:/opt/cni/bin"
 
 
@@ -37,6 +41,18 @@ class Container:
     namespace: str
     sandbox: str
     created_at: float
+    # Whether its pod is a static one: the kubelet gives those a digest for a uid. None when the runtime does not tell the uid.
+    static: Optional[bool] = None
+
+    @property
+    def same_seconds(self) -> float:
+        """For how long it has been there."""
+        return round(max(0.0, time.time() - self.created_at), 3)
+
+    @property
+    def steady(self) -> bool:
+        """Whether it runs, and has been this one container for long enough to be believed."""
+        return self.state == RUNNING and self.same_seconds >= STEADY_SECONDS
 
     def as_dict(self) -> Dict[str, Any]:
         """For results and errors."""
@@ -49,6 +65,8 @@ class Container:
             "pod": self.pod,
             "namespace": self.namespace,
             "created_at": self.created_at,
+            "same_seconds": self.same_seconds,
+            "steady": self.steady,
         }
 
     def __str__(self) -> str:
@@ -86,6 +104,7 @@ def parse_containers(document: Mapping[str, Any]) -> List[Container]:
                 namespace=str(labels.get("io.kubernetes.pod.namespace", "")),
                 sandbox=str(item.get("podSandboxId", "")),
                 created_at=_number(item.get("createdAt")) / 1e9,
+                static="-" not in str(labels["io.kubernetes.pod.uid"]) if labels.get("io.kubernetes.pod.uid") else None,
             )
         )
     return containers

@@ -13,6 +13,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.api imp
 
 if TYPE_CHECKING:
     from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, EtcdClient
+    from ansible_collections.lifeboat.cluster.plugins.module_utils.host.etcd_place import Restored
 
 # A question to a member that has no leader is not answered for seconds; asking again is quicker than waiting.
 _ETCD_TIMEOUT_SECONDS = 2.0
@@ -25,11 +26,21 @@ class MembersDifferError(LifeboatError):
     """Members of one etcd cluster hold different data."""
 
 
-class EtcdProof:
-    """Questions to the local member, and to the others for their hashes."""
+class NotRestoredError(LifeboatError):
+    """etcd serves, but not what was restored."""
 
-    def __init__(self, facts: Mapping[str, Any]) -> None:
+
+class EtcdProof:
+    """Questions to the local member, and to the others for their hashes.
+
+    ``restored`` is what a restore has put in place on this host: then etcd has to serve that, not merely something. ``place`` tells where etcd looks for its
+    data, for an error.
+    """
+
+    def __init__(self, facts: Mapping[str, Any], restored: Optional[Restored] = None, place: Callable[[], str] = lambda: "") -> None:
         self._facts = facts
+        self._restored = restored
+        self._place = place
         self._client: Optional[EtcdClient] = None
         self.revision = 0
 
@@ -47,7 +58,7 @@ class EtcdProof:
         )
 
     def missing(self) -> str:
-        """What is missing for a quorum, or an empty text once a linearizable read was answered."""
+        """What is missing for a quorum, or an empty text once a linearizable read was answered. Raises NotRestoredError when other data is served."""
         from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError
         from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.gateway import GatewayClient
 
@@ -60,7 +71,25 @@ class EtcdProof:
             self.revision = self._client.range(_PROBE_KEY, keys_only=True).revision
         except EtcdError as error:
             return "etcd: %s" % (error.found or error.message)
+        self._refuse_other_data()
         return ""
+
+    def _refuse_other_data(self) -> None:
+        """A restore leaves a revision above everything that was ever served, so data with a lower one is not what was restored."""
+        restored = self._restored
+        if restored is None or self.revision >= restored.revision:
+            return
+        place = self._place()
+        raise NotRestoredError(
+            "etcd serves other data than what was restored on this host, so the API server was not started.",
+            tried="compare the revision of a linearizable read with the one in %s" % restored.marker,
+            found="revision %d is served, revision %d was restored into %s" % (self.revision, restored.revision, restored.target)
+            + ("; " + place if place else ""),
+            remedy="Find out from which directory etcd reads (its manifest or unit on this host). If it is another one, name it in the inventory "
+            "(lifeboat_platform_overrides: {etcd: {data_dir: ...}}), then run the same command again.",
+            revision=self.revision,
+            restored_revision=restored.revision,
+        )
 
     def compare(
         self, wait_seconds: float, refuse: bool, clock: Callable[[], float] = time.monotonic, pause: Callable[[float], None] = time.sleep

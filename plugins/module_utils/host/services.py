@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The services of a node (static pods and units) as the platform's facts name them: what is there, and stopping them, proven."""
+"""The services of a node (static pods and units) as the platform's facts name them: what is there, and the small acts on them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
@@ -45,6 +44,8 @@ _SUCCESSOR = "services.successor"
 # The kubelet gives a static pod 30 seconds to end. Where it has not ended after this long, the kubelet does not do its work.
 PATIENCE_SECONDS = 40.0
 GRACE_SECONDS = 30
+# Files with these names are the control plane's, whatever the platform's facts have on this machine.
+_CONTROL_PLANE = ("etcd.yaml", "kube-apiserver.yaml", "kube-controller-manager.yaml", "kube-scheduler.yaml")
 
 
 class ServiceError(LifeboatError):
@@ -318,8 +319,12 @@ class Node:
 
     def __init__(self, platform: Mapping[str, Any], runtime: Optional[ContainerRuntime] = None, systemd: Optional[Systemd] = None, proc: str = "/proc") -> None:
         self.services = read_services(platform)
-        self.manifests = str(platform.get("manifests_dir") or "/etc/kubernetes/manifests")
-        self.parking = str(platform.get("manifests_parking") or "/var/lib/lifeboat/manifests")
+        self.manifests = os.path.normpath(str(platform.get("manifests_dir") or "/etc/kubernetes/manifests"))
+        self.parking = os.path.normpath(str(platform.get("manifests_parking") or "/var/lib/lifeboat/manifests"))
+        # Manifests that start in the platform's order or, on a machine whose order has no place for them, not at all.
+        known = {service.manifest for service in self.services.values() if service.kind == STATIC_POD}
+        self.known_manifests = known | {str(name) for name in platform.get("manifests_known") or ()} | set(_CONTROL_PLANE)
+        self.etcd: Mapping[str, Any] = platform.get("etcd") or {}
         self.runtime = runtime or ContainerRuntime.of_platform(platform)
         self.systemd = systemd or Systemd()
         self.proc = proc
@@ -337,12 +342,25 @@ class Node:
         """Where the manifest lies while the service is stopped."""
         return os.path.join(self.parking, service.manifest)
 
+    def live_of(self, parked: str) -> str:
+        """Where the kubelet would read a file of the parking, or an empty text when it is none."""
+        directory, name = os.path.split(parked)
+        return os.path.join(self.manifests, name) if directory == self.parking else ""
+
+    def agent(self) -> Optional[Service]:
+        """The service that acts on manifests, if the platform has one and it is a unit."""
+        agent = self.services.get(self._agent)
+        return agent if agent is not None and agent.kind == UNIT else None
+
     def agent_unit(self) -> Optional[Unit]:
         """The unit that acts on manifests, if the platform has one."""
-        agent = self.services.get(self._agent)
-        if agent is None or agent.kind != UNIT:
-            return None
-        return self.systemd.show([agent.unit])[agent.unit]
+        agent = self.agent()
+        return self.systemd.show([agent.unit])[agent.unit] if agent is not None else None
+
+    def etcd_service(self) -> Optional[Service]:
+        """The local member of etcd, if there is one."""
+        named = self.services.get(str(self.etcd.get("service") or ""))
+        return named or next((service for service in self.services.values() if service.ready == "etcd_quorum"), None)
 
     def observe(self, services: Sequence[Service], with_containers: bool = True) -> Dict[str, Observation]:
         """What is true of these services now."""
@@ -394,139 +412,3 @@ class Node:
     def describe_ports(self, ports: Sequence[int]) -> List[str]:
         """Which processes hold ports, for error texts."""
         return ["port %d held by pid %s" % (port, ", ".join(map(str, pids)) or "unknown") for port, pids in sorted(port_owners(ports, self.proc).items())]
-
-
-# --- stopping ---------------------------------------------------------------------------------------------------------------------------
-
-
-def _stop_action(node: Node, seen: Observation, agent_works: bool) -> str:
-    service = seen.service
-    if seen.live:
-        how = "the kubelet stops the container" if agent_works else "stop the container through the runtime"
-        return "move %s to %s%s" % (node.live_path(service), node.parked_path(service), "; " + how if seen.alive or seen.processes else "")
-    if seen.unit is not None and not seen.unit.stopped:
-        return "stop %s" % service.unit
-    if seen.runs:
-        return "prove that it ends" if agent_works else "stop the container through the runtime"
-    return ""
-
-
-def plan_stop(node: Node, groups: Sequence[Sequence[Service]]) -> List[Dict[str, Any]]:
-    """What stopping would do, in order. Changes nothing."""
-    services = [service for group in groups for service in group]
-    seen = node.observe(services)
-    agent = node.agent_unit()
-    plan = []
-    for service in services:
-        action = _stop_action(node, seen[service.name], agent is not None and agent.runs)
-        plan.append({"service": service.name, "action": action or "already stopped", "change": bool(action)})
-    return plan
-
-
-def _park_all(node: Node, group: Sequence[Service], journal: Journal) -> None:
-    for service in group:
-        if service.kind == STATIC_POD and os.path.lexists(node.live_path(service)):
-            journal.changing()
-            node.park(service)
-
-
-def _stop_directly(node: Node, group: Sequence[Service], journal: Journal, asked_before: bool = False) -> List[str]:
-    """Stop containers through the runtime: where no kubelet does it, or where they were asked before and did not end.
-
-    Returns what the runtime refused: whether anything is left is looked at afterwards in any case.
-    """
-    alive = [(container, seen.service) for seen in node.observe(group).values() for container in seen.alive]
-    if not alive:
-        return []
-    journal.changing()
-
-    def end(item: Tuple[Container, Service]) -> str:
-        container, service = item
-        try:
-            if asked_before:
-                # The kubelet is at work on the pod and removes its sandbox itself.
-                node.runtime.stop(container, 0)
-            else:
-                node.runtime.stop(container, service.grace_seconds or GRACE_SECONDS)
-                node.runtime.stop_sandbox(container)
-        except ContainerRuntimeError as error:
-            return error.found
-        return ""
-
-    with ThreadPoolExecutor(max_workers=len(alive)) as pool:
-        return [text for text in pool.map(end, alive) if text]
-
-
-def _what_runs(node: Node, group: Sequence[Service]) -> List[str]:
-    """What of a group still runs; the runtime is asked only when processes and ports are gone, because asking costs."""
-    cheap = [text for seen in node.observe(group, with_containers=False).values() for text in seen.leftovers()]
-    return cheap or [text for seen in node.observe(group).values() for text in seen.leftovers()]
-
-
-def _stop_group(node: Node, group: Sequence[Service], wait_seconds: float, journal: Journal) -> None:
-    name = "stop " + " ".join(service.name for service in group)
-    pods = [service for service in group if service.kind == STATIC_POD]
-    refused: List[str] = []
-    with journal.phase(name):
-        _park_all(node, group, journal)
-        agent = node.agent_unit()
-        agent_works = agent is not None and agent.runs
-        if pods and not agent_works:
-            if agent is not None and not agent.stopped:
-                # Between two restarts: it must not come to life in the middle of this.
-                journal.changing()
-                node.systemd.stop([agent.name])
-            refused += _stop_directly(node, pods, journal)
-        units = node.systemd.show([service.unit for service in group if service.kind == UNIT])
-        to_stop = [unit.name for unit in units.values() if unit.exists and not unit.stopped]
-        if to_stop:
-            journal.changing()
-            node.systemd.stop(to_stop)
-        patience = min(max(service.grace_seconds or PATIENCE_SECONDS for service in pods), wait_seconds) if pods and agent_works else wait_seconds
-        left = journal.wait(name, patience, lambda: _what_runs(node, group))
-        if left and patience < wait_seconds:
-            refused += _stop_directly(node, pods, journal, asked_before=True)
-            left = journal.wait(name, wait_seconds - patience, lambda: _what_runs(node, group))
-    if left:
-        ports = [port for seen in node.observe(group, with_containers=False).values() for port in seen.ports]
-        raise ServiceError(
-            "Services of this node did not stop: %s." % ", ".join(service.name for service in group),
-            tried="%s, then %d seconds of looking" % (name, wait_seconds),
-            found="; ".join(left + (node.describe_ports(ports) if ports else []) + refused),
-            remedy="Look why it does not end (crictl ps, ps -fp <pid>). A process of this name that is not the cluster's must be ended or moved to a "
-            "network of its own by hand. Then run the same command again; what is stopped stays stopped.",
-            still_running=left,
-        )
-
-
-def stop(node: Node, groups: Sequence[Sequence[Service]], wait_seconds: float, journal: Journal) -> Dict[str, Any]:
-    """Stop groups of services in order; each is proven gone before the next is touched."""
-    services = [service for group in groups for service in group]
-    before = node.observe(services)
-    for group in groups:
-        _stop_group(node, group, wait_seconds, journal)
-    with journal.phase("prove stopped"):
-        after = node.observe(services)
-    left = [text for seen in after.values() for text in seen.leftovers()]
-    live = [node.live_path(seen.service) for seen in after.values() if seen.live]
-    if left or live:
-        raise ServiceError(
-            "A service of this node came back after it had been stopped.",
-            tried="look at every service again after the last was stopped",
-            found="; ".join(left + ["manifest %s" % path for path in live]),
-            remedy="Find who starts it (configuration management, a watchdog, a person) and end that first.",
-            still_running=left,
-        )
-    results = []
-    for service in services:
-        touched = before[service.name].runs or before[service.name].live
-        results.append({"name": service.name, "kind": service.kind, "state": "stopped", "changed": touched, "evidence": after[service.name].as_dict()})
-    return {
-        "changed": journal.first_change_at is not None or any(item["changed"] for item in results),
-        "state": "stopped",
-        "phases": journal.phases,
-        "services": results,
-        "evidence": [after[service.name].describe_stopped() for service in services],
-        "first_change_at": journal.first_change_at,
-        "finished_at": time.time(),
-    }

@@ -8,26 +8,31 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import os
-import stat
 import time
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Set
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host import replacement
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import make_directories, read_json, write_file, write_json
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_place, other_pods, replacement
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import ContainerRuntimeError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import listening_ports, processes
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.readiness import ApiProof, EtcdProof
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import STATIC_POD, UNIT, Journal, Node, Observation, Service, ServiceError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import STATIC_POD, UNIT, Journal, Node, Service, ServiceError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.start_plan import (
+    ETCD_BEGUN,
+    READY,
+    StartPlan,
+    StartRequest,
+    note_placed,
+    plan_start,
+    read_text,
+    units_with_changed_config,
+    write_hosts,
+)
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.turns import Predecessors, Turn, checks_others, own_name, predecessors
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Unit
 
-if TYPE_CHECKING:
-    from ansible_collections.lifeboat.cluster.plugins.module_utils.host.files import RestorePlan
-
-ASIDE = "/var/lib/lifeboat/aside"
-PLACED = "/var/lib/lifeboat/placed.json"
 KICK_SECONDS = 3.0
+# A unit that was started in this call is looked at again when it has been there for so long. Whether it stays is for the verification to see.
+SURVIVAL_SECONDS = 1.0
 # Who reads what only at boot.
 READ_AT_BOOT = (
     ("/etc/modules-load.d/", "systemd-modules-load.service"),
@@ -35,199 +40,6 @@ READ_AT_BOOT = (
     ("/etc/sysctl.conf", "systemd-sysctl.service"),
 )
 UNIT_DIRECTORIES = ("/etc/systemd/", "/usr/lib/systemd/", "/lib/systemd/", "/usr/local/lib/systemd/", "/run/systemd/")
-
-
-@dataclass
-class StartRequest:
-    """What ``started`` was asked to do on this host."""
-
-    groups: List[List[Service]]
-    etcd: Mapping[str, Any]
-    api: Mapping[str, Any]
-    files: Sequence[Mapping[str, Any]] = ()
-    hosts_entries: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    replace: Sequence[Mapping[str, str]] = ()
-    wait_seconds: float = 180.0
-    etcd_hash: bool = False
-    refuse_if_unequal: bool = True
-    ledger: str = replacement.LEDGER
-    placed: str = PLACED
-    hosts_file: str = "/etc/hosts"
-
-    @property
-    def services(self) -> List[Service]:
-        """All services, in order."""
-        return [service for group in self.groups for service in group]
-
-
-@dataclass
-class StartPlan:
-    """What starting would change on this host."""
-
-    files: List[RestorePlan]
-    hosts_before: str
-    hosts_after: str
-    hosts_conflicts: List[str]
-    steps: List[replacement.Step]
-    services: List[Dict[str, Any]]
-    running: List[str]
-
-    @property
-    def file_paths(self) -> Set[str]:
-        """Files and directories that the restore changes."""
-        return {step.path for planned in self.files for step in planned.steps}
-
-    @property
-    def changes_files(self) -> bool:
-        """Whether the restore of files has anything to do."""
-        return any(planned.changed for planned in self.files)
-
-    @property
-    def changes_data(self) -> bool:
-        """Whether files or data directories change, which needs stopped services."""
-        return self.changes_files or any(step.action != replacement.DONE for step in self.steps)
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything changes."""
-        return self.changes_data or self.hosts_before != self.hosts_after or any(item["change"] for item in self.services)
-
-    def diff(self) -> Dict[str, str]:
-        """What changes, for people: attributes and digests of files, actions, the text of the hosts file; no other contents."""
-        before, after = "", ""
-        for planned in self.files:
-            difference = planned.diff()
-            before, after = before + difference["before"], after + difference["after"]
-        if self.hosts_before != self.hosts_after:
-            before, after = (side + text.encode("utf-8", "replace").decode() for side, text in ((before, self.hosts_before), (after, self.hosts_after)))
-        after += "".join("%s: %s\n" % (step.replacement.target, step.action) for step in self.steps if step.action != replacement.DONE)
-        after += "".join("%s: %s\n" % (item["service"], item["action"]) for item in self.services if item["change"])
-        return {"before": before, "after": after}
-
-    def as_dict(self) -> Dict[str, Any]:
-        """For results: names only, never contents."""
-        return {
-            "files": [planned.as_result() for planned in self.files],
-            "hosts": self.hosts_before != self.hosts_after,
-            "hosts_conflicts": self.hosts_conflicts,
-            "replace": [step.as_dict() for step in self.steps],
-            "services": self.services,
-        }
-
-
-def _read_text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""
-
-
-def _write_hosts(path: str, text: str) -> None:
-    data = text.encode("utf-8", "surrogateescape")
-    mode = stat.S_IMODE(os.stat(path).st_mode) if os.path.exists(path) else 0o644
-    if os.path.ismount(path):
-        # A file that is a mount point (a machine in a container) can't be renamed over.
-        with open(path, "wb") as file:
-            file.write(data)
-        return
-    write_file(os.path.realpath(path), data, mode)
-
-
-def _service_actions(node: Node, seen: Mapping[str, Observation], services: Sequence[Service], restart: Set[str]) -> List[Dict[str, Any]]:
-    actions = []
-    for service in services:
-        now = seen[service.name]
-        steps = []
-        if now.parked and not (now.live and not node.differs(service)):
-            steps.append("move %s to %s" % (node.parked_path(service), node.live_path(service)))
-        if now.unit is not None and (not now.unit.runs or service.name in restart):
-            steps.append("%s %s" % ("restart" if now.unit.runs else "start", service.unit))
-        if now.unit is not None and now.unit.enabled == "disabled":
-            steps.append("enable %s" % service.unit)
-        if service.kind == STATIC_POD and not now.runs and not steps:
-            steps.append("wait for the kubelet to run it")
-        actions.append({"service": service.name, "action": "; ".join(steps) or "already started", "change": bool(steps)})
-    return actions
-
-
-def _units_with_changed_config(services: Sequence[Service], paths: Set[str]) -> Set[str]:
-    return {service.name for service in services for pattern in service.config if any(fnmatch.fnmatch(path, pattern) for path in paths)}
-
-
-def _read_placed(path: str) -> Dict[str, Any]:
-    """Which restore has put which manifest into the parking."""
-    try:
-        return read_json(path, "The list of restored manifests")
-    except FileNotFoundError:
-        return {}
-
-
-def _note_placed(node: Node, plans: Sequence[RestorePlan], path: str) -> None:
-    parked = {node.parked_path(service) for service in node.services.values() if service.kind == STATIC_POD}
-    placed = _read_placed(path)
-    new = {target: planned.request.restore_id for planned in plans for target in planned.diverted.values() if target in parked}
-    if any(placed.get(target) != restore_id for target, restore_id in new.items()):
-        make_directories(os.path.dirname(path))
-        write_json(path, dict(placed, **new))
-
-
-def _plan_files(node: Node, items: Sequence[Mapping[str, Any]], placed_path: str, rehearse: bool) -> List[RestorePlan]:
-    """Plans for captured files. Manifests go to the parking: the kubelet must not see them all at once."""
-    if not items:
-        return []
-    from ansible_collections.lifeboat.cluster.plugins.module_utils.host import files
-    from ansible_collections.lifeboat.cluster.plugins.module_utils.host._entries import fingerprint, same
-
-    placed = _read_placed(placed_path)
-    live_of_parked = {node.parked_path(service): node.live_path(service) for service in node.services.values() if service.kind == STATIC_POD}
-    plans = []
-    for item in items:
-        if rehearse and not files.is_complete(str(item["staging"])):
-            # What unpacks the archive was rehearsed too.
-            continue
-        request = files.RestoreRequest(
-            staging=str(item["staging"]),
-            restore_id=str(item["restore_id"]),
-            include=list(item.get("include") or []),
-            exclude=list(item.get("exclude") or []),
-            never=list(files.LOCK_OUT if item.get("never") is None else item["never"]),
-            named=list(item.get("named") or []),
-            divert=dict({node.manifests: node.parking} if item.get("divert") is None else item["divert"]),
-            aside=str(item.get("aside") or os.path.join(ASIDE, str(item["restore_id"]))),
-            extras=str(item.get("extras") or "keep"),
-            exact=list(item.get("exact") or []),
-        )
-        planned = files.plan(request)
-        # A manifest that this restore has put into the parking, and that was released since, is where it belongs (and may have been adapted).
-        released = []
-        for step in planned.steps:
-            live = live_of_parked.get(step.path)
-            if live and os.path.lexists(live) and not os.path.lexists(step.path):
-                known = placed.get(step.path) == request.restore_id or same(step.wanted, fingerprint(live))
-                released += [step.entry.path] if known else []
-        plans.append(files.plan(replace(request, exclude=request.exclude + released)) if released else planned)
-    return plans
-
-
-def plan_start(node: Node, request: StartRequest, rehearse: bool = False) -> StartPlan:
-    """What starting would do. Changes nothing."""
-    file_plans = _plan_files(node, request.files, request.placed, rehearse)
-    hosts = _read_text(request.hosts_file)
-    hosts_after = hosts
-    conflicts: List[str] = []
-    if request.hosts_entries:
-        from ansible_collections.lifeboat.cluster.plugins.module_utils.host._hosts import hosts_conflicts, merge_hosts
-
-        entries = {str(address): [names] if isinstance(names, str) else [str(name) for name in names] for address, names in request.hosts_entries.items()}
-        hosts_after = merge_hosts(hosts, entries)
-        conflicts = ["%s is %s in another line, wanted is %s" % (item.name, item.found, item.wanted) for item in hosts_conflicts(hosts, entries)]
-    steps = replacement.plan(request.replace, request.ledger, rehearse)
-    seen = node.observe(list(node.services.values()))
-    running = [text for now in seen.values() for text in now.leftovers()]
-    plan = StartPlan(file_plans, hosts, hosts_after, conflicts, steps, [], running)
-    plan.services = _service_actions(node, seen, request.services, _units_with_changed_config(request.services, plan.file_paths))
-    return plan
 
 
 def _refuse_while_running(plan: StartPlan) -> None:
@@ -251,17 +63,19 @@ def _put_in_place(node: Node, request: StartRequest, plan: StartPlan, journal: J
         with journal.phase("files"):
             journal.changing()
             applied = [files.apply(planned).as_result() for planned in plan.files]
-            _note_placed(node, plan.files, request.placed)
+            note_placed(node, plan.files, request.placed)
     if plan.hosts_before != plan.hosts_after:
         with journal.phase("hosts"):
             journal.changing()
-            _write_hosts(request.hosts_file, plan.hosts_after)
+            write_hosts(request.hosts_file, plan.hosts_after)
     if any(step.action != replacement.DONE for step in plan.steps):
         with journal.phase("replace"):
             journal.changing()
             replacement.apply(plan.steps, request.ledger)
     else:
         replacement.apply(plan.steps, request.ledger)
+    if plan.restores_etcd and not plan.running and etcd_place.give_up_log(node, request.etcd):
+        journal.changing()
     return applied
 
 
@@ -278,6 +92,8 @@ def _check_manifests(node: Node, request: StartRequest, plan: StartPlan) -> None
                 found="neither exists",
                 remedy="Restore this node's files out of a recovery point first (component node_config).",
             )
+    for service in [service for service in request.services if service.kind == STATIC_POD] + [pod.service for pod in other_pods.find(node)]:
+        live, parked = node.live_path(service), node.parked_path(service)
         if node.differs(service) and parked not in plan.file_paths:
             raise ServiceError(
                 "There are two different manifests of %s." % service.name,
@@ -311,10 +127,11 @@ class _Starter:
         self.request = request
         self.plan = plan
         self.journal = journal
-        self.etcd = EtcdProof(request.etcd)
+        self.etcd = EtcdProof(request.etcd, etcd_place.restored(request.replace, request.etcd), lambda: self._etcd_place())
         self.api = ApiProof(request.api)
         self.etcd_result: Optional[Dict[str, Any]] = None
-        before = node.observe(request.services)
+        self.services = [service for group in request.started_groups for service in group]
+        before = node.observe(self.services)
         self.known = {container.id for seen in before.values() for container in seen.alive + seen.ended}
         self.unit_restarts = {seen.unit.name: seen.unit.restarts for seen in before.values() if seen.unit is not None}
         self.ready_at: Dict[str, float] = {}
@@ -324,6 +141,16 @@ class _Starter:
         self.born: Set[str] = set()
         self.started_units: Set[str] = set()
         self.turns: List[Dict[str, Any]] = []
+        self.others: Set[str] = set()
+        self.others_missing: List[str] = []
+
+    def _etcd_place(self) -> str:
+        """Where etcd looks for its data, for an error."""
+        service = self.node.etcd_service()
+        found = processes({service.process}, self.node.proc)[service.process] if service is not None and service.process else []
+        places = [etcd_place.of_process(process.pid, self.node.proc) for process in found[:1]]
+        configured = etcd_place.configured(self.node, self.request.etcd, {})
+        return "; ".join(str(place) for place in places + ([configured] if configured is not None else []))
 
     def _not_born(self, left: Sequence[Service]) -> Set[str]:
         """Static pods without a process. Looking at all processes costs, so a process that was seen once is taken for granted until the end."""
@@ -336,7 +163,18 @@ class _Starter:
                 self._kick(service)
         return {service.name for service in waiting} - self.born
 
+    def _not_begun(self, service: Service, units: Mapping[str, Unit]) -> str:
+        """A member of etcd that has begun need not serve: for that it needs the others."""
+        if service.kind == UNIT:
+            unit = units[service.unit]
+            begun = unit.runs or (unit.active == "activating" and unit.main_pid > 0 and not unit.restarting)
+            return "" if begun else str(unit)
+        seen = self.node.observe([service])[service.name]
+        return "" if seen.alive or seen.containers_unknown else "no running container %s yet" % service.container
+
     def _missing_service(self, service: Service, units: Mapping[str, Unit]) -> str:
+        if service.ready == "etcd_quorum" and self.request.until == ETCD_BEGUN:
+            return self._not_begun(service, units)
         if service.kind == UNIT and not units[service.unit].runs:
             return str(units[service.unit])
         if service.ready == "etcd_quorum":
@@ -389,12 +227,14 @@ class _Starter:
                     found="it is %s" % unit.load,
                     remedy="systemctl unmask %s" % unit.name if unit.load == "masked" else "Install the package that brings it, or restore this node's files.",
                 )
-        failed = [unit.name for unit in units.values() if unit.active == "failed"]
-        if failed:
-            self.node.systemd.reset_failed(failed)
-        restart = _units_with_changed_config(services, self.plan.file_paths)
-        to_start = [unit.name for unit in units.values() if not unit.runs]
-        to_restart = [unit.name for unit in units.values() if unit.runs and by_unit[unit.name].name in restart]
+        # What has ended before does not count, and does not hold the unit back.
+        ended = [unit.name for unit in units.values() if unit.active == "failed" or unit.restarting]
+        if ended:
+            self.node.systemd.reset_failed(ended)
+        restart = units_with_changed_config(services, self.plan.file_paths)
+        # A start of one that waits for its next try would wait with it.
+        to_start = [unit.name for unit in units.values() if not unit.runs and not unit.restarting]
+        to_restart = [unit.name for unit in units.values() if unit.restarting or (unit.runs and by_unit[unit.name].name in restart)]
         for names, act in ((to_start, self.node.systemd.start), (to_restart, self.node.systemd.restart)):
             if names:
                 self.journal.changing()
@@ -407,7 +247,7 @@ class _Starter:
         parked = self.node.parked_path(service)
         if service.ready != "etcd_quorum" or service.kind != STATIC_POD or os.path.lexists(self.node.live_path(service)) or not os.path.lexists(parked):
             return Turn(reason="it is not started by this call")
-        manifest = _read_text(parked)
+        manifest = read_text(parked)
         if not checks_others(manifest):
             return Turn(reason="its manifest does not ask for the initial corruption check")
         return predecessors(str(self.request.etcd.get("data_dir") or "/var/lib/etcd"), own_name(manifest))
@@ -416,6 +256,8 @@ class _Starter:
         """Manifests first: a kubelet of the same group finds them when it starts. Only a member of etcd that has to wait for its turn comes after."""
         pods = [service for service in group if service.kind == STATIC_POD]
         units = [service for service in group if service.kind == UNIT]
+        if self._brings_others(group):
+            self.others |= other_pods.release(self.node, self.journal)
         turns = {service.name: self._turn(service) for service in pods}
         waiting = [service for service in pods if turns[service.name].after]
         self._release([service for service in pods if service not in waiting])
@@ -424,6 +266,11 @@ class _Starter:
         for service in waiting:
             self._wait_turn(service, turns[service.name])
             self._release([service])
+
+    def _brings_others(self, group: Sequence[Service]) -> bool:
+        """Whether static pods that the platform does not name come back with this group: with the kubelet, or first where there is none."""
+        agent = self.node.agent()
+        return agent in group if agent is not None else group == self.request.groups[0]
 
     def _wait_turn(self, service: Service, turn: Turn) -> None:
         others = Predecessors(turn.after, self.request.etcd)
@@ -453,14 +300,18 @@ class _Starter:
                 "needs a quorum of them. Then run the same command again; what is ready stays.",
                 missing=left,
             )
-        if self.request.etcd_hash and any(service.ready == "etcd_quorum" for service in group):
+        if self.others and self._brings_others(group):
+            with self.journal.phase("start other static pods"):
+                seconds = min(other_pods.WAIT_SECONDS, self.request.wait_seconds)
+                self.others_missing = self.journal.wait("start other static pods", seconds, lambda: other_pods.missing(self.node))
+        if self.request.until == READY and self.request.etcd_hash and any(service.ready == "etcd_quorum" for service in group):
             with self.journal.phase("compare etcd members"):
                 self.etcd_result = self.etcd.compare(self.request.wait_seconds, self.request.refuse_if_unequal, pause=self.journal.pause)
 
     def _picture(self) -> List[str]:
         """The containers of all services as they are now, for an error."""
         texts = []
-        for seen in self.node.observe(self.request.services).values():
+        for seen in self.node.observe(self.services).values():
             texts += [str(container) for container in seen.alive + [item for item in seen.ended if item.id not in self.known]]
         return texts
 
@@ -520,10 +371,18 @@ class _Starter:
                 self.journal.changing()
                 self.node.systemd.reload()
 
+    def settle(self) -> None:
+        """Look a second time at units that this call has started: one whose program ends at once was seen running in the first."""
+        self.journal.wait("prove started", SURVIVAL_SECONDS, self._too_young)
+
+    def _too_young(self) -> List[str]:
+        units = self.node.systemd.show(sorted(self.started_units))
+        return [str(unit) for unit in units.values() if unit.runs and unit.same_seconds is not None and unit.same_seconds < SURVIVAL_SECONDS]
+
     def results(self) -> List[Dict[str, Any]]:
         """Evidence of every service, and whether anything was made anew after it had ended."""
         results = []
-        for name, seen in self.node.observe(self.request.services).items():
+        for name, seen in self.node.observe(self.services).items():
             new = [container for container in seen.alive + seen.ended if container.id not in self.known]
             running = seen.alive[0] if seen.alive else None
             restarts = max(0, len(new) - 1)
@@ -531,7 +390,7 @@ class _Starter:
             if seen.unit is not None:
                 # A unit that was started by this call counts from zero.
                 restarts = seen.unit.restarts - (0 if seen.unit.name in self.started_units else self.unit_restarts[seen.unit.name])
-                steady = seen.unit.runs
+                steady = seen.unit.runs or (self.request.until == ETCD_BEGUN and name in self.ready_at)
             results.append(
                 {
                     "name": name,
@@ -561,15 +420,20 @@ def start(node: Node, request: StartRequest, journal: Journal) -> Dict[str, Any]
     _check_manifests(node, request, plan)
     starter = _Starter(node, request, plan, journal)
     starter.settle_files()
-    _hold_back(node, request, journal)
-    for group in request.groups:
+    if starter.services:
+        _hold_back(node, request, journal)
+    for group in request.started_groups:
         starter.group(group)
     ready_at = max(
-        [starter.ready_at[service.name] for service in request.services if service.ready == "api"] or list(starter.ready_at.values()) or [time.time()]
+        [starter.ready_at[service.name] for service in starter.services if service.ready == "api"] or list(starter.ready_at.values()) or [time.time()]
     )
-    starter.enable()
+    if request.until == READY:
+        starter.enable()
     with journal.phase("prove started"):
+        if request.until == READY:
+            starter.settle()
         services = starter.results()
+        others = other_pods.results(node, starter.others) if starter.services else []
     return {
         "changed": journal.first_change_at is not None,
         "state": "started",
@@ -581,6 +445,8 @@ def start(node: Node, request: StartRequest, journal: Journal) -> Dict[str, Any]
         "finished_at": time.time(),
         "etcd": starter.etcd_result,
         "turns": starter.turns,
+        "other_static_pods": others,
+        "left_parked": other_pods.left_over(node) if starter.services and request.until == READY else [],
         "files": applied,
         "hosts_conflicts": plan.hosts_conflicts,
         "plan": plan.as_dict(),

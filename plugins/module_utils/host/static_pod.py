@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Arguments in a static pod manifest as kubeadm writes it: one ``- --flag=value`` a line.
+"""A static pod manifest as kubeadm writes it: arguments one ``- --flag=value`` a line, block style, or JSON.
 
-Hosts have no YAML parser, so only this form is understood and everything else is refused.
+Hosts have no YAML parser, so only this form is written to, and everything else is refused. To read, a little more is understood.
 Source: kubernetes/kubernetes cmd/kubeadm/app/phases/etcd/local.go (the command is a flat list of strings).
 """
 
@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import json
 import re
-from typing import List, Mapping
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 
 _COMMAND = re.compile(r"^(\s*)- (?:command|args):\s*$|^(\s*)(?:command|args):\s*$")
 _ARGUMENT = re.compile(r"""^(?P<indent>\s*)- (?P<quote>["']?)(?P<flag>--[a-z0-9-]+)(?:=(?P<value>.*?))?(?P=quote)\s*$""")
+_KEY = re.compile(r"^(?P<indent>\s*(?:- +)?)(?P<key>[A-Za-z]+):\s*(?P<value>.*?)\s*$")
 # Characters with which a plain YAML scalar stays a plain scalar in the middle of a flag.
 _PLAIN = re.compile(r"^[A-Za-z0-9_.,:/=@%+-]*$")
 
@@ -63,3 +64,92 @@ def set_arguments(text: str, arguments: Mapping[str, str], path: str) -> str:
                 lines[number] = _line(indent, flag, arguments[flag])
     lines[ours[-1] + 1 : ours[-1] + 1] = [_line(indent, flag, value) for flag, value in sorted(missing.items())]
     return "\n".join(lines) + "\n"
+
+
+def argument(text: str, flag: str) -> str:
+    """The absolute path that an argument gives, in whatever form the command is written, or an empty text."""
+    plain = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    found = re.search(r"""%s(?:=|["']?\s*,?\s*(?:-\s+)?)["']?(/[^\s"',\]]*)""" % re.escape(flag), plain)
+    return found.group(1) if found else ""
+
+
+def _unquoted(value: str) -> str:
+    plain = value.split(" #")[0].strip()
+    return plain[1:-1] if len(plain) > 1 and plain[0] == plain[-1] and plain[0] in "\"'" else plain
+
+
+def _document(text: str) -> Dict[str, Any]:
+    """The manifest, when it is JSON."""
+    if not text.lstrip().startswith("{"):
+        return {}
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def pod_name(text: str) -> Tuple[str, str]:
+    """Name and namespace of the pod; empty texts when they are not found."""
+    document = _document(text)
+    if document:
+        metadata = document.get("metadata") or {}
+        return str(metadata.get("name") or ""), str(metadata.get("namespace") or "default")
+    found: Dict[str, str] = {}
+    inside: Optional[int] = None
+    for line in text.splitlines():
+        match = _KEY.match(line)
+        if match is None:
+            continue
+        indent = len(match.group("indent"))
+        if indent == 0:
+            if inside is not None:
+                break
+            inside = 0 if match.group("key") == "metadata" else None
+        elif inside is not None:
+            inside = inside or indent
+            if indent == inside:
+                found[match.group("key")] = _unquoted(match.group("value"))
+    return found.get("name", ""), found.get("namespace") or "default"
+
+
+def _items(text: str, key: str) -> List[Dict[str, str]]:
+    """The items of a list of mappings. Keys deeper than the item's own stand under a star."""
+    items: List[Dict[str, str]] = []
+    start: Optional[int] = None
+    own = 0
+    for line in text.splitlines():
+        match = _KEY.match(line)
+        if match is None:
+            continue
+        indent, dash = len(match.group("indent")), "-" in match.group("indent")
+        outer = indent - (len(match.group("indent").lstrip()) if dash else 0)
+        if start is not None and (outer < start or (outer == start and not dash)):
+            start = None
+        if start is None:
+            start = outer if match.group("key") == key and not match.group("value") else None
+            continue
+        if dash and (not items or outer <= own):
+            items.append({})
+            own = indent
+        if items:
+            items[-1][match.group("key") if indent == own else "*" + match.group("key")] = _unquoted(match.group("value"))
+    return items
+
+
+def host_path(text: str, path: str) -> str:
+    """Where a path of the pod lies on the host, by its mounts; the path itself when no mount is found, or what it leads to is no path of the host."""
+    document = _document(text)
+    if document:
+        spec = document.get("spec") or {}
+        containers = spec.get("containers") or [{}]
+        mounts = {str(item.get("mountPath")): str(item.get("name")) for item in containers[0].get("volumeMounts") or []}
+        volumes = {str(item.get("name")): str((item.get("hostPath") or {}).get("path") or "") for item in spec.get("volumes") or []}
+    else:
+        mounts = {item["mountPath"]: item.get("name", "") for item in _items(text, "volumeMounts") if item.get("mountPath")}
+        volumes = {item["name"]: item.get("*path", "") for item in _items(text, "volumes") if item.get("name")}
+    for mount in sorted(mounts, key=len, reverse=True):
+        place = mount.rstrip("/")
+        if volumes.get(mounts[mount]) and (path == place or path.startswith(place + "/")):
+            return volumes[mounts[mount]].rstrip("/") + path[len(place) :]
+    return path

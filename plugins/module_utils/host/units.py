@@ -5,15 +5,23 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+import time
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import find_program
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import STEADY_SECONDS, find_program
 
-_PROPERTIES = "Id,Names,LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,NeedDaemonReload,FragmentPath,ControlGroup,ExecStart"
+_PROPERTIES = (
+    "Id,Names,LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,NeedDaemonReload,FragmentPath,ControlGroup,ExecStart,"
+    "ActiveEnterTimestampMonotonic,ExecMainStartTimestampMonotonic"
+)
 _TIMEOUT_SECONDS = 60.0
+# One look shows for how long a main process has been the same one, because systemd says when it was started. A unit that systemd had to start again by
+# itself has ended at least once: it has to show for longer that it does so no more.
+RESTARTED_SECONDS = 30.0
 
 
 class UnitError(LifeboatError):
@@ -36,6 +44,8 @@ class Unit:
     control_group: str = ""
     # What systemd runs, as it says itself. It may hold secrets: it is in no result and no error.
     command: str = field(default="", repr=False)
+    # For how long the main process has been this one; None where nothing runs, or systemd does not say.
+    same_seconds: Optional[float] = None
 
     @property
     def exists(self) -> bool:
@@ -45,23 +55,56 @@ class Unit:
     @property
     def runs(self) -> bool:
         """Whether it works steadily: a unit between two restarts does not."""
-        return self.active in ("active", "reloading") and self.sub not in ("auto-restart", "exited", "dead")
+        return self.active in ("active", "reloading") and not self.restarting and self.sub not in ("exited", "dead")
 
     @property
     def stopped(self) -> bool:
         """Whether nothing of it runs and systemd will not start it again by itself."""
         return self.active in ("inactive", "failed")
 
+    @property
+    def restarting(self) -> bool:
+        """Whether it has ended and systemd waits before it starts it again."""
+        return self.sub.startswith("auto-restart")
+
+    @property
+    def steady(self) -> bool:
+        """Whether it runs, and has been running as one and the same process for long enough to be believed."""
+        needed = RESTARTED_SECONDS if self.restarts else STEADY_SECONDS
+        return self.runs and self.same_seconds is not None and self.same_seconds >= needed
+
     def as_dict(self) -> Dict[str, Any]:
         """For results."""
-        return {"load": self.load, "active": self.active, "sub": self.sub, "enabled": self.enabled, "main_pid": self.main_pid, "restarts": self.restarts}
+        return {
+            "load": self.load,
+            "active": self.active,
+            "sub": self.sub,
+            "enabled": self.enabled,
+            "main_pid": self.main_pid,
+            "restarts": self.restarts,
+            "same_seconds": self.same_seconds,
+            "steady": self.steady,
+        }
 
     def __str__(self) -> str:
         return "unit %s (%s/%s%s)" % (self.name, self.active, self.sub, ", pid %d" % self.main_pid if self.main_pid else "")
 
 
-def parse_show(text: str, names: Sequence[str]) -> Dict[str, Unit]:
-    """Units out of the blocks that ``systemctl show`` prints, by the names that were asked for (which may be aliases)."""
+def _same_seconds(fields: Dict[str, str], now: float) -> Optional[float]:
+    """For how long the main process has been the same; of a unit without a main process, for how long it has been active."""
+    name = "ExecMainStartTimestampMonotonic" if int(fields.get("MainPID") or 0) else "ActiveEnterTimestampMonotonic"
+    since = fields.get(name, "")
+    if fields.get("ActiveState") not in ("active", "reloading", "activating") or not re.fullmatch(r"[1-9][0-9]*", since):
+        return None
+    return round(max(0.0, now - int(since) / 1e6), 3)
+
+
+def parse_show(text: str, names: Sequence[str], now: Optional[float] = None) -> Dict[str, Unit]:
+    """Units out of the blocks that ``systemctl show`` prints, by the names that were asked for (which may be aliases).
+
+    ``now`` is the monotonic clock, which is the one of systemd's time stamps.
+    """
+    moment = time.monotonic() if now is None else now
     units: Dict[str, Unit] = {}
     for block in text.split("\n\n"):
         fields = dict(line.partition("=")[::2] for line in block.splitlines() if "=" in line)
@@ -80,6 +123,7 @@ def parse_show(text: str, names: Sequence[str]) -> Dict[str, Unit]:
                     path=fields.get("FragmentPath", ""),
                     control_group=fields.get("ControlGroup", ""),
                     command=fields.get("ExecStart", ""),
+                    same_seconds=_same_seconds(fields, moment),
                 )
     return {name: units.get(name, Unit(name)) for name in names}
 

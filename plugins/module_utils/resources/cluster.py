@@ -7,16 +7,25 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.digests import certificate_file_sha256, first_certificate_sha256
 from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.api import ApiClient, ApiError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.nodes import (
+    Expectation,
+    condition_of,
+    leases,
+    metadata_of,
+    name_of,
+    node_leases,
+    node_states,
+    read_node,
+    uid_of,
+)
 
 PARTS = ("identity", "nodes", "leases", "pods", "endpoints", "services", "volumes", "objects")
 MIRROR = "kubernetes.io/config.mirror"
-API_SERVER_LEASE = "apiserver-"
 # An API server renews its own lease every ten seconds; one that was silent this long is not there.
 API_SERVER_SILENCE_SECONDS = 60.0
 # Names of single pods in a result: enough to act on, never a whole cluster.
@@ -27,15 +36,6 @@ _DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryLi
 
 class ClusterError(LifeboatError):
     """The cluster is not as it has to be."""
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """What the inventory says the cluster consists of."""
-
-    nodes: Sequence[str] = ()
-    control_plane_addresses: Sequence[str] = ()
-    remove_nodes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -66,36 +66,6 @@ class Stale:
     removals: List[Removal] = field(default_factory=list)
 
 
-def epoch(text: Optional[str]) -> Optional[float]:
-    """Seconds since 1970 of a time as Kubernetes writes it."""
-    if not text:
-        return None
-    plain = text.rstrip("Z")
-    pattern = "%Y-%m-%dT%H:%M:%S.%f" if "." in plain else "%Y-%m-%dT%H:%M:%S"
-    # Some writers give nanoseconds.
-    whole, dot, fraction = plain.partition(".")
-    return datetime.strptime(whole + dot + fraction[:6], pattern).replace(tzinfo=timezone.utc).timestamp()
-
-
-def _metadata(item: Mapping[str, Any]) -> Mapping[str, Any]:
-    return item.get("metadata") or {}
-
-
-def _name(item: Mapping[str, Any]) -> str:
-    return str(_metadata(item).get("name", ""))
-
-
-def _uid(item: Mapping[str, Any]) -> str:
-    return str(_metadata(item).get("uid", ""))
-
-
-def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    for condition in status.get("conditions") or []:
-        if condition.get("type") == kind:
-            return dict(condition)
-    return {}
-
-
 # --- parts ------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -103,69 +73,11 @@ def identity(client: ApiClient, ca_cert: str) -> Dict[str, Any]:
     """What tells this cluster from any other."""
     configmap = client.find("/api/v1/namespaces/kube-system/configmaps/kube-root-ca.crt") or {}
     return {
-        "kube_system_uid": _uid(client.get("/api/v1/namespaces/kube-system")),
+        "kube_system_uid": uid_of(client.get("/api/v1/namespaces/kube-system")),
         "version": str(client.get("/version").get("gitVersion", "")),
         "ca_sha256": certificate_file_sha256(ca_cert),
         "root_ca_configmap_sha256": first_certificate_sha256(str((configmap.get("data") or {}).get("ca.crt", ""))),
     }
-
-
-def read_node(item: Mapping[str, Any], now: float, lease_age: Optional[float] = None) -> Dict[str, Any]:
-    """One Node object, as far as a recovery is concerned. Kubelets report by their lease; the condition follows only every five minutes."""
-    spec, status = item.get("spec") or {}, item.get("status") or {}
-    info = status.get("nodeInfo") or {}
-    ready = _condition(status, "Ready")
-    heartbeat = epoch(ready.get("lastHeartbeatTime"))
-    ages = [age for age in (lease_age, None if heartbeat is None else round(now - heartbeat, 1)) if age is not None]
-    labels = _metadata(item).get("labels") or {}
-    prefix = "node-role.kubernetes.io/"
-    return {
-        "name": _name(item),
-        "uid": _uid(item),
-        "ready": ready.get("status") == "True",
-        "ready_reason": str(ready.get("reason", "")),
-        "heartbeat_age_seconds": min(ages) if ages else None,
-        "unschedulable": bool(spec.get("unschedulable")),
-        "roles": sorted(label[len(prefix) :] for label in labels if label.startswith(prefix)),
-        "taints": ["%s:%s" % (taint.get("key", ""), taint.get("effect", "")) for taint in spec.get("taints") or []],
-        "internal_ips": [entry["address"] for entry in status.get("addresses") or [] if entry.get("type") == "InternalIP"],
-        "addresses": [{"type": entry.get("type", ""), "address": entry.get("address", "")} for entry in status.get("addresses") or []],
-        "pod_cidrs": list(spec.get("podCIDRs") or []),
-        "provider_id": str(spec.get("providerID", "")),
-        "machine_id": str(info.get("machineID", "")),
-        "boot_id": str(info.get("bootID", "")),
-        "kubelet_version": str(info.get("kubeletVersion", "")),
-        "created_at": epoch(_metadata(item).get("creationTimestamp")),
-    }
-
-
-def read_lease(item: Mapping[str, Any], now: float) -> Dict[str, Any]:
-    """One Lease object."""
-    spec = item.get("spec") or {}
-    renewed = epoch(spec.get("renewTime"))
-    age = None if renewed is None else round(now - renewed, 1)
-    return {
-        "name": _name(item),
-        "uid": _uid(item),
-        "holder": str(spec.get("holderIdentity") or ""),
-        "hostname": str((_metadata(item).get("labels") or {}).get("kubernetes.io/hostname", "")),
-        "duration_seconds": int(spec.get("leaseDurationSeconds") or 0),
-        "renew_age_seconds": age,
-        "expired": age is None or age > int(spec.get("leaseDurationSeconds") or 0),
-    }
-
-
-def node_leases(client: ApiClient, now: float) -> List[Dict[str, Any]]:
-    """Leases of kubelets."""
-    return [read_lease(item, now) for item in client.items("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases")]
-
-
-def leases(client: ApiClient, now: float, of_nodes: List[Dict[str, Any]]) -> Dict[str, List[Dict[str, Any]]]:
-    """Leases of kubelets, of API servers, and of who leads."""
-    answer: Dict[str, List[Dict[str, Any]]] = {"nodes": of_nodes, "api_servers": [], "leaders": []}
-    for item in client.items("/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"):
-        answer["api_servers" if _name(item).startswith(API_SERVER_LEASE) else "leaders"].append(read_lease(item, now))
-    return answer
 
 
 def _pod_problem(status: Mapping[str, Any]) -> str:
@@ -178,7 +90,7 @@ def _pod_problem(status: Mapping[str, Any]) -> str:
             return str(waiting.get("reason", "waiting"))
     if status.get("phase") != "Running":
         return str(status.get("reason") or status.get("phase") or "Unknown")
-    ready = _condition(status, "Ready")
+    ready = condition_of(status, "Ready")
     return "" if ready.get("status") == "True" else "not ready"
 
 
@@ -191,15 +103,15 @@ def pods(client: ApiClient, node_names: Set[str]) -> Dict[str, Any]:
     troubled: List[Dict[str, Any]] = []
     troubled_total = restarts_total = total = 0
     for item in client.items("/api/v1/pods"):
-        metadata, spec, status = _metadata(item), item.get("spec") or {}, item.get("status") or {}
+        metadata, spec, status = metadata_of(item), item.get("spec") or {}, item.get("status") or {}
         node = str(spec.get("nodeName") or "")
         total += 1
         by_phase[str(status.get("phase", "Unknown"))] = by_phase.get(str(status.get("phase", "Unknown")), 0) + 1
         by_node[node] = by_node.get(node, 0) + 1
         if MIRROR in (metadata.get("annotations") or {}):
-            static.setdefault(node, []).append("%s/%s" % (metadata.get("namespace", ""), _name(item)))
+            static.setdefault(node, []).append("%s/%s" % (metadata.get("namespace", ""), name_of(item)))
         if node and node not in node_names:
-            orphans.append({"namespace": str(metadata.get("namespace", "")), "name": _name(item), "uid": _uid(item), "node": node})
+            orphans.append({"namespace": str(metadata.get("namespace", "")), "name": name_of(item), "uid": uid_of(item), "node": node})
         restarts = sum(int(container.get("restartCount") or 0) for container in status.get("containerStatuses") or [])
         restarts_total += restarts
         problem = _pod_problem(status)
@@ -209,7 +121,7 @@ def pods(client: ApiClient, node_names: Set[str]) -> Dict[str, Any]:
                 troubled.append(
                     {
                         "namespace": metadata.get("namespace", ""),
-                        "name": _name(item),
+                        "name": name_of(item),
                         "node": node,
                         "problem": problem,
                         "restarts": restarts,
@@ -228,7 +140,7 @@ def pods(client: ApiClient, node_names: Set[str]) -> Dict[str, Any]:
     }
 
 
-def endpoints(client: ApiClient, expected: Sequence[str]) -> Dict[str, Any]:
+def endpoints(client: ApiClient, expected: Expectation) -> Dict[str, Any]:
     """Where the service default/kubernetes leads, against the API servers there are."""
     addresses: Set[str] = set()
     for item in client.items("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices", {"labelSelector": "kubernetes.io/service-name=kubernetes"}):
@@ -239,12 +151,14 @@ def endpoints(client: ApiClient, expected: Sequence[str]) -> Dict[str, Any]:
         item = client.find("/api/v1/namespaces/default/endpoints/kubernetes") or {}
         for subset in item.get("subsets") or []:
             addresses.update(str(entry.get("ip", "")) for entry in subset.get("addresses") or [])
-    wanted = set(expected)
+    known, needed = set(expected.control_plane_addresses), set(expected.needed_addresses)
+    extra, missing = addresses - known if known else set(), needed - addresses
     return {
         "addresses": sorted(addresses),
-        "extra": sorted(addresses - wanted) if wanted else [],
-        "missing": sorted(wanted - addresses),
-        "equal": addresses == wanted if wanted else None,
+        "extra": sorted(extra),
+        "missing": sorted(missing),
+        "absent": sorted(known - needed - addresses),
+        "equal": not extra and not missing if known else None,
     }
 
 
@@ -266,9 +180,9 @@ def services(client: ApiClient) -> Dict[str, Any]:
     known: Dict[str, bool] = {}
     unavailable = []
     for item in client.items("/apis/apiregistration.k8s.io/v1/apiservices"):
-        condition = _condition(item.get("status") or {}, "Available")
+        condition = condition_of(item.get("status") or {}, "Available")
         if condition.get("status") != "True":
-            unavailable.append({"name": _name(item), "reason": str(condition.get("reason", ""))})
+            unavailable.append({"name": name_of(item), "reason": str(condition.get("reason", ""))})
     webhooks = []
     for kind in ("validatingwebhookconfigurations", "mutatingwebhookconfigurations"):
         for item in client.items("/apis/admissionregistration.k8s.io/v1/%s" % kind):
@@ -278,7 +192,7 @@ def services(client: ApiClient) -> Dict[str, Any]:
                 answers = _service_answers(client, str(service.get("namespace", "")), str(service.get("name", "")), known) if service else None
                 webhooks.append(
                     {
-                        "configuration": _name(item),
+                        "configuration": name_of(item),
                         "kind": kind,
                         "name": hook.get("name", ""),
                         "failure_policy": hook.get("failurePolicy", ""),
@@ -298,8 +212,8 @@ def volume_attachments(client: ApiClient, node_names: Set[str]) -> List[Dict[str
         node = str(spec.get("nodeName", ""))
         answer.append(
             {
-                "name": _name(item),
-                "uid": _uid(item),
+                "name": name_of(item),
+                "uid": uid_of(item),
                 "node": node,
                 "node_exists": node in node_names,
                 "volume": str((spec.get("source") or {}).get("persistentVolumeName") or ""),
@@ -316,7 +230,7 @@ def _discovered(client: ApiClient) -> Dict[str, str]:
     if aggregated.get("kind") == "APIGroupDiscoveryList":
         groups = list(client.get("/api", accept=_DISCOVERY).get("items") or []) + list(aggregated.get("items") or [])
         for group in groups:
-            group_name = _name(group)
+            group_name = name_of(group)
             for version in (group.get("versions") or [])[:1]:
                 root = "/apis/%s/%s" % (group_name, version["version"]) if group_name else "/api/%s" % version["version"]
                 for resource in version.get("resources") or []:
@@ -424,7 +338,7 @@ def remove(client: ApiClient, removals: Iterable[Removal]) -> List[Removal]:
     return done
 
 
-def wait_endpoints(client: ApiClient, expected: Sequence[str], wait_seconds: float, clock: Callable[[], float] = time.monotonic) -> Dict[str, Any]:
+def wait_endpoints(client: ApiClient, expected: Expectation, wait_seconds: float, clock: Callable[[], float] = time.monotonic) -> Dict[str, Any]:
     """Wait until the API servers have taken each other out of and into the service default/kubernetes, which they do by themselves."""
     end = clock() + wait_seconds
     while True:
@@ -434,7 +348,7 @@ def wait_endpoints(client: ApiClient, expected: Sequence[str], wait_seconds: flo
         if clock() >= end:
             raise ClusterError(
                 "The service default/kubernetes does not lead to the API servers there are.",
-                tried="compare its endpoints with %s for %d seconds" % (", ".join(expected), wait_seconds),
+                tried="compare its endpoints with %s for %d seconds" % (", ".join(expected.control_plane_addresses), wait_seconds),
                 found="extra: %s; missing: %s" % (", ".join(answer["extra"]) or "none", ", ".join(answer["missing"]) or "none"),
                 remedy="Check that every API server runs with its right --advertise-address; an extra address whose lease was lost needs its key "
                 "/registry/masterleases/<address> deleted from etcd.",
@@ -453,17 +367,19 @@ def collect(client: ApiClient, ca_cert: str, parts: Sequence[str], expected: Exp
     if "identity" in parts:
         cluster.update(identity(client, ca_cert))
     of_nodes = node_leases(client, now) if "nodes" in parts or "leases" in parts else []
-    ages = {lease["name"]: lease["renew_age_seconds"] for lease in of_nodes}
-    nodes = [read_node(item, now, ages.get(_name(item))) for item in client.items("/api/v1/nodes")]
+    renewed = {lease["name"]: lease["renewed_at"] for lease in of_nodes}
+    restarted, since = set(expected.restarted), expected.reported_since
+    nodes = [read_node(item, now, renewed.get(name_of(item)), since.get(name_of(item)), name_of(item) in restarted) for item in client.items("/api/v1/nodes")]
     names = {node["name"] for node in nodes}
     if "nodes" in parts:
         cluster["nodes"] = nodes
+        cluster["node_states"] = node_states(nodes, expected)
     if "leases" in parts:
         cluster["leases"] = leases(client, now, of_nodes)
     if "pods" in parts:
         cluster["pods"] = pods(client, names)
     if "endpoints" in parts:
-        cluster["endpoints"] = endpoints(client, expected.control_plane_addresses)
+        cluster["endpoints"] = endpoints(client, expected)
     if "services" in parts:
         cluster.update(services(client))
     if "volumes" in parts:

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Unit
 from tests.checks_seen import ROOT
 from tests.integration.evidence.playground import BEGIN, Playground
 
@@ -65,10 +66,16 @@ GOOD: dict[str, Any] = {
     "directory_taken": {"dump": {"tree": {"entries": 5}, "schemas": ["core"]}},
     "directory_expected": {"entries": 5, "schemas": ["core"]},
     "directory_staged": {"restore": {"action": "stage", "dump": {"tree": {"entries": 5}}, "replace": [{"target": "/var/lib/ldap/data.mdb"}]}},
-    "fence_started": {"services": [{"state": "started"}], "crash_looping": [], "phases": [{"name": "etcd", "seconds": 1.5}]},
+    "fence_started": {
+        "services": [{"state": "started"}],
+        "crash_looping": [],
+        "phases": [{"name": "etcd", "seconds": 1.5}],
+        "other_static_pods": [{"manifest": "kube-vip.yaml", "state": "started"}, {"manifest": "odd.yaml", "state": "unknown"}],
+    },
     "fence_stopped": {"services": [{"state": "stopped"}], "evidence": ["no container"]},
     "node_cluster": {"cluster": {"kube_system_uid": "uid", "ca_sha256": "ca", "version": "v1.34.4", "nodes": [{"name": name} for name in HOSTS]}},
     "node_expected": list(HOSTS),
+    "node_rebuilt": [],
     "node_left": {"leaving": {"places": ["node"]}},
     "node_known": {"leaving": {"traces": {"database": [], "keys": [], "cache": [], "etcd": [], "node": []}}},
     "node_config_archive": ARCHIVE,
@@ -127,6 +134,7 @@ GOOD: dict[str, Any] = {
     "pki_shared": ["service-account 1", "cluster-ca 2"],
     "node_config_wanted": [{"id": "apiserver"}],
     "node_config_units": ["kubelet.service", "etcd.service"],
+    "node_config_pods": ["etcd"],
     "platform_plan": {
         "bump_revision": 100,
         "strategy": "rebuild_cluster",
@@ -283,21 +291,24 @@ GOOD: dict[str, Any] = {
         "cluster": {
             "kube_system_uid": "uid",
             "ca_sha256": "ca",
-            "nodes": [{"name": name, "ready": True, "ready_reason": "KubeletReady"} for name in HOSTS],
-            "leases": {"nodes": [{"name": name, "renew_age_seconds": 4} for name in HOSTS]},
-            "endpoints": {"equal": True, "addresses": ["10.0.0.1"]},
+            "nodes": [{"name": name, "ready": True, "ready_reason": "KubeletReady", "heartbeat_age_seconds": 4} for name in HOSTS],
+            "node_states": {"asked_for": list(HOSTS), "not_ready": [], "silent": [], "others_not_ready": []},
+            "endpoints": {"equal": True, "addresses": ["10.0.0.1"], "absent": []},
             "stale": {"node_leases": [], "pods_on_missing_nodes": [], "nodes": []},
             "volume_attachments": [{"name": "one", "node_exists": True}],
             "api_services_unavailable": [],
         },
         "node": {
             "units": {
-                "etcd.service": {"active": "active", "enabled": "enabled"},
-                "kubelet.service": {"active": "active", "enabled": "enabled"},
-                "containerd.service": {"active": "active", "enabled": "enabled"},
+                "etcd.service": {"active": "active", "steady": True, "enabled": "enabled"},
+                "kubelet.service": {"active": "active", "steady": True, "enabled": "enabled"},
+                "containerd.service": {"active": "active", "steady": False, "enabled": "enabled"},
             },
             "manifests": {"parked": []},
-            "containers": [{"name": "etcd", "state": "running", "attempt": 7}, {"name": "old", "state": "exited", "attempt": 1}],
+            "containers": [
+                {"name": "etcd", "state": "running", "attempt": 7, "steady": True},
+                {"name": "old", "state": "exited", "attempt": 1, "steady": False},
+            ],
         },
     },
 }
@@ -361,12 +372,14 @@ BREAKS: dict[str, list[Break]] = {
     ],
     "directory.entries_equal": [("directory_seen.directory.entries", 6), ("directory_seen.directory.schemas", ["core", "nis"])],
     "fence.started": [("fence_started.services.0.state", "stopped"), ("fence_started.crash_looping", ["kube-scheduler"])],
+    "fence.other_pods": [("fence_started.other_static_pods.0.state", "stopped")],
     "fence.stopped": [("fence_stopped.services.0.state", "started"), ("fence_stopped.services", [])],
     "node.identity": [("node_cluster.cluster.kube_system_uid", ""), ("node_cluster.cluster.ca_sha256", "another")],
     "node.all_known": [("node_expected", ["cp1"]), ("node_cluster.cluster.nodes", [{"name": "cp1"}])],
     "node.identity_kept": [("result.cluster.kube_system_uid", "another"), ("result.cluster.ca_sha256", "another")],
-    "node.all_ready": [("result.cluster.nodes.0.ready", False), ("result.cluster.nodes", [])],
-    "node.heartbeats": [("result.cluster.leases.nodes.1.renew_age_seconds", 61), ("result.cluster.leases.nodes", [])],
+    "node.all_ready": [("result.cluster.node_states.not_ready", ["cp1: KubeletNotReady"]), ("result.cluster.node_states.asked_for", [])],
+    "node.heartbeats": [("result.cluster.node_states.silent", ["cp2: reported 61 s ago"]), ("result.cluster.node_states.asked_for", [])],
+    "node.others_ready": [("result.cluster.node_states.others_not_ready", ["w9: NodeStatusUnknown"])],
     "node.endpoints": [("result.cluster.endpoints.equal", False)],
     "node.no_stale": [
         ("result.cluster.stale.node_leases", ["gone"]),
@@ -379,10 +392,14 @@ BREAKS: dict[str, list[Break]] = {
     "node_config.kubelet_kubeconfig": [("node_config_certificates.certificates", FAILED_CERTIFICATE), ("node_config_certificates.certificates", [])],
     "node_config.unpacked": [("node_config_planned.staging.entries", 0), ("node_config_planned.plan.space.0.enough", False)],
     "node_config.units_run": [
-        ("result.node.units", {"kubelet.service": {"active": "active", "enabled": "enabled"}}),
-        ("result.node.units.kubelet%service.active", "failed"),
+        ("result.node.units", {"kubelet.service": {"active": "active", "steady": True, "enabled": "enabled"}}),
+        # A lucky look at one that ends and is started again every ten seconds.
+        ("result.node.units.kubelet%service", Unit("kubelet.service", "loaded", "active", "running", "enabled", 56, 0, same_seconds=0.1).as_dict()),
+        ("result.node.units.kubelet%service", Unit("kubelet.service", "loaded", "active", "running", "enabled", 57, 1, same_seconds=9.9).as_dict()),
+        ("result.node.units.kubelet%service.steady", False),
         ("result.node.units.kubelet%service.enabled", "disabled"),
     ],
+    "node_config.pods_run": [("result.node.containers.0.steady", False), ("result.node.containers", []), ("result.node.containers", None)],
     "node_config.kubelet_certificate": [("node_config_certificates.certificates", FAILED_CERTIFICATE), ("node_config_certificates.certificates", [])],
     "node_config.manifests_in_place": [("result.node.manifests.parked", ["etcd.yaml"])],
     "node_config.no_crash_loop": [("result.node.containers.1.attempt", 4)],

@@ -28,6 +28,9 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import
 # Not "etcd": other tests of this machine run real ones, and workers of one test run these. The kernel keeps fifteen bytes of a name.
 ETCD, API, SCHEDULER, KUBELET = (f"lbt-{name}-{os.getpid()}"[:14] for name in ("e", "a", "s", "k"))
 
+# Ten, where a real kubelet's unit is.
+RESTART_SECONDS = 0.6
+
 # Forks daemons that have nothing left to import; a fresh interpreter for each would cost more than everything else.
 _ZYGOTE = """
 import ctypes, json, os, signal, ssl, sys, threading, time
@@ -40,6 +43,10 @@ def daemon(world, role, port):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if os.path.exists(world + "/crash-" + role):
         os.unlink(world + "/crash-" + role)
+        os._exit(1)
+    if os.path.exists(world + "/crashes-" + role):
+        # Every time, after the tenth of a second that a kubelet without a usable configuration lives.
+        time.sleep(0.1)
         os._exit(1)
     if not port:
         while True:
@@ -58,7 +65,8 @@ def daemon(world, role, port):
         def do_POST(self):
             self.rfile.read(int(self.headers["Content-Length"]))
             leader = "0" if os.path.exists(world + "/no-quorum") else "42"
-            header = {"cluster_id": "1", "member_id": "42", "revision": "1000", "raft_term": "2"}
+            revision = open(world + "/revision").read() if os.path.exists(world + "/revision") else "1000"
+            header = {"cluster_id": "1", "member_id": "42", "revision": revision, "raft_term": "2"}
             hashed = port if os.path.exists(world + "/unequal") else 7
             if self.path.endswith("status"): self.answer(200, {"header": header, "version": "3.6.16", "leader": leader})
             elif self.path.endswith("range"): self.answer(200, {"header": header, "count": "0"})
@@ -111,7 +119,8 @@ for name in "$@"; do
   if [ "$verb" = show ]; then
     if [ -d $name ]; then
       echo "Id=$name\nNames=$name\nLoadState=loaded\nActiveState=$(cat $name/active)\nSubState=$(cat $name/sub)\nUnitFileState=$(cat $name/enabled)"
-      echo "MainPID=0\nNRestarts=0\nNeedDaemonReload=no\n"
+      echo "MainPID=$(cat $name/pid)\nNRestarts=$(cat $name/restarts)\nNeedDaemonReload=no"
+      echo "ExecMainStartTimestampMonotonic=$(cat $name/since)\nActiveEnterTimestampMonotonic=$(cat $name/since)\n"
     else
       echo "Id=$name\nNames=$name\nLoadState=not-found\nActiveState=inactive\nSubState=dead\n"
     fi
@@ -119,8 +128,15 @@ for name in "$@"; do
   fi
   [ -d $name ] || {{ echo "Unit $name not found." >&2; exit 1; }}
   case $verb in
-  start|restart) printf running > $name/sub; printf active > $name/active ;;
-  stop|reset-failed) printf dead > $name/sub; printf inactive > $name/active ;;
+  start|restart)
+    # A start of a unit that waits for its next try waits with it.
+    [ $verb$(cat $name/sub) = startauto-restart ] && continue
+    tr -dc "0-9 " < /proc/uptime | sed 's/ .*/0000/' > $name/since
+    printf 0 > $name/pid; printf running > $name/sub; printf active > $name/active ;;
+  stop) printf dead > $name/sub; printf inactive > $name/active ;;
+  reset-failed)
+    printf 0 > $name/restarts
+    if [ $(cat $name/active) = failed ]; then printf dead > $name/sub; printf inactive > $name/active; fi ;;
   enable) printf enabled > $name/enabled ;;
   esac
 done
@@ -187,13 +203,17 @@ class World:
         for path in ("containers", "stop-requests", "bin", "pki", "run", "units/kubelet.service"):
             (directory / path).mkdir(parents=True)
         self.ports = {name: free_port() for name in (ETCD, API, SCHEDULER)}
-        self.set_unit(active="inactive", sub="dead", enabled="disabled")
+        self.set_unit(active="inactive", sub="dead", enabled="disabled", pid="0", restarts="0", since="0")
         (directory / "members.json").write_text(json.dumps(self.members([self.ports[ETCD]])))
         (directory / "runtime.sock").touch()
         self._program("crictl", _CRICTL.format(world=str(directory)))
         self._program("systemctl", _SYSTEMCTL.format(world=str(directory)))
         self._processes: dict[str, Daemon] = {}
         self._attempts: dict[str, int] = {}
+        # When a unit that waits for its next try is started again.
+        self.next_try = 0.0
+        # Pods that the kubelet can't start.
+        self.refused: set[str] = set()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -285,7 +305,13 @@ class World:
         directory = where or self.manifests
         directory.mkdir(parents=True, exist_ok=True)
         for name in self.ports:
-            (directory / f"{name}.yaml").write_text(f"kind: Pod\nmetadata:\n  name: {name}\nspec:\n  containers:\n  - image: example.org/{name}:1\n")
+            self.write_manifest(name, directory)
+
+    def write_manifest(self, name: str, directory: Path, *arguments: str) -> None:
+        """One manifest, as kubeadm writes them."""
+        text = f"kind: Pod\nmetadata:\n  name: {name}\n  namespace: kube-system\nspec:\n  containers:\n  - command:\n    - {name}\n"
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / f"{name}.yaml").write_text(text + "".join(f"    - {argument}\n" for argument in arguments) + f"    image: example.org/{name}:1\n")
 
     def log(self, program: str) -> list[str]:
         """How a stand-in was called."""
@@ -317,19 +343,38 @@ class World:
             self._end(request.name.rpartition("-")[0], signal.SIGKILL if request.read_text() == "0" else signal.SIGTERM)
             request.unlink()
         running = self.unit()["active"] == "active"
+        self._restart_kubelet()
         self._kubelet(running and self.unit()["sub"] == "running")
         units = self._units()
         if not running or self.unit()["sub"] != "running" or (self.directory / "hung-kubelet").exists():
             return
         wanted = {path.stem for path in self.manifests.glob("*.yaml")} if self.manifests.is_dir() else set()
-        for name in wanted - set(self._processes):
+        for name in wanted - set(self._processes) - self.refused:
             self._begin(name)
         for name in set(self._processes) - wanted - units - {KUBELET}:
             self._end(name, signal.SIGTERM)
 
+    def _restart_kubelet(self) -> None:
+        """What systemd does with a unit whose program has ended: it waits, and tries again."""
+        now = time.monotonic()
+        unit = self.unit()
+        if unit["sub"] == "running" and int(self._field("pid")) and KUBELET not in self._processes:
+            self.set_unit(active="activating", sub="auto-restart", pid="0")
+            self.next_try = now + RESTART_SECONDS
+        elif unit["sub"] == "auto-restart" and now >= self.next_try:
+            self.set_unit(restarts=str(self.restarts() + 1), sub="running", active="active")
+
+    def restarts(self) -> int:
+        """How often the kubelet was started again by itself."""
+        return int(self._field("restarts"))
+
+    def _field(self, name: str) -> str:
+        return (self.directory / "units" / "kubelet.service" / name).read_text()
+
     def _kubelet(self, wanted: bool) -> None:
         if wanted and KUBELET not in self._processes:
-            self._processes[KUBELET] = self.spawn(KUBELET, 0)
+            daemon = self._processes[KUBELET] = self.spawn(KUBELET, 0)
+            self.set_unit(since=str(int(time.monotonic() * 1e6)), pid=str(daemon.pid))
         elif not wanted and KUBELET in self._processes:
             self._end(KUBELET, signal.SIGTERM)
 
@@ -350,7 +395,8 @@ class World:
 
     def _begin(self, name: str) -> None:
         self._attempts[name] = self._attempts.get(name, -1) + 1
-        self._processes[name] = self.spawn(name, self.ports[name])
+        # A static pod of somebody else has no port that anybody asks for.
+        self._processes[name] = self.spawn(name, self.ports.get(name, 0))
         self._container(name, "RUNNING")
 
     def _end(self, name: str, number: signal.Signals) -> None:
@@ -373,7 +419,12 @@ class World:
             "state": f"CONTAINER_{state}",
             "image": {"image": f"example.org/{name}:1"},
             "createdAt": str(time.time_ns()),
-            "labels": {"io.kubernetes.container.name": name, "io.kubernetes.pod.name": f"{name}-node1", "io.kubernetes.pod.namespace": "kube-system"},
+            "labels": {
+                "io.kubernetes.container.name": name,
+                "io.kubernetes.pod.name": f"{name}-node1",
+                "io.kubernetes.pod.namespace": "kube-system",
+                "io.kubernetes.pod.uid": "0f" * 16,
+            },
         }
         path = self.directory / "containers" / f"{name}-{attempt}.json"
         path.with_suffix(".part").write_text(json.dumps(document))

@@ -10,69 +10,21 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host import files, services, starting
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import files, services, starting, stopping
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.archive import CaptureRequest, WantedPath, capture
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.readiness import MembersDifferError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import ServiceError, plan_stop, read_groups, read_services, stop
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.starting import StartRequest, plan_start, start
-from tests.unit.plugins.module_utils.host.node_world import API, ETCD, KUBELET, SCHEDULER, World, Zygote, free_port, make_certificates
-
-
-@pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("pki")
-    make_certificates(directory)
-    return directory
-
-
-@pytest.fixture(scope="session")
-def zygote() -> Iterator[Zygote]:
-    made = Zygote()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def world(tmp_path: Path, certificates: Path, zygote: Zygote) -> Iterator[World]:
-    with World(tmp_path, zygote) as made:
-        shutil.copytree(certificates, tmp_path / "pki", dirs_exist_ok=True)
-        yield made
-
-
-def request(world: World, **more: Any) -> StartRequest:
-    found = StartRequest(
-        groups=world.groups("start"),
-        etcd=world.platform["etcd"],
-        api=world.platform["api"],
-        wait_seconds=20,
-        ledger=str(world.directory / "var" / "replaced.json"),
-        placed=str(world.directory / "var" / "placed.json"),
-        hosts_file=str(world.directory / "hosts"),
-    )
-    return replace(found, **more)
-
-
-def started(world: World, **more: Any) -> dict[str, Any]:
-    return start(world.node(), request(world, **more), world.journal("started"))
-
-
-def stopped(world: World, wait_seconds: float = 20) -> dict[str, Any]:
-    return stop(world.node(), world.groups("stop"), wait_seconds, world.journal("stopped"))
-
-
-@pytest.fixture
-def running(world: World) -> World:
-    world.write_manifests()
-    started(world)
-    return world
-
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import ServiceError, read_groups, read_services
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.start_plan import plan_start
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.starting import start
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.stopping import plan_stop, stop
+from tests.unit.plugins.module_utils.host.node_calls import request, started, stopped
+from tests.unit.plugins.module_utils.host.node_world import API, ETCD, KUBELET, SCHEDULER, World, free_port
 
 # Facts
 
@@ -160,7 +112,7 @@ def test_without_a_working_kubelet_the_runtime_stops_containers(running: World, 
 
 
 def test_a_kubelet_that_does_not_act_is_not_waited_for(running: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(stopping, "PATIENCE_SECONDS", 0.5)
     running.flag("hung-kubelet")
     result = stopped(running)
     assert all(item["state"] == "stopped" for item in result["services"])
@@ -183,7 +135,7 @@ def test_what_does_not_stop_is_named(world: World, monkeypatch: pytest.MonkeyPat
     world.flag(f"deaf-{SCHEDULER}")
     world.write_manifests()
     started(world)
-    monkeypatch.setattr(services, "PATIENCE_SECONDS", 60)
+    monkeypatch.setattr(stopping, "PATIENCE_SECONDS", 60)
     with pytest.raises(ServiceError) as caught:
         stopped(world, wait_seconds=1)
     text = str(caught.value)
@@ -203,14 +155,14 @@ def test_a_broken_runtime_is_no_proof_but_processes_and_ports_are(running: World
 
 
 def test_a_service_that_comes_back_is_found(running: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = services._stop_group
+    original = stopping._stop_group
 
     def meddle(node: services.Node, group: Any, *rest: Any) -> None:
         original(node, group, *rest)
         if group[0].name == "kubelet":
             (running.manifests / f"{ETCD}.yaml").write_text("kind: Pod\n")
 
-    monkeypatch.setattr(services, "_stop_group", meddle)
+    monkeypatch.setattr(stopping, "_stop_group", meddle)
     with pytest.raises(ServiceError, match="came back after it had been stopped"):
         stopped(running)
 

@@ -48,7 +48,16 @@ def test_show_is_read_by_name_and_alias() -> None:
     units = parse_show(SHOW, ["k.service", "etcd.service", "other.service"])
     kubelet = units["k.service"]
     assert (kubelet.exists, kubelet.runs, kubelet.stopped, kubelet.needs_reload) == (True, True, False, True)
-    assert kubelet.as_dict() == {"load": "loaded", "active": "active", "sub": "running", "enabled": "enabled", "main_pid": 56, "restarts": 3}
+    assert kubelet.as_dict() == {
+        "load": "loaded",
+        "active": "active",
+        "sub": "running",
+        "enabled": "enabled",
+        "main_pid": 56,
+        "restarts": 3,
+        "same_seconds": None,
+        "steady": False,
+    }
     assert str(kubelet) == "unit k.service (active/running, pid 56)"
     assert kubelet.control_group == "/system.slice/kubelet.service"
     assert "--token=secret" in kubelet.command
@@ -74,6 +83,43 @@ def test_show_is_read_by_name_and_alias() -> None:
 def test_a_unit_between_two_restarts_neither_runs_nor_is_stopped(active: str, sub: str, runs: bool, stopped: bool) -> None:
     unit = Unit("x", "loaded", active, sub)
     assert (unit.runs, unit.stopped) == (runs, stopped)
+
+
+# As systemd 252 shows a unit whose program ends at once, with RestartSec=10: now in its life of a tenth of a second, now between two of them.
+CRASHING = """MainPID={pid}
+NRestarts={restarts}
+ExecMainStartTimestampMonotonic={started}
+ActiveEnterTimestampMonotonic={started}
+Id=kubelet.service
+Names=kubelet.service
+LoadState=loaded
+ActiveState={active}
+SubState={sub}
+"""
+
+
+@pytest.mark.parametrize(
+    ("active", "sub", "pid", "restarts", "age", "steady"),
+    [
+        # A lucky look at a unit that ends and is started again every ten seconds.
+        ("active", "running", 56, 0, 0.1, False),
+        ("active", "running", 57, 1, 9.9, False),
+        ("activating", "auto-restart", 0, 2, 5.0, False),
+        ("active", "running", 56, 0, 12.0, True),
+        # Once it has ended by itself, it has to show for longer that it stays.
+        ("active", "running", 58, 3, 12.0, False),
+        ("active", "running", 58, 3, 30.0, True),
+        ("active", "exited", 0, 0, 90.0, False),
+        # A daemon without a main process that systemd knows of.
+        ("active", "running", 0, 0, 13.0, True),
+    ],
+)
+def test_a_unit_runs_steadily_when_its_process_is_the_same_for_a_while(active: str, sub: str, pid: int, restarts: int, age: float, steady: bool) -> None:
+    text = CRASHING.format(active=active, sub=sub, pid=pid, restarts=restarts, started=int((5000 - age) * 1e6))
+    unit = parse_show(text, ["kubelet.service"], now=5000.0)["kubelet.service"]
+    assert (unit.steady, unit.as_dict()["steady"]) == (steady, steady)
+    assert unit.restarting is (sub == "auto-restart")
+    assert unit.same_seconds == pytest.approx(age)
 
 
 def test_acts_do_not_wait(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.resources import cluster as subject
-from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.cluster import PARTS, ClusterError, Expectation, collect, find_stale, remove
+from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.cluster import PARTS, ClusterError, collect, find_stale, remove
+from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.nodes import Expectation, epoch
 from tests.unit.plugins.module_utils.resources.api_server import ApiServer
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/{}/leases"
@@ -106,7 +108,8 @@ def test_a_healthy_cluster_has_nothing_stale(server: ApiServer) -> None:
     assert cp1["internal_ips"] == ["192.0.2.11"]
     assert (cp1["machine_id"], cp1["boot_id"], cp1["provider_id"], cp1["pod_cidrs"]) == ("m1", "b1", "kind://x", ["10.244.0.0/24"])
     assert cp1["created_at"] == 1795179600.0
-    assert found["endpoints"] == {"addresses": ADDRESSES, "extra": [], "missing": [], "equal": True}
+    assert found["endpoints"] == {"addresses": ADDRESSES, "extra": [], "missing": [], "absent": [], "equal": True}
+    assert found["node_states"] == {"asked_for": ["cp1", "w1"], "not_ready": [], "silent": [], "others_not_ready": []}
     answer = find_stale(found, EXPECTED)
     assert answer.removals == []
     assert all(items == [] for items in answer.report.values())
@@ -119,6 +122,78 @@ def test_a_heartbeat_is_the_lease_or_the_condition_whichever_is_newer(server: Ap
     assert look(server, ["nodes"])["nodes"][0]["heartbeat_age_seconds"] < 60
     server.lists[LEASES.format("kube-node-lease")].clear()
     assert look(server, ["nodes"])["nodes"][0]["heartbeat_age_seconds"] >= 200
+
+
+def states(server: ApiServer, **more: Any) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = look(server, ["nodes"], replace(EXPECTED, **more))["node_states"]
+    return found
+
+
+def names(texts: list[str]) -> list[str]:
+    return [text.partition(":")[0] for text in texts]
+
+
+def set_reports(server: ApiServer, name: str, lease_age: float | None, condition_age: float) -> None:
+    """When the kubelet of a node has said something by its lease, and by its condition."""
+    leases = server.lists[LEASES.format("kube-node-lease")]
+    leases[:] = [item for item in leases if item["metadata"]["name"] != name]
+    if lease_age is not None:
+        lease(server, "kube-node-lease", name, lease_age, 40)
+    server.lists["/api/v1/nodes"][:] = [item for item in server.lists["/api/v1/nodes"] if item["metadata"]["name"] != name]
+    node(server, name, age_seconds=condition_age)
+
+
+def test_what_a_kubelet_said_before_the_restore_is_no_ready(server: ApiServer) -> None:
+    """A store that was restored, or that lived on, still says Ready of a machine that was emptied half a minute ago."""
+    set_reports(server, "w1", 31, 40)
+    assert states(server)["not_ready"] == [], "without a moment nothing is known to be old"
+    found = states(server, reported_since={"cp1": time.time() - 20, "w1": time.time() - 20})
+    assert found["not_ready"] == ["w1: said before it was restored: KubeletReady"]
+    assert names(found["silent"]) == ["w1"]
+    set_reports(server, "w1", 5, 40)
+    found = states(server, reported_since={"w1": time.time() - 20})
+    assert (found["not_ready"], found["silent"]) == ([], []), "its kubelet was never stopped: its lease is enough, as the condition comes every five minutes"
+
+
+def test_of_a_kubelet_that_was_started_the_condition_itself_has_to_be_new(server: ApiServer) -> None:
+    """It renews its lease before it has looked whether it is Ready."""
+    since = {"w1": time.time() - 20}
+    set_reports(server, "w1", 5, 40)
+    found = states(server, reported_since=since, restarted=["w1"])
+    assert found["not_ready"] == ["w1: said before it was restored: KubeletReady"]
+    assert found["silent"] == []
+    set_reports(server, "w1", None, 5)
+    found = states(server, reported_since=since, restarted=["w1"])
+    assert (found["not_ready"], found["silent"]) == ([], [])
+
+
+def test_a_rebuilt_node_is_asked_for_whatever_became_of_the_others(server: ApiServer) -> None:
+    node(server, "w2", ready=False)
+    found = states(server, rebuilt=["w1"], nodes=["cp1", "w1", "w3"])
+    assert found["asked_for"] == ["w1"]
+    assert (found["not_ready"], found["silent"]) == ([], [])
+    assert found["others_not_ready"] == ["w2: NodeStatusUnknown", "w3: the cluster has no such node"]
+    found = states(server, rebuilt=["w2", "w4"])
+    assert found["not_ready"] == ["w2: NodeStatusUnknown", "w4: the cluster has no such node"]
+    assert names(found["silent"]) == ["w2", "w4"]
+    assert found["others_not_ready"] == []
+    assert states(server, nodes=["cp1", "w1", "w2"])["not_ready"] == ["w2: NodeStatusUnknown"], "without a rebuilt one all are asked for"
+
+
+def test_endpoints_need_the_rebuilt_servers_and_allow_those_of_the_inventory(server: ApiServer) -> None:
+    def seen(**more: Any) -> dict[str, Any]:
+        found: dict[str, Any] = look(server, ["endpoints"], replace(EXPECTED, **more))["endpoints"]
+        return found
+
+    (slices,) = server.lists["/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"]
+    slices["endpoints"] = [{"addresses": [ADDRESSES[0]]}]
+    assert seen()["equal"] is False
+    found = seen(rebuilt=["w1"])
+    assert (found["equal"], found["absent"]) == (True, [ADDRESSES[1]]), "the other control plane is dead, and this run was not about it"
+    found = seen(rebuilt=["cp2"], rebuilt_addresses=[ADDRESSES[1]])
+    assert (found["equal"], found["missing"]) == (False, [ADDRESSES[1]])
+    slices["endpoints"] = [{"addresses": [ADDRESSES[0]]}, {"addresses": ["192.0.2.99"]}]
+    assert seen(rebuilt=["w1"])["extra"] == ["192.0.2.99"]
 
 
 def test_only_what_is_asked_for_is_read(server: ApiServer) -> None:
@@ -211,11 +286,11 @@ def test_endpoints_that_differ_are_waited_for(server: ApiServer, monkeypatch: py
     assert stale(server).report["endpoints_extra"] == ["192.0.2.99"]
     with server.client() as client:
         with pytest.raises(ClusterError, match=r"extra: 192.0.2.99; missing: none") as caught:
-            subject.wait_endpoints(client, ADDRESSES, 0.1)
+            subject.wait_endpoints(client, EXPECTED, 0.1)
         assert "/registry/masterleases/" in caught.value.remedy
         slices["endpoints"].pop()
-        assert subject.wait_endpoints(client, ADDRESSES, 0.1)["equal"] is True
-        assert subject.wait_endpoints(client, [], 0.1)["equal"] is None
+        assert subject.wait_endpoints(client, EXPECTED, 0.1)["equal"] is True
+        assert subject.wait_endpoints(client, Expectation(), 0.1)["equal"] is None
 
 
 def test_endpoints_of_a_server_without_slices(server: ApiServer) -> None:
@@ -303,7 +378,7 @@ def test_objects_are_counted_by_resource(server: ApiServer, aggregated: bool) ->
     ],
 )
 def test_times_are_read(text: str | None, expected: float | None) -> None:
-    assert subject.epoch(text) == expected
+    assert epoch(text) == expected
 
 
 def test_a_lease_that_was_never_renewed_has_expired(server: ApiServer) -> None:
