@@ -16,6 +16,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Se
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.revisions import clock_revision
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results, tags
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.clocks import future_text, is_future
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.entry import ALL, SIGNATURES, STATES, USABLE_STATES, Filters, Point, age_seconds
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     NoRecoveryPointError,
@@ -25,6 +26,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.known import (
     ABANDONED_AFTER_SECONDS,
+    IN_THE_FUTURE,
     Known,
     due,
     id_time,
@@ -56,6 +58,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.tr
 __all__ = [
     "ABANDONED_AFTER_SECONDS",
     "ALL",
+    "IN_THE_FUTURE",
     "OF_THE_LOCATION",
     "SIGNATURES",
     "STATES",
@@ -227,7 +230,8 @@ class Catalog:
     def latest(self, components: Sequence[str] = (), hosts: Sequence[str] = ()) -> Point:
         """The newest usable point, by the time of its snapshot, with all of these components.
 
-        With ``hosts``, one that holds something of each of them; without, one of the whole cluster.
+        With ``hosts``, one that holds something of each of them; without, one of the whole cluster. None from the future: a clock that was wrong once would
+        else be right for years; it is noted in ``passed_over``, and can be used by its id.
 
         Ids are read newest first, and an id says when its point was opened. What is taken is taken after that, and within the time that a backup may take
         (``ABANDONED_AFTER_SECONDS``): so ``taken_at`` is at most that much later than the id says. It may be earlier by any amount: a sealed-again copy has
@@ -251,6 +255,9 @@ class Catalog:
             claims = self._claims(batch)
             unread += [identifier for identifier in batch if identifier not in claims]
             fitting = [claim for claim in claims.values() if set(components) <= set(claim.components) and claim.covers(hosts)]
+            # Those from the future are read too: whoever chooses is told of them, and of forged ones what they are.
+            passed_over += self._points([claim.id for claim in fitting if self._is_future(claim)])
+            fitting = [claim for claim in fitting if not self._is_future(claim)]
             for claim in sorted(fitting, key=lambda claim: (claim.taken_at, claim.id), reverse=True):
                 if (claim.taken_at, claim.id) < best:
                     break
@@ -266,15 +273,11 @@ class Catalog:
         return chosen
 
     def select(self, wanted: str, components: Sequence[str] = (), hosts: Sequence[str] = ()) -> Chosen:
-        """A point by id or ``latest`` (see there), usable; else the error says why it is not.
-
-        Who names a point by its id may use it with a tombstone too, as long as it is whole: pruning does not obey every tombstone, and one that was written
-        with a stolen key must not take away what nobody could delete.
-        """
+        """A point by id (see ``Point.usable_by_id``) or ``latest`` (see there), usable; else the error says why it is not."""
         point = self.latest(components, hosts) if wanted == "latest" else self.get(wanted)
         if point.error is not None:
             raise point.error
-        if point.signed is None or point.state not in USABLE_STATES and not (point.state == "pruning" and point.whole):
+        if point.signed is None or not point.usable_by_id:
             raise NoRecoveryPointError(
                 "Recovery point %s is %s" % (point.id, point.state),
                 found=point.reason,
@@ -435,8 +438,14 @@ class Catalog:
                 reason = "; ".join(word for word in (point.reason, told) if word)
                 point = replace(point, reason=reason, overlaid=sorted({*point.overlaid, names.tombstone_key(self.cluster, known.id)}))
         if point.state == "complete" and point.overlaid:
-            return replace(point, state="tampered", reason=point.reason or "something was laid over %s; the originals are read" % ", ".join(point.overlaid))
+            point = replace(point, state="tampered", reason=point.reason or "something was laid over %s; the originals are read" % ", ".join(point.overlaid))
+        if point.manifest and point.state in USABLE_STATES and self._is_future(point.manifest):
+            told = future_text(names.parse_time(point.manifest.taken_at), self.now)
+            return replace(point, state=IN_THE_FUTURE, reason="; ".join(word for word in (told, point.reason) if word))
         return point
+
+    def _is_future(self, manifest: Manifest) -> bool:
+        return is_future(names.parse_time(manifest.taken_at), self.now)
 
     def _tombstone(self, identifier: str) -> str:
         """What a tombstone says, in words; a TombstoneError when it is not believed."""
@@ -454,6 +463,7 @@ class Catalog:
     def _nothing_usable(self, components: Sequence[str], hosts: Sequence[str]) -> LifeboatError:
         if self._trust.allowed_signers is None and any(point.signed and point.signed.signature == "unchecked" for point in self.find(10)):
             return unchecked("The points of cluster %s" % self.cluster)
+        early = [point.id for point in self.find(10) if point.state == IN_THE_FUTURE]
         return NoRecoveryPointError(
             "There is no recovery point of cluster %s that can be used" % self.cluster,
             tried="to find the newest complete one%s%s in %s"
@@ -463,7 +473,12 @@ class Catalog:
                 self._location.describe(),
             ),
             found=self._summary(),
-            remedy="is the location the right one, and mounted? Does the cluster name agree? The table of points has the reasons",
+            remedy=(
+                "is the clock of this controller right (timedatectl)? If it is, and the clock that made these points was wrong, use one by its id: "
+                "-e recovery_point_id=%s" % early[-1]
+            )
+            if early
+            else "is the location the right one, and mounted? Does the cluster name agree? The table of points has the reasons",
         )
 
     def _summary(self) -> str:

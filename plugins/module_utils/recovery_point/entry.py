@@ -13,6 +13,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import Lif
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.known import (
     ABANDONED_AFTER_SECONDS,
+    IN_THE_FUTURE,
     Known,
     id_time,
     is_kept,
@@ -25,7 +26,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.re
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.results import ResultName
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.tags import TagName
 
-STATES = ("complete", "tampered", "open", "abandoned", "pruning", "broken", "foreign")
+STATES = ("complete", "tampered", IN_THE_FUTURE, "open", "abandoned", "pruning", "broken", "foreign")
 # Of these the originals are whole, and originals are what is read.
 USABLE_STATES = ("complete", "tampered")
 SIGNATURES = ("valid", "accepted", "unchecked", "none")
@@ -36,7 +37,8 @@ class Point:
     """One point of the catalog.
 
     ``state``: ``complete``; ``tampered`` (usable as if complete, but something was laid over an original: ``overlaid`` has the keys); ``open`` (being
-    made); ``abandoned``; ``pruning`` (its tombstone is there, and objects are left); ``broken``; ``foreign``.
+    made); ``abandoned``; ``pruning`` (its tombstone is there, and objects are left); ``broken``; ``foreign``; ``in_the_future`` (whole, but its time has not
+    come: some clock was wrong. Never the newest, and used only by its id).
     """
 
     id: str
@@ -63,6 +65,15 @@ class Point:
     def usable(self) -> bool:
         """Whether a cluster may be recovered from it."""
         return self.state in USABLE_STATES and self.signed is not None and self.signed.believable
+
+    @property
+    def usable_by_id(self) -> bool:
+        """Whether who names it by its id may use it, when its signature is trusted.
+
+        One with a tombstone too, as long as it is whole: pruning does not obey every tombstone, and one that was written with a stolen key must not take
+        away what nobody could delete. And one from the future: the clock was wrong, not the bytes.
+        """
+        return self.state in (*USABLE_STATES, IN_THE_FUTURE) or (self.state == "pruning" and self.whole)
 
     @property
     def note(self) -> str:

@@ -13,11 +13,10 @@ from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Op
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.clock import duration
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.clocks import is_future
 
 # A verified point within the target; one, but too old; points, but none of them verified; no point that holds the component.
 VERDICTS = ("fresh", "stale", "unverified", "none")
-# A clock may be ahead by so much. A point from further in the future would look fresh for as long as the clock was wrong.
-CLOCK_TOLERANCE_SECONDS = 300
 
 
 def span(seconds: float) -> str:
@@ -117,11 +116,6 @@ def _seconds(what: str, value: Any) -> int:
             remedy="write a whole number of seconds above 0, as in {etcd: 3600}",
         )
     return int(text)
-
-
-def is_future(taken_at: datetime, now: datetime) -> bool:
-    """Whether a point claims to be from a time that has not come."""
-    return (taken_at - now).total_seconds() > CLOCK_TOLERANCE_SECONDS
 
 
 def assess(points: Iterable[Seen], targets: Mapping[str, int], now: datetime, reference: Optional[Mapping[str, FrozenSet[str]]] = None) -> List[Freshness]:

@@ -13,10 +13,13 @@ from datetime import datetime, timedelta, timezone
 from typing import Iterable, List, Optional, Sequence, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results, tags
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.clocks import LONGEST_BACKUP_SECONDS, is_future
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.results import ResultName
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.tags import TagName
 
-ABANDONED_AFTER_SECONDS = 24 * 3600
+ABANDONED_AFTER_SECONDS = LONGEST_BACKUP_SECONDS
+# The state of a whole point whose time has not come.
+IN_THE_FUTURE = "in_the_future"
 
 
 def proof(found: Iterable[ResultName]) -> Optional[ResultName]:
@@ -42,6 +45,7 @@ def is_kept(found: Iterable[TagName]) -> bool:
 
 
 def in_order(found: Iterable[ResultName]) -> List[ResultName]:
+    """The results that say something of the contents, oldest first."""
     # An escrow check says whose keys open a point, not whether the point is whole.
     return sorted((result for result in found if result.kind != "escrow"), key=lambda result: (result.at, not result.passed))
 
@@ -55,6 +59,7 @@ def _reaches(result: ResultName, level: str) -> bool:
 
 
 def verdict(result: ResultName) -> str:
+    """How it ended, in a word."""
     return "passed" if result.passed else "failed"
 
 
@@ -66,6 +71,12 @@ def id_time(identifier: str) -> Optional[datetime]:
         return datetime.strptime(identifier[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
     except ValueError:  # the thirteenth month: the form is right, and nobody opened it
         return None
+
+
+def is_from_the_future(identifier: str, now: datetime) -> bool:
+    """Whether the id names a time that has not come."""
+    began = id_time(identifier)
+    return began is not None and is_future(began, now)
 
 
 @dataclass(frozen=True)
@@ -86,7 +97,7 @@ class Known:
         """The states that it can turn out to be in when it is read."""
         if not names.is_point_id(self.id):
             return ("foreign",)
-        found = ("complete", "tampered", "broken", "foreign") if self.manifest else ("open", "abandoned", "broken", "foreign")
+        found = ("complete", "tampered", IN_THE_FUTURE, "broken", "foreign") if self.manifest else ("open", "abandoned", "broken", "foreign")
         return (*found, "pruning") if self.tombstone else found
 
 
@@ -95,14 +106,15 @@ def due(known: Iterable[Known], level: str, now: datetime, after: timedelta, lim
 
     A sealed point is due when it never passed at this level or a higher one, or did so longer ago than ``after``; or when a drill or restore of it
     failed since. A verification that failed counts as one that was made: else a few broken points, tried again in every run, would use up the limit,
-    and no other point would ever be read.
+    and no other point would ever be read. A result from the future says nothing, and points whose ids are from there come last.
     """
     found: List[str] = []
-    for entry in sorted((entry for entry in known if entry.manifest and not entry.tombstone and names.is_point_id(entry.id)), key=_by_id, reverse=True):
+    sealed = (entry for entry in known if entry.manifest and not entry.tombstone and names.is_point_id(entry.id))
+    for entry in sorted(sealed, key=lambda entry: (not is_from_the_future(entry.id, now), entry.id), reverse=True):
         if len(found) >= limit:
             break
         judged: Optional[ResultName] = None
-        for result in in_order(entry.results):
+        for result in in_order(result for result in entry.results if not is_future(result.at, now)):
             if result.passed and _reaches(result, level) or result.kind == "verification" and not result.passed:
                 judged = result
             elif not result.passed:
@@ -110,7 +122,3 @@ def due(known: Iterable[Known], level: str, now: datetime, after: timedelta, lim
         if judged is None or now - judged.at > after:
             found.append(entry.id)
     return found
-
-
-def _by_id(entry: Known) -> str:
-    return entry.id

@@ -15,10 +15,9 @@ from datetime import datetime, timedelta
 from typing import Any, Dict, List, Optional, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.clock import duration
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, names, results, signing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.clocks import check_location_clock
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
-    ClockSkewError,
     ManifestError,
     ObjectExistsError,
     ObjectLockedError,
@@ -26,7 +25,6 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     SignatureError,
     TombstoneError,
 )
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.freshness import CLOCK_TOLERANCE_SECONDS
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location, StoredObject
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.retention import (
     FINISH,
@@ -327,15 +325,7 @@ class _Pruner:
 
     def _check_clock(self) -> None:
         """What is old enough, no longer locked, or to be locked for longer (for good, in compliance mode) was decided by the clock of this controller."""
-        there = self._location.clock()
-        ahead = names.now().timestamp() - there if there is not None else 0
-        if abs(ahead) > CLOCK_TOLERANCE_SECONDS:
-            raise ClockSkewError(
-                "Nothing is pruned while the clocks of this controller and of the location disagree",
-                tried="to compare them, with %s" % self._location.describe(),
-                found="this controller is %s by %s" % ("ahead" if ahead > 0 else "behind", duration(abs(ahead))),
-                remedy="set the clock of the one that is wrong (chronyc tracking, timedatectl), and start the run again",
-            )
+        check_location_clock(self._location, "Nothing is pruned")
 
     def _prove_key(self) -> None:
         """Notice a key that no reader would believe before anything is written."""
