@@ -28,11 +28,13 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.kn
     ABANDONED_AFTER_SECONDS,
     IN_THE_FUTURE,
     Known,
+    began_before,
     due,
     id_time,
     is_kept,
     last_drill,
     proof,
+    stem,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import LARGEST_BYTES, Manifest
@@ -146,10 +148,10 @@ class Catalog:
         stems: Dict[str, Dict[str, Set[str]]] = {"manifests": {}, "pruned": {}}
         for kind, stored_objects in (("manifests", manifests), ("pruned", tombstones)):
             for stored in stored_objects:
-                stem, suffix = _stem(stored.key.split("/", 2)[2])
-                stems[kind].setdefault(stem, set()).add(suffix)
+                name, suffix = stem(stored.key.split("/", 2)[2])
+                stems[kind].setdefault(name, set()).add(suffix)
                 if stored.overlaid:
-                    overlaid.setdefault(stem, []).append(stored.key)
+                    overlaid.setdefault(name, []).append(stored.key)
         for stored in (*appended, *tagged):
             if stored.overlaid:
                 overlaid.setdefault(stored.key.split("/")[2], []).append(stored.key)
@@ -249,7 +251,7 @@ class Catalog:
         unread: List[str] = []
         passed_over: List[Point] = []
         while sealed:
-            if chosen and _opened_before(sealed[0], names.parse_time(best[0]) - timedelta(seconds=ABANDONED_AFTER_SECONDS)):
+            if chosen and began_before(sealed[0], names.parse_time(best[0]) - timedelta(seconds=ABANDONED_AFTER_SECONDS)):
                 break
             batch, sealed = sealed[:_BATCH], sealed[_BATCH:]
             claims = self._claims(batch)
@@ -485,18 +487,6 @@ class Catalog:
         if not self.known:
             return "no points at all under the name of this cluster"
         return "; ".join("%s: %s%s" % (point.id, point.state, " (%s)" % point.note if point.note else "") for point in self.find(10))
-
-
-def _stem(name: str) -> Tuple[str, str]:
-    for suffix in (".json.sig", ".json"):
-        if name.endswith(suffix):
-            return name[: -len(suffix)], suffix
-    return name, ""
-
-
-def _opened_before(identifier: str, moment: datetime) -> bool:
-    began = id_time(identifier)
-    return began is not None and began <= moment
 
 
 def _told(error: LifeboatError) -> str:

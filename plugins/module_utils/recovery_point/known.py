@@ -73,6 +73,20 @@ def id_time(identifier: str) -> Optional[datetime]:
         return None
 
 
+def began_before(identifier: str, moment: datetime) -> bool:
+    """Whether the id names that time or an earlier one."""
+    began = id_time(identifier)
+    return began is not None and began <= moment
+
+
+def stem(name: str) -> Tuple[str, str]:
+    """The name of a record without its ending, and the ending."""
+    for suffix in (".json.sig", ".json"):
+        if name.endswith(suffix):
+            return name[: -len(suffix)], suffix
+    return name, ""
+
+
 def is_from_the_future(identifier: str, now: datetime) -> bool:
     """Whether the id names a time that has not come."""
     began = id_time(identifier)

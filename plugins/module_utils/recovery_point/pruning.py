@@ -93,7 +93,7 @@ class Prepared:
             lines += [self._row(entry) for entry in sorted(members, key=lambda entry: (entry.candidate.at, entry.candidate.id), reverse=True)]
         others = [entry for entry in self.plan.decisions if entry.candidate.state != "complete"]
         if others:
-            lines += ["not counted, because no whole points:"] + [self._row(entry) for entry in others]
+            lines += ["not counted, because not whole, or from the future:"] + [self._row(entry) for entry in others]
         counts = [
             (len(self.plan.ids(KEEP)), "%d kept"),
             (len(self.plan.ids(REMOVE)), "%d to remove"),
@@ -140,7 +140,7 @@ def prepare(location: Location, cluster: str, trust: Trust, policy: Policy, now:
         "%s is %s" % (decision.candidate.id, reason)
         for decision in decided.decisions
         for reason in decision.reasons[:1]
-        if decision.candidate.state in ("broken", "foreign")
+        if decision.candidate.state in ("broken", "foreign", catalog.IN_THE_FUTURE)
     ]
     problems += [
         "%s has a tombstone, but is kept: %s" % (decision.candidate.id, "; ".join(decision.reasons))
@@ -338,7 +338,7 @@ class _Pruner:
 
     def _bury(self, decision: Decision) -> None:
         """Write the tombstone, signature first, and read it back: from here on the point is finished by any later run."""
-        point = decision.candidate.id
+        point, taken_at = decision.candidate.id, decision.candidate.at
         key = names.tombstone_key(self._cluster, point)
         tombstone = Tombstone(
             id=point,
@@ -347,7 +347,7 @@ class _Pruner:
             by="%s on %s" % (results.user_name(), results.controller_name()),
             run_id=self._run_id,
             reason="; ".join(decision.reasons),
-            taken_at=names.format_time(decision.candidate.at) if decision.candidate.at and decision.candidate.state == "complete" else None,
+            taken_at=names.format_time(taken_at) if taken_at and decision.candidate.state in ("complete", catalog.IN_THE_FUTURE) else None,
             components=sorted(decision.candidate.components),
         )
         data = tombstone.to_bytes()
