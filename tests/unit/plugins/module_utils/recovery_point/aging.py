@@ -83,7 +83,8 @@ class Past:
         """A sealed point of these machines, with one snapshot of etcd; those that are lost did not answer. Returns its id."""
         opening = self.opened(moment, retain_days)
         artifacts = []
-        for component, machine in ((component, machine) for component in components for machine in (machines[:1] if component == "etcd" else machines)):
+        wanted = [(component, machine) for component in components for machine in (machines[:1] if component == "etcd" else machines)]
+        for component, machine in wanted:
             content = os.urandom(200)
             name = f"{component}/{machine}.tar.zst.age"
             self.location.put_new(names.artifact_key(self.cluster, opening.id, name), content, self.lock(opening.retain))
