@@ -18,6 +18,8 @@ options:
     description:
       - V(opened) makes a new id and writes C(open.json).
       - V(sealed) reads every artifact back, then writes the manifest's signature, then the manifest, then reads that back.
+      - Both are refused when the clocks of this controller and of O(location) are more than five minutes apart. A point is not begun where every trusted
+        one is from the future by this clock, and not sealed when its snapshot is from the future, or older than a trusted point that was there before.
       - V(result) appends the result of a verification, a drill or a restore.
     type: str
     choices: [opened, sealed, result]
@@ -73,6 +75,11 @@ options:
         type: str
   replaces:
     description: UID of kube-system of the cluster in whose place this one was built anew, under the same name. Only then two clusters may follow one another.
+    type: str
+  future_point:
+    description:
+      - Id of the newest point, when it is from the future because the clock of whoever made it was wrong, for O(state=opened).
+      - Needed only where every trusted point is from the future. As soon as one is not, those that are do not count.
     type: str
   scope:
     description:
@@ -285,6 +292,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import account, catalog, names, points, results
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import NoRecoveryPointError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.known import is_from_the_future
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import ClusterIdentity
@@ -311,7 +319,14 @@ def opened(call: adapter.Call, location: Location) -> Dict[str, Any]:
         identity_of(params),
         catalog.Trust.from_params(params),
         params["replaces"],
+        params["future_point"],
     )
+    future = [point for point in done.opening.seen_before if is_from_the_future(point, names.now())]
+    if future:
+        call.warn(
+            "%d recovery points are from the future by the clock of this controller (%s), the newest %s. They are set aside; if this clock is behind, "
+            "stop here and set it" % (len(future), names.format_time(names.now()), future[-1])
+        )
     opening = done.opening.to_record()
     return {
         "changed": done.changed,
@@ -435,6 +450,7 @@ def main() -> None:
             versions={"type": "dict", "default": {}},
             cluster_identity={"type": "dict", "options": {"kube_system_uid": {"type": "str"}, "ca_sha256": {"type": "str"}}},
             replaces={"type": "str"},
+            future_point={"type": "str"},
             scope={"type": "list", "elements": "str", "default": []},
             missing={"type": "list", "elements": "dict", "default": [], "options": missing},
             recipients={"type": "list", "elements": "str", "default": []},

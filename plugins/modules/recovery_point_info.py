@@ -17,6 +17,7 @@ options:
   id:
     description:
       - Id of one point, or V(latest) for the newest usable point (by the time of its snapshot), which is whole and whose signature is believed.
+      - A point from the future, made when a clock was wrong, is never V(latest). Named by its id it is used, with a warning.
       - Without it, points are listed and none is verified.
     type: str
     aliases: [recovery_point_id]
@@ -64,7 +65,7 @@ options:
         description: In one of these states.
         type: list
         elements: str
-        choices: [complete, tampered, open, abandoned, pruning, broken, foreign]
+        choices: [complete, tampered, in_the_future, open, abandoned, pruning, broken, foreign]
         default: []
       signatures:
         description: With one of these signatures.
@@ -181,11 +182,12 @@ points:
       type: str
     state:
       description:
-        - One of V(complete), V(tampered), V(open), V(abandoned), V(pruning), V(broken), V(foreign).
+        - One of V(complete), V(tampered), V(in_the_future), V(open), V(abandoned), V(pruning), V(broken), V(foreign).
         - V(tampered) is as good as V(complete), because originals are read; but something was laid over one of them.
+        - V(in_the_future) is whole, but its time is later than now by more than five minutes. A clock was wrong, this one or that of whoever made it.
       type: str
     usable:
-      description: Whether a cluster may be recovered from it. It is complete or tampered, and its signature is believed.
+      description: Whether V(latest) may choose it. It is complete or tampered, and its signature is trusted.
       type: bool
     reason:
       description: Why the state is not V(complete).
@@ -203,7 +205,7 @@ points:
       description: Time that the point stands for.
       type: str
     age_seconds:
-      description: Seconds since RV(points[].taken_at).
+      description: Seconds since RV(points[].taken_at). Below zero for one from the future.
       type: int
     size_bytes:
       description: Sealed size.
@@ -434,6 +436,9 @@ def body(call: adapter.Call) -> Dict[str, Any]:
         outcome["points"] = with_results(call, location, rows_of(found, outcome["id"]))
         if outcome["usable"] and outcome["damaged"]:
             call.warn("Recovery point %s is used although it is damaged: %s" % (outcome["id"], ", ".join(outcome["damaged"])))
+        for row in outcome["points"]:
+            if row["state"] == catalog.IN_THE_FUTURE:
+                call.warn("Recovery point %s is used because it is named: %s. Its age says nothing" % (row["id"], row["reason"]))
         for point in found.passed_over:
             call.warn("Recovery point %s is passed over: it is %s (%s)" % (point.id, point.state, point.note or "its signature is not believed"))
     else:

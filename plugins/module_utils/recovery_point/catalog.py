@@ -8,375 +8,91 @@ Names are cheap and contents are not: a catalog lists names once, and reads the 
 
 from __future__ import annotations
 
-import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
-from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.revisions import clock_revision
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results, signing, tags
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results, tags
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.clocks import future_text, is_future
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.entry import ALL, SIGNATURES, STATES, USABLE_STATES, Filters, Point, age_seconds
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
-    AccessDeniedError,
-    ClockSkewError,
-    CredentialsExpiredError,
-    LocationSlowError,
-    LocationVanishedError,
-    ManifestError,
     NoRecoveryPointError,
-    ObjectMissingError,
     OtherClusterError,
     PointIncompleteError,
-    SignatureUncheckedError,
     TombstoneError,
-    UnsignedError,
+)
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.known import (
+    ABANDONED_AFTER_SECONDS,
+    IN_THE_FUTURE,
+    Known,
+    began_before,
+    due,
+    id_time,
+    is_kept,
+    last_drill,
+    proof,
+    stem,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import LARGEST_BYTES, Manifest, Opening
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import LARGEST_BYTES, Manifest
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.reading import (
+    LARGEST_OPENING_BYTES,
+    OF_THE_LOCATION,
+    SignedManifest,
+    check_listed,
+    check_manifest,
+    check_opening,
+    opening_of,
+    read_believable,
+    read_manifest,
+    read_opening,
+    unchecked,
+    unlisted_objects,
+)
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.results import ResultName
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.tags import TagName
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.tombstones import read_tombstone
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.trust import TRUST_ARGUMENTS, Trust
 
-__all__ = ["TRUST_ARGUMENTS", "Catalog", "Point", "Trust"]
+# The whole of it for those who ask: what names alone say is in known.py, reading one point in reading.py, a point and its row in entry.py.
+__all__ = [
+    "ABANDONED_AFTER_SECONDS",
+    "ALL",
+    "IN_THE_FUTURE",
+    "OF_THE_LOCATION",
+    "SIGNATURES",
+    "STATES",
+    "TRUST_ARGUMENTS",
+    "USABLE_STATES",
+    "Catalog",
+    "Chosen",
+    "Filters",
+    "Known",
+    "Point",
+    "SignedManifest",
+    "Trust",
+    "age_seconds",
+    "check_listed",
+    "check_opening",
+    "due",
+    "id_time",
+    "is_kept",
+    "last_drill",
+    "proof",
+    "read_believable",
+    "read_manifest",
+    "read_opening",
+    "unchecked",
+    "unlisted_objects",
+]
 
-ABANDONED_AFTER_SECONDS = 24 * 3600
-STATES = ("complete", "tampered", "open", "abandoned", "pruning", "broken", "foreign")
-# Of these the originals are whole, and originals are what is read.
-USABLE_STATES = ("complete", "tampered")
-SIGNATURES = ("valid", "accepted", "unchecked", "none")
 # Points of which the highest revision is looked for.
 HIGH_WATER_POINTS = 200
-_LARGEST_OPENING_BYTES = 8 << 20
 _READERS = 8
 # So many points are read at once where nobody knows how many will be needed.
 _BATCH = 32
-# What these say is true of the whole location. It makes no single point broken.
-OF_THE_LOCATION = (AccessDeniedError, ClockSkewError, CredentialsExpiredError, LocationSlowError, LocationVanishedError)
-
-
-class SignedManifest(NamedTuple):
-    """A manifest and what stands behind it: ``valid``, ``accepted`` (by id, without signature) or ``unchecked``."""
-
-    manifest: Manifest
-    signature: str
-    signer: Optional[signing.Signer]
-
-    @property
-    def believable(self) -> bool:
-        """Whether it may be acted on."""
-        return self.signature in ("valid", "accepted")
-
-
-@dataclass(frozen=True)
-class Point:
-    """One point of the catalog.
-
-    ``state``: ``complete``; ``tampered`` (usable as if complete, but something was laid over an original: ``overlaid`` has the keys); ``open`` (being
-    made); ``abandoned``; ``pruning`` (its tombstone is there, and objects are left); ``broken``; ``foreign``.
-    """
-
-    id: str
-    state: str
-    reason: str = ""
-    signed: Optional[SignedManifest] = None
-    opened_at: Optional[str] = None
-    results: Sequence[ResultName] = ()
-    # Objects that lie with the point's artifacts and that its manifest does not name.
-    unlisted: List[str] = field(default_factory=list)
-    error: Optional[LifeboatError] = None
-    tags: Sequence[TagName] = ()
-    # Keys over which somebody laid a version or a delete marker, and that of a tombstone that is not believed.
-    overlaid: List[str] = field(default_factory=list)
-    # Whether all that its manifest names is listed, in the right size: also of one whose tombstone is there already.
-    whole: bool = False
-
-    @property
-    def manifest(self) -> Optional[Manifest]:
-        """Its manifest, if it could be read."""
-        return self.signed.manifest if self.signed else None
-
-    @property
-    def usable(self) -> bool:
-        """Whether a cluster may be recovered from it."""
-        return self.state in USABLE_STATES and self.signed is not None and self.signed.believable
-
-    @property
-    def note(self) -> str:
-        """Why it is not complete, or of what part of the cluster it is."""
-        return self.reason or ("of %s only" % ", ".join(self.manifest.scope) if self.manifest and self.manifest.scope else "")
-
-    def row(self, now: datetime) -> Dict[str, Any]:
-        """One row of the table of points."""
-        manifest = self.manifest
-        newest, proven, drilled = results.newest(self.results), proof(self.results), last_drill(self.results)
-        return {
-            "id": self.id,
-            "state": self.state,
-            "usable": self.usable,
-            "reason": self.reason,
-            "signature": self.signed.signature if self.signed else "none",
-            "signer": self.signed.signer.principal if self.signed and self.signed.signer else None,
-            "status": manifest.status if manifest else None,
-            "opened_at": self.opened_at,
-            "taken_at": manifest.taken_at if manifest else None,
-            "sealed_at": manifest.sealed_at if manifest else None,
-            "retain_until": manifest.retain_until if manifest else None,
-            "age_seconds": age_seconds(manifest, now) if manifest else None,
-            "size_bytes": manifest.size_bytes if manifest else None,
-            "components": manifest.components if manifest else [],
-            "scope": manifest.scope if manifest else [],
-            "missing": ["%s of %s" % (missing.component, missing.host) for missing in manifest.missing] if manifest else [],
-            "highest_revision": manifest.highest_revision if manifest else None,
-            "verified": results.is_verified(self.results),
-            "verified_at": names.format_time(proven.at) if proven else None,
-            "verified_level": proven.level if proven else None,
-            "drilled_at": names.format_time(drilled.at) if drilled else None,
-            "drill_verdict": _verdict(drilled) if drilled else None,
-            "last_result": newest.to_record() if newest else None,
-            "kept": is_kept(self.tags),
-            "overlaid": self.overlaid,
-            "unlisted": self.unlisted,
-        }
-
-
-def age_seconds(manifest: Manifest, now: datetime) -> int:
-    """How much would be lost by going back to this point: counted from the time of its snapshot."""
-    return int((now - names.parse_time(manifest.taken_at)).total_seconds())
-
-
-# -- what names alone say ----------------------------------------------------------------------------------------------------------
-#
-# Whoever may write results can write a name. A table may go by names; who deletes by them reads what is inside (results.read_believed).
-
-
-def proof(found: Iterable[ResultName]) -> Optional[ResultName]:
-    """The result that speaks for a point: the newest that passed and opened it; if none did, the newest that passed. None once a later one failed."""
-    proven: Optional[ResultName] = None
-    for result in _in_order(found):
-        if not result.passed:
-            proven = None
-        elif proven is None or _opens(result) or not _opens(proven):
-            proven = result
-    return proven
-
-
-def last_drill(found: Iterable[ResultName]) -> Optional[ResultName]:
-    """The newest drill."""
-    return results.newest(result for result in found if result.kind == "drill")
-
-
-def is_kept(found: Iterable[TagName]) -> bool:
-    """Whether somebody said that the point is to be kept, and did not take it back."""
-    newest = tags.newest(found)
-    return newest is not None and newest.tag == "keep"
-
-
-def _in_order(found: Iterable[ResultName]) -> List[ResultName]:
-    # An escrow check says whose keys open a point, not whether the point is whole.
-    return sorted((result for result in found if result.kind != "escrow"), key=lambda result: (result.at, not result.passed))
-
-
-def _opens(result: ResultName) -> bool:
-    return _reaches(result, "opened")
-
-
-def _reaches(result: ResultName, level: str) -> bool:
-    return names.LEVELS.index(result.level) >= names.LEVELS.index(level)
-
-
-def _verdict(result: ResultName) -> str:
-    return "passed" if result.passed else "failed"
-
-
-def id_time(identifier: str) -> Optional[datetime]:
-    """When the point was opened, by its id. None when the id names no time."""
-    if not names.is_point_id(identifier):
-        return None
-    try:
-        return datetime.strptime(identifier[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
-    except ValueError:  # the thirteenth month: the form is right, and nobody opened it
-        return None
-
-
-@dataclass(frozen=True)
-class Known:
-    """What the names alone say of one point."""
-
-    id: str
-    manifest: bool = False
-    signature: bool = False
-    # Whether anything lies below points/<id>/.
-    objects: bool = False
-    tombstone: bool = False
-    results: Sequence[ResultName] = ()
-    tags: Sequence[TagName] = ()
-    overlaid: Sequence[str] = ()
-
-    def possible_states(self) -> Tuple[str, ...]:
-        """The states that it can turn out to be in when it is read."""
-        if not names.is_point_id(self.id):
-            return ("foreign",)
-        found = ("complete", "tampered", "broken", "foreign") if self.manifest else ("open", "abandoned", "broken", "foreign")
-        return (*found, "pruning") if self.tombstone else found
-
-
-def due(known: Iterable[Known], level: str, now: datetime, after: timedelta, limit: int) -> List[str]:
-    """Ids of the points to verify now, newest first, at most ``limit``.
-
-    A sealed point is due when it never passed at this level or a higher one, or did so longer ago than ``after``; or when a drill or restore of it
-    failed since. A verification that failed counts as one that was made: else a few broken points, tried again in every run, would use up the limit,
-    and no other point would ever be read.
-    """
-    found: List[str] = []
-    for entry in sorted((entry for entry in known if entry.manifest and not entry.tombstone and names.is_point_id(entry.id)), key=_by_id, reverse=True):
-        if len(found) >= limit:
-            break
-        judged: Optional[ResultName] = None
-        for result in _in_order(entry.results):
-            if result.passed and _reaches(result, level) or result.kind == "verification" and not result.passed:
-                judged = result
-            elif not result.passed:
-                judged = None
-        if judged is None or now - judged.at > after:
-            found.append(entry.id)
-    return found
-
-
-def _by_id(entry: Known) -> str:
-    return entry.id
-
-
-# -- one point --------------------------------------------------------------------------------------------------------------------
-
-
-def read_manifest(location: Location, cluster: str, point: str, trust: Trust) -> SignedManifest:
-    """Read a manifest after its signature, and prove that it is the one of this cluster and point."""
-    try:
-        data = location.read(names.manifest_key(cluster, point), LARGEST_BYTES)
-    except ObjectMissingError as error:
-        raise NoRecoveryPointError(
-            "There is no recovery point %s of cluster %s" % (point, cluster),
-            tried="to read %s from %s" % (names.manifest_key(cluster, point), location.describe()),
-            remedy="list the points with lifeboat.cluster.recovery_point_info; a point that was never sealed cannot be used",
-        ) from error
-    return _check_manifest(location, cluster, point, trust, data)
-
-
-def _check_manifest(location: Location, cluster: str, point: str, trust: Trust, data: bytes) -> SignedManifest:
-    signature, signer = _check_signature(location, cluster, point, trust, data, "The manifest of %s" % point)
-    manifest = Manifest.from_bytes(data)
-    if (manifest.cluster_name, manifest.id) != (cluster, point):
-        raise OtherClusterError(
-            "The manifest under the name of point %s of cluster %s is that of another one" % (point, cluster),
-            found="it says cluster %s, point %s" % (manifest.cluster_name, manifest.id),
-            remedy="somebody copied it there: use a point of this cluster, or look under the name of the other one",
-            cluster_name=manifest.cluster_name,
-            point=manifest.id,
-        )
-    return SignedManifest(manifest, signature, signer)
-
-
-def read_believable(location: Location, cluster: str, point: str, trust: Trust) -> Manifest:
-    """Read a manifest that may be acted on: signed by an allowed signer, or accepted by its id."""
-    signed = read_manifest(location, cluster, point, trust)
-    if not signed.believable:
-        raise unchecked("Recovery point %s" % point)
-    return signed.manifest
-
-
-def unchecked(what: str) -> SignatureUncheckedError:
-    """The error of somebody who does not say whose signature counts."""
-    return SignatureUncheckedError(
-        "%s cannot be believed: nobody said who may sign" % what,
-        found="no allowed signers file is given",
-        remedy="give lifeboat_allowed_signers; or, knowing by other means that a point is sound, name its id in accept_unsigned",
-    )
-
-
-def _check_signature(location: Location, cluster: str, point: str, trust: Trust, data: bytes, what: str) -> Any:
-    accepted = point in trust.accept_unsigned
-    try:
-        signature = location.read(names.signature_key(cluster, point), signing.LARGEST_SIGNATURE_BYTES)
-    except ObjectMissingError as error:
-        if accepted:
-            return "accepted", None
-        raise UnsignedError(
-            "%s is not signed" % what,
-            tried="to read %s from %s" % (names.signature_key(cluster, point), location.describe()),
-            remedy="use a signed point; if you know by other means that this one is sound, name its id in accept_unsigned",
-        ) from error
-    if trust.allowed_signers is not None:
-        return "valid", signing.verify(data, signature, signing.MANIFEST_NAMESPACE, trust.allowed_signers, what, trust.signer)
-    signing.check_integrity(data, signature, signing.MANIFEST_NAMESPACE, what)
-    return ("accepted" if accepted else "unchecked"), None
-
-
-def read_opening(location: Location, cluster: str, point: str) -> Opening:
-    """Read ``open.json`` of a point and prove that it is of this cluster and point."""
-    try:
-        data = location.read(names.open_key(cluster, point), _LARGEST_OPENING_BYTES)
-    except ObjectMissingError as error:
-        raise NoRecoveryPointError(
-            "Recovery point %s of cluster %s was not opened here" % (point, cluster),
-            tried="to read %s from %s" % (names.open_key(cluster, point), location.describe()),
-            remedy="open it first (lifeboat.cluster.recovery_point, state: opened); is the location the same, and mounted?",
-        ) from error
-    return _opening_of(data, cluster, point)
-
-
-def _opening_of(data: bytes, cluster: str, point: str) -> Opening:
-    opening = Opening.from_bytes(data)
-    if (opening.cluster_name, opening.id) != (cluster, point):
-        raise OtherClusterError(
-            "open.json of point %s of cluster %s is that of another one" % (point, cluster),
-            found="it says cluster %s, point %s" % (opening.cluster_name, opening.id),
-            remedy="somebody copied it there: use a point of this cluster",
-            cluster_name=opening.cluster_name,
-            point=opening.id,
-        )
-    return opening
-
-
-def check_opening(location: Location, manifest: Manifest) -> None:
-    """Prove that ``open.json`` is still the one that the manifest was made for."""
-    key = names.open_key(manifest.cluster_name, manifest.id)
-    try:
-        data = location.read(key, _LARGEST_OPENING_BYTES)
-    except ObjectMissingError as error:
-        raise PointIncompleteError(
-            "open.json of recovery point %s is missing" % manifest.id, tried=key, remedy="use another recovery point, or another copy of it"
-        ) from error
-    if hashlib.sha256(data).hexdigest() != manifest.open_sha256:
-        raise ManifestError(
-            "open.json of recovery point %s is not the one that its manifest names" % manifest.id,
-            tried=key,
-            remedy="it was edited or damaged: use another recovery point, or another copy of it",
-        )
-
-
-def check_listed(manifest: Manifest, sizes: Mapping[str, int]) -> List[str]:
-    """Compare the listed sizes (by key) with the manifest; returns one sentence for each artifact that is not right."""
-    problems: List[str] = []
-    for artifact in manifest.artifacts:
-        size = sizes.get(names.artifact_key(manifest.cluster_name, manifest.id, artifact.name))
-        if size is None:
-            problems.append("%s is missing" % artifact.name)
-        elif size != artifact.sealed_size_bytes:
-            problems.append("%s has %d bytes, not %d" % (artifact.name, size, artifact.sealed_size_bytes))
-    return problems
-
-
-def unlisted_objects(manifest: Manifest, sizes: Mapping[str, int]) -> List[str]:
-    """Keys among the point's artifacts that the manifest does not name (a host that failed after its artifact was stored, or a stranger)."""
-    named = {names.artifact_key(manifest.cluster_name, manifest.id, artifact.name) for artifact in manifest.artifacts}
-    named.add(names.open_key(manifest.cluster_name, manifest.id))
-    beginning = "%s%s/" % (names.points_prefix(manifest.cluster_name), manifest.id)
-    return sorted(key for key in sizes if key.startswith(beginning) and key not in named)
-
-
-# -- all points of a cluster -------------------------------------------------------------------------------------------------------
 
 
 class Chosen(NamedTuple):
@@ -389,58 +105,6 @@ class Chosen(NamedTuple):
     def manifest(self) -> Manifest:
         """Its manifest."""
         return self.signed.manifest
-
-
-@dataclass(frozen=True)
-class Filters:
-    """Which points are wanted. What is not given, or empty, wants all.
-
-    Ages are seconds since ``taken_at``; a point without a manifest counts from the time in its id. ``components``: all of them. ``drilled``: ``passed``,
-    ``failed`` or ``none``, the newest drill.
-    """
-
-    min_age_seconds: Optional[int] = None
-    max_age_seconds: Optional[int] = None
-    components: Sequence[str] = ()
-    verified: Optional[bool] = None
-    drilled: Optional[str] = None
-    states: Sequence[str] = ()
-    signatures: Sequence[str] = ()
-
-    def may_want(self, known: Known, now: datetime) -> bool:
-        """Whether the names leave it open that the point is wanted."""
-        if self.states and not set(self.states) & set(known.possible_states()):
-            return False
-        if self.verified is not None and results.is_verified(known.results) != self.verified:
-            return False
-        drill = last_drill(known.results)
-        if self.drilled and self.drilled != (_verdict(drill) if drill else "none"):
-            return False
-        if self.components and not known.manifest:
-            return False
-        # A copy of an old point has a new id, so an id tells how old a point is at least, and never that it is young.
-        began = id_time(known.id)
-        return self.max_age_seconds is None or began is None or (now - began).total_seconds() - ABANDONED_AFTER_SECONDS <= self.max_age_seconds
-
-    def wants(self, point: Point, now: datetime) -> bool:
-        """Whether a point that was read, and that the names left open, is wanted."""
-        manifest = point.manifest
-        if self.states and point.state not in self.states:
-            return False
-        if self.signatures and (point.signed.signature if point.signed else "none") not in self.signatures:
-            return False
-        if self.components and not (manifest and set(self.components) <= set(manifest.components)):
-            return False
-        if self.min_age_seconds is None and self.max_age_seconds is None:
-            return True
-        began = names.parse_time(manifest.taken_at) if manifest else id_time(point.id)
-        if began is None:
-            return False
-        age = (now - began).total_seconds()
-        return (self.min_age_seconds is None or age >= self.min_age_seconds) and (self.max_age_seconds is None or age <= self.max_age_seconds)
-
-
-ALL = Filters()
 
 
 class Catalog:
@@ -484,10 +148,10 @@ class Catalog:
         stems: Dict[str, Dict[str, Set[str]]] = {"manifests": {}, "pruned": {}}
         for kind, stored_objects in (("manifests", manifests), ("pruned", tombstones)):
             for stored in stored_objects:
-                stem, suffix = _stem(stored.key.split("/", 2)[2])
-                stems[kind].setdefault(stem, set()).add(suffix)
+                name, suffix = stem(stored.key.split("/", 2)[2])
+                stems[kind].setdefault(name, set()).add(suffix)
                 if stored.overlaid:
-                    overlaid.setdefault(stem, []).append(stored.key)
+                    overlaid.setdefault(name, []).append(stored.key)
         for stored in (*appended, *tagged):
             if stored.overlaid:
                 overlaid.setdefault(stored.key.split("/")[2], []).append(stored.key)
@@ -568,7 +232,8 @@ class Catalog:
     def latest(self, components: Sequence[str] = (), hosts: Sequence[str] = ()) -> Point:
         """The newest usable point, by the time of its snapshot, with all of these components.
 
-        With ``hosts``, one that holds something of each of them; without, one of the whole cluster.
+        With ``hosts``, one that holds something of each of them; without, one of the whole cluster. None from the future: a clock that was wrong once would
+        else be right for years; it is noted in ``passed_over``, and can be used by its id.
 
         Ids are read newest first, and an id says when its point was opened. What is taken is taken after that, and within the time that a backup may take
         (``ABANDONED_AFTER_SECONDS``): so ``taken_at`` is at most that much later than the id says. It may be earlier by any amount: a sealed-again copy has
@@ -586,12 +251,15 @@ class Catalog:
         unread: List[str] = []
         passed_over: List[Point] = []
         while sealed:
-            if chosen and _opened_before(sealed[0], names.parse_time(best[0]) - timedelta(seconds=ABANDONED_AFTER_SECONDS)):
+            if chosen and began_before(sealed[0], names.parse_time(best[0]) - timedelta(seconds=ABANDONED_AFTER_SECONDS)):
                 break
             batch, sealed = sealed[:_BATCH], sealed[_BATCH:]
             claims = self._claims(batch)
             unread += [identifier for identifier in batch if identifier not in claims]
             fitting = [claim for claim in claims.values() if set(components) <= set(claim.components) and claim.covers(hosts)]
+            # Those from the future are read too: whoever chooses is told of them, and of forged ones what they are.
+            passed_over += self._points([claim.id for claim in fitting if self._is_future(claim)])
+            fitting = [claim for claim in fitting if not self._is_future(claim)]
             for claim in sorted(fitting, key=lambda claim: (claim.taken_at, claim.id), reverse=True):
                 if (claim.taken_at, claim.id) < best:
                     break
@@ -607,15 +275,11 @@ class Catalog:
         return chosen
 
     def select(self, wanted: str, components: Sequence[str] = (), hosts: Sequence[str] = ()) -> Chosen:
-        """A point by id or ``latest`` (see there), usable; else the error says why it is not.
-
-        Who names a point by its id may use it with a tombstone too, as long as it is whole: pruning does not obey every tombstone, and one that was written
-        with a stolen key must not take away what nobody could delete.
-        """
+        """A point by id (see ``Point.usable_by_id``) or ``latest`` (see there), usable; else the error says why it is not."""
         point = self.latest(components, hosts) if wanted == "latest" else self.get(wanted)
         if point.error is not None:
             raise point.error
-        if point.signed is None or point.state not in USABLE_STATES and not (point.state == "pruning" and point.whole):
+        if point.signed is None or not point.usable_by_id:
             raise NoRecoveryPointError(
                 "Recovery point %s is %s" % (point.id, point.state),
                 found=point.reason,
@@ -719,7 +383,7 @@ class Catalog:
         return replace(point, results=known.results, tags=known.tags, overlaid=sorted({*point.overlaid, *known.overlaid}))
 
     def _sealed(self, known: Known) -> Point:
-        signed = _check_manifest(self._location, self.cluster, known.id, self._trust, self._manifest_of(known.id))
+        signed = check_manifest(self._location, self.cluster, known.id, self._trust, self._manifest_of(known.id))
         self._manifest_bytes.pop(known.id, None)
         manifest = signed.manifest
         stored = list(self._location.list("%s%s/" % (names.points_prefix(self.cluster), known.id)))
@@ -759,7 +423,7 @@ class Catalog:
         key = names.open_key(self.cluster, known.id)
         if key not in stored:
             return Point(known.id, "foreign", "it has neither open.json nor a manifest", overlaid=overlaid)
-        opening = _opening_of(self._location.read(key, _LARGEST_OPENING_BYTES), self.cluster, known.id)
+        opening = opening_of(self._location.read(key, LARGEST_OPENING_BYTES), self.cluster, known.id)
         age = (self.now - names.parse_time(opening.opened_at)).total_seconds()
         abandoned = age > self._abandoned_after_seconds
         reason = "opened %s by %s on %s in run %s, not sealed" % (opening.opened_at, opening.user, opening.controller, opening.run_id)
@@ -776,8 +440,14 @@ class Catalog:
                 reason = "; ".join(word for word in (point.reason, told) if word)
                 point = replace(point, reason=reason, overlaid=sorted({*point.overlaid, names.tombstone_key(self.cluster, known.id)}))
         if point.state == "complete" and point.overlaid:
-            return replace(point, state="tampered", reason=point.reason or "something was laid over %s; the originals are read" % ", ".join(point.overlaid))
+            point = replace(point, state="tampered", reason=point.reason or "something was laid over %s; the originals are read" % ", ".join(point.overlaid))
+        if point.manifest and point.state in USABLE_STATES and self._is_future(point.manifest):
+            told = future_text(names.parse_time(point.manifest.taken_at), self.now)
+            return replace(point, state=IN_THE_FUTURE, reason="; ".join(word for word in (told, point.reason) if word))
         return point
+
+    def _is_future(self, manifest: Manifest) -> bool:
+        return is_future(names.parse_time(manifest.taken_at), self.now)
 
     def _tombstone(self, identifier: str) -> str:
         """What a tombstone says, in words; a TombstoneError when it is not believed."""
@@ -795,6 +465,7 @@ class Catalog:
     def _nothing_usable(self, components: Sequence[str], hosts: Sequence[str]) -> LifeboatError:
         if self._trust.allowed_signers is None and any(point.signed and point.signed.signature == "unchecked" for point in self.find(10)):
             return unchecked("The points of cluster %s" % self.cluster)
+        early = [point.id for point in self.find(10) if point.state == IN_THE_FUTURE]
         return NoRecoveryPointError(
             "There is no recovery point of cluster %s that can be used" % self.cluster,
             tried="to find the newest complete one%s%s in %s"
@@ -804,25 +475,18 @@ class Catalog:
                 self._location.describe(),
             ),
             found=self._summary(),
-            remedy="is the location the right one, and mounted? Does the cluster name agree? The table of points has the reasons",
+            remedy=(
+                "is the clock of this controller right (timedatectl)? If it is, and the clock that made these points was wrong, use one by its id: "
+                "-e recovery_point_id=%s" % early[-1]
+            )
+            if early
+            else "is the location the right one, and mounted? Does the cluster name agree? The table of points has the reasons",
         )
 
     def _summary(self) -> str:
         if not self.known:
             return "no points at all under the name of this cluster"
         return "; ".join("%s: %s%s" % (point.id, point.state, " (%s)" % point.note if point.note else "") for point in self.find(10))
-
-
-def _stem(name: str) -> Tuple[str, str]:
-    for suffix in (".json.sig", ".json"):
-        if name.endswith(suffix):
-            return name[: -len(suffix)], suffix
-    return name, ""
-
-
-def _opened_before(identifier: str, moment: datetime) -> bool:
-    began = id_time(identifier)
-    return began is not None and began <= moment
 
 
 def _told(error: LifeboatError) -> str:

@@ -74,6 +74,7 @@ def copy_point(source: Location, target: Location, original: Manifest, wanted: W
         identity=original.cluster_identity,
         trust=wanted.trust,
         replaces=known_as,
+        is_copy=True,
     ).opening
     if check_mode:
         return Copied(None, True)

@@ -233,7 +233,10 @@ class FilesystemLocation:
     def clock(self) -> Optional[float]:
         """Seconds since the epoch by the clock of whoever keeps the files: on NFS that is the server."""
         self.check_same()
-        return self._clock(self.path)
+        try:
+            return self._clock(self.path)
+        except OSError as error:
+            self.refuse("ask for the time", self.path, error)
 
     @staticmethod
     def _clock(directory: str) -> float:

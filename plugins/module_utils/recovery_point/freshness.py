@@ -1,23 +1,23 @@
 # Copyright: (c) 2026, Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How old the newest verified point of each component is, against what was promised. Pure: points in, verdicts out."""
+"""How old the newest verified point of each component and machine is, against what was promised. Pure: points in, verdicts out."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Set
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.clock import duration
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.clocks import is_future
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.pieces import NO_PIECES, Piece
 
-# A verified point within the target; one, but too old; points, but none of them verified; no point that holds the component.
+# A verified point within the target; one, but too old; points, but none of them verified; no point that holds it. The later, the worse.
 VERDICTS = ("fresh", "stale", "unverified", "none")
-# A clock may be ahead by so much. A point from further in the future would look fresh for as long as the clock was wrong.
-CLOCK_TOLERANCE_SECONDS = 300
 
 
 def span(seconds: float) -> str:
@@ -30,35 +30,60 @@ class TargetError(LifeboatError):
     """What was promised cannot be read as a promise."""
 
 
+class Verification(NamedTuple):
+    """When the contents of a point were proven to open; None when they were not, and then why not."""
+
+    at: Optional[datetime]
+    reason: str = ""
+
+
 class Seen(NamedTuple):
-    """A complete and believed point, as freshness sees it."""
+    """A whole and trusted point, as freshness sees it."""
 
     id: str
     taken_at: datetime
-    # The hosts of which it holds something, by component.
-    hosts: Mapping[str, FrozenSet[str]]
-    # Of the whole cluster, not of named hosts only.
+    holds: FrozenSet[Piece]
+    # Of the whole cluster, not of named machines only.
     whole: bool
-    # When its contents were proven to open; None when they were not, and then ``reason`` says why not.
-    verified_at: Optional[datetime]
-    reason: str = ""
-    # Hosts that a complete point would hold too, by component.
-    missing: Mapping[str, Sequence[str]] = {}
+    # Asked for only where it matters, because it costs reading.
+    verification: Callable[[], Verification]
+    # What it would hold if nothing were missing.
+    missing: FrozenSet[Piece] = NO_PIECES
+
+
+class Machine(NamedTuple):
+    """A machine for which a component is not fresh, though it may be for others."""
+
+    machine: str
+    verdict: str
+    # The newest verified point that holds the component of this machine.
+    point: Optional[str]
+    taken_at: Optional[datetime]
+    age_seconds: Optional[int]
+    text: str
+
+    def to_record(self) -> Dict[str, Any]:
+        """As plain data."""
+        return dict(self._asdict(), taken_at=names.format_time(self.taken_at) if self.taken_at else None)
 
 
 @dataclass(frozen=True)
 class Freshness:
-    """One component: its verdict, and the point that it rests on."""
+    """One component: its verdict, that of the machine that is worst off; and the newest verified point of the whole cluster that holds it."""
 
     component: str
     target_seconds: int
     verdict: str
+    # Of that point alone.
+    own_verdict: str
     point: Optional[str] = None
     taken_at: Optional[datetime] = None
     verified_at: Optional[datetime] = None
     age_seconds: Optional[int] = None
-    # Of the point that it rests on: hosts that are missing in it.
+    # Machines that this point lacks.
     missing: List[str] = field(default_factory=list)
+    # Those that are worse off than this point says.
+    machines: List[Machine] = field(default_factory=list)
     # Points that are newer than that one, but not verified: id and reason.
     unverified: List[Dict[str, str]] = field(default_factory=list)
 
@@ -73,6 +98,7 @@ class Freshness:
             "verified_at": names.format_time(self.verified_at) if self.verified_at else None,
             "age_seconds": self.age_seconds,
             "missing": self.missing,
+            "machines": [entry.to_record() for entry in self.machines],
             "unverified": self.unverified,
             "text": self.text,
         }
@@ -80,13 +106,15 @@ class Freshness:
     @property
     def text(self) -> str:
         """The verdict in words."""
-        said = "%s is %s" % (self.component, {"none": "in no point", "unverified": "in no verified point"}.get(self.verdict, self.verdict))
+        said = "%s is %s" % (self.component, {"none": "in no point", "unverified": "in no verified point"}.get(self.own_verdict, self.own_verdict))
         if self.point:
             said += ": %s old, target %s (%s)" % (span(self.age_seconds or 0), span(self.target_seconds), self.point)
         if self.unverified:
             first = self.unverified[0]
             said += "; not verified%s: %s (%s)" % (" and newer" if self.point else "", first["id"], first["reason"])
             said += " and %d more" % (len(self.unverified) - 1) if len(self.unverified) > 1 else ""
+        for entry in self.machines:
+            said += "; %s of %s is %s" % (self.component, entry.machine, "stale: %s" % entry.text if entry.verdict == "stale" else entry.text)
         return said
 
 
@@ -119,48 +147,121 @@ def _seconds(what: str, value: Any) -> int:
     return int(text)
 
 
-def is_future(taken_at: datetime, now: datetime) -> bool:
-    """Whether a point claims to be from a time that has not come."""
-    return (taken_at - now).total_seconds() > CLOCK_TOLERANCE_SECONDS
+def assess(
+    points: Iterable[Seen],
+    targets: Mapping[str, int],
+    now: datetime,
+    expected: Optional[Mapping[str, FrozenSet[str]]] = None,
+    most_points: Optional[int] = None,
+) -> List[Freshness]:
+    """The freshness of each component that has a target, of the machine that is worst off.
 
+    ``points`` come newest first (by ``taken_at``) and are drawn only until each component is settled for every machine; of a point that holds nothing that
+    is still asked for, the verification is not read. ``expected`` are the machines by component; where it does not say, those that the newest point of the
+    whole cluster holds or misses. A point of named machines counts for these. A point from the future counts for nothing.
 
-def assess(points: Iterable[Seen], targets: Mapping[str, int], now: datetime, reference: Optional[Mapping[str, FrozenSet[str]]] = None) -> List[Freshness]:
-    """The freshness of each component that has a target.
-
-    ``points`` come newest first (by ``taken_at``) and are drawn only until each component is settled, so their verification may be read lazily.
-    A point of named hosts counts for a component only when it holds it of every host of ``reference``, the hosts by component of the newest point of the
-    whole cluster. A point from the future counts for nothing.
+    A machine that no point holds would mean to read all of them: after ``most_points``, and once they are too old to be fresh, the search for it ends.
     """
-    open_components: Dict[str, List[Dict[str, str]]] = {component: [] for component in targets}
-    settled: Dict[str, Freshness] = {}
-    for point in points:
-        if is_future(point.taken_at, now):
-            continue
-        for component in [name for name in open_components if _holds(point, name, reference or {})]:
-            if point.verified_at is None:
-                open_components[component].append({"id": point.id, "reason": point.reason})
-                continue
-            age = max(0, int((now - point.taken_at).total_seconds()))
-            settled[component] = Freshness(
-                component,
-                targets[component],
-                "fresh" if age <= targets[component] else "stale",
-                point.id,
-                point.taken_at,
-                point.verified_at,
-                age,
-                sorted(point.missing.get(component, ())),
-                open_components.pop(component),
-            )
-        if not open_components:
+    components = [_Component(name, target, now, (expected or {}).get(name)) for name, target in targets.items()]
+    number = 0
+    complete = True
+    for number, point in enumerate((point for point in points if not is_future(point.taken_at, now)), 1):
+        for component in components:
+            component.look(point)
+        if all(component.settled for component in components):
             break
-    for component, unverified in open_components.items():
-        settled[component] = Freshness(component, targets[component], "unverified" if unverified else "none", unverified=unverified)
-    return [settled[component] for component in targets]
+        if most_points is not None and number >= most_points and all(component.settled or component.is_too_old(point) for component in components):
+            complete = False
+            break
+    return [component.judge("in no point" if complete else "in none of the newest %d points" % number) for component in components]
 
 
-def _holds(point: Seen, component: str, reference: Mapping[str, FrozenSet[str]]) -> bool:
-    hosts = point.hosts.get(component)
-    if not hosts:
-        return False
-    return point.whole or bool(reference.get(component)) and reference[component] <= hosts
+class _Component:
+    """What the points that were drawn so far say of one component."""
+
+    def __init__(self, name: str, target_seconds: int, now: datetime, expected: Optional[FrozenSet[str]]) -> None:
+        self._name = name
+        self._target = target_seconds
+        self._now = now
+        self._expected = expected
+        # The newest verified point that holds the component, by machine.
+        self._holders: Dict[str, Seen] = {}
+        # Machines that a point holds which is not verified.
+        self._waiting: Set[str] = set()
+        self._unverified: List[Dict[str, str]] = []
+        # The newest verified point of the whole cluster.
+        self._newest: Optional[Seen] = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether a verified point is known for every machine."""
+        return self._expected is not None and self._expected <= set(self._holders)
+
+    def is_too_old(self, point: Seen) -> bool:
+        """Whether neither this point nor an older one would change the verdict."""
+        return self._newest is not None and self._age(point) > self._target
+
+    def look(self, point: Seen) -> None:
+        """Take a point into account, the next older one."""
+        if self.settled:
+            return
+        held = _machines(point.holds, self._name)
+        named = held | _machines(point.missing, self._name)
+        if self._expected is None and point.whole and named:
+            self._expected = named
+        needed = (held & (self._expected or frozenset())) - set(self._holders)
+        if not needed:
+            return
+        verification = point.verification()
+        if verification.at is None:
+            self._waiting |= needed
+            if self._newest is None:
+                self._unverified.append({"id": point.id, "reason": verification.reason})
+            return
+        self._holders.update(dict.fromkeys(needed, point))
+        if point.whole and self._newest is None:
+            self._newest = point
+
+    def judge(self, none: str) -> Freshness:
+        """The verdict; ``none`` are the words for a machine that no point holds."""
+        rests_on = self._newest or min(self._holders.values(), key=lambda point: point.taken_at, default=None)
+        machines = [self._of_machine(machine, none) for machine in sorted(self._expected or ())]
+        others = [entry for entry in machines if entry.verdict != "fresh" and (rests_on is None or entry.point != rests_on.id)]
+        own = self._verdict(rests_on) if rests_on else "unverified" if self._unverified else "none"
+        worst = max([own, *(entry.verdict for entry in others)], key=VERDICTS.index)
+        if rests_on is None:
+            # Said of the component, where it is true of all of them.
+            others = [entry for entry in others if entry.verdict != own]
+            return Freshness(self._name, self._target, worst, own, machines=others, unverified=self._unverified)
+        held = _machines(rests_on.holds, self._name)
+        return Freshness(
+            self._name,
+            self._target,
+            worst,
+            own,
+            rests_on.id,
+            rests_on.taken_at,
+            rests_on.verification().at,
+            self._age(rests_on),
+            sorted((self._expected or frozenset()) - held) if rests_on.whole else [],
+            others,
+            self._unverified,
+        )
+
+    def _of_machine(self, machine: str, none: str) -> Machine:
+        point = self._holders.get(machine)
+        if point is not None:
+            return Machine(machine, self._verdict(point), point.id, point.taken_at, self._age(point), "%s old (%s)" % (span(self._age(point)), point.id))
+        if machine in self._waiting:
+            return Machine(machine, "unverified", None, None, None, "in no verified point")
+        return Machine(machine, "none", None, None, None, none)
+
+    def _verdict(self, point: Seen) -> str:
+        return "fresh" if self._age(point) <= self._target else "stale"
+
+    def _age(self, point: Seen) -> int:
+        return max(0, int((self._now - point.taken_at).total_seconds()))
+
+
+def _machines(found: Iterable[Piece], component: str) -> FrozenSet[str]:
+    return frozenset(machine for name, machine in found if name == component)

@@ -23,6 +23,9 @@ READING_LEVELS = ("listed", "hashed", "opened")
 # What a point holds beside the components of the cluster, for those who have to open it when all else is gone.
 KIT = ("tools", "inventory", "collection")
 
+# Components of which one artifact serves the whole cluster, whichever machine gave it.
+OF_THE_CLUSTER = ("etcd",)
+
 _POINT_ID = re.compile(r"\A[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}\Z")
 _CLUSTER_NAME = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
 _COMPONENT = re.compile(r"\A[a-z][a-z0-9_]{0,62}\Z")

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, names, results, sealing, signing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, names, results, sealing, signing, timing
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     ArtifactDamagedError,
     ManifestError,
@@ -122,10 +122,13 @@ def open_point(
     identity: ClusterIdentity = _UNKNOWN,
     trust: catalog.Trust = _NOBODY,
     replaces: Optional[str] = None,
+    future_point: Optional[str] = None,
+    is_copy: bool = False,
 ) -> Opened:
     """Begin a point: write ``open.json``. With the id of a point that this run opened already, it is that point.
 
-    ``identity`` is that of the cluster, as far as it is known by now; see ``check_same_cluster``.
+    ``identity`` is that of the cluster, as far as it is known by now; see ``check_same_cluster``. ``future_point`` is one of which somebody said that its
+    time is wrong; see ``timing``. A copy stands for the time of its original, whatever is there.
     """
     check_same_cluster(location, cluster, identity, trust, replaces)
     if point_id is not None:
@@ -141,17 +144,19 @@ def open_point(
                 found="run %s of %s on %s at %s" % (there.run_id, there.user, there.controller, there.opened_at),
                 remedy="open a point without naming an id",
             )
+    there_before = sealed_ids(location, cluster)
+    location.check_writable(1 << 20)
+    timing.check_beginning(location, cluster, there_before, trust, future_point, is_copy, look_only=check_mode)
     opening = Opening(
         id=names.check_point_id(point_id) if point_id else names.new_point_id(),
         cluster_name=names.check_cluster_name(cluster),
         opened_at=names.format_time(names.now()),
         retain_until=names.format_time(names.parse_time(retain_until, "retain_until")),
         run_id=run_id,
-        seen_before=sealed_ids(location, cluster)[-SEEN_BEFORE_LIMIT:],
+        seen_before=timing.seen_before(there_before, SEEN_BEFORE_LIMIT),
         user=results.user_name(),
         controller=results.controller_name(),
     )
-    location.check_writable(1 << 20)
     if not check_mode:
         location.put_new(names.open_key(cluster, opening.id), opening.to_bytes(), opening.retain)
     return Opened(opening, True)
@@ -266,6 +271,7 @@ def seal_point(location: Location, manifest: Manifest, how: Sealing, check_mode:
         return Sealed(there, False, location.size(names.signature_key(there.cluster_name, there.id)) is not None, _unlisted(location, there))
     if manifest.origin is None:
         check_same_cluster(location, manifest.cluster_name, manifest.cluster_identity, how.trust, how.replaces)
+    timing.check_sealing(location, manifest, how.trust, look_only=check_mode)
     read_back(location, manifest)
     if check_mode:
         return Sealed(manifest, True, bool(how.signing_key), _unlisted(location, manifest))

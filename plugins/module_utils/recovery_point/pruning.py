@@ -15,10 +15,9 @@ from datetime import datetime, timedelta
 from typing import Any, Dict, List, Optional, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.clock import duration
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, names, results, signing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.clocks import check_location_clock
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
-    ClockSkewError,
     ManifestError,
     ObjectExistsError,
     ObjectLockedError,
@@ -26,7 +25,6 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     SignatureError,
     TombstoneError,
 )
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.freshness import CLOCK_TOLERANCE_SECONDS
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location, StoredObject
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.retention import (
     FINISH,
@@ -95,7 +93,7 @@ class Prepared:
             lines += [self._row(entry) for entry in sorted(members, key=lambda entry: (entry.candidate.at, entry.candidate.id), reverse=True)]
         others = [entry for entry in self.plan.decisions if entry.candidate.state != "complete"]
         if others:
-            lines += ["not counted, because no whole points:"] + [self._row(entry) for entry in others]
+            lines += ["not counted, because not whole, or from the future:"] + [self._row(entry) for entry in others]
         counts = [
             (len(self.plan.ids(KEEP)), "%d kept"),
             (len(self.plan.ids(REMOVE)), "%d to remove"),
@@ -142,7 +140,7 @@ def prepare(location: Location, cluster: str, trust: Trust, policy: Policy, now:
         "%s is %s" % (decision.candidate.id, reason)
         for decision in decided.decisions
         for reason in decision.reasons[:1]
-        if decision.candidate.state in ("broken", "foreign")
+        if decision.candidate.state in ("broken", "foreign", catalog.IN_THE_FUTURE)
     ]
     problems += [
         "%s has a tombstone, but is kept: %s" % (decision.candidate.id, "; ".join(decision.reasons))
@@ -327,15 +325,7 @@ class _Pruner:
 
     def _check_clock(self) -> None:
         """What is old enough, no longer locked, or to be locked for longer (for good, in compliance mode) was decided by the clock of this controller."""
-        there = self._location.clock()
-        ahead = names.now().timestamp() - there if there is not None else 0
-        if abs(ahead) > CLOCK_TOLERANCE_SECONDS:
-            raise ClockSkewError(
-                "Nothing is pruned while the clocks of this controller and of the location disagree",
-                tried="to compare them, with %s" % self._location.describe(),
-                found="this controller is %s by %s" % ("ahead" if ahead > 0 else "behind", duration(abs(ahead))),
-                remedy="set the clock of the one that is wrong (chronyc tracking, timedatectl), and start the run again",
-            )
+        check_location_clock(self._location, "Nothing is pruned")
 
     def _prove_key(self) -> None:
         """Notice a key that no reader would believe before anything is written."""
@@ -348,7 +338,7 @@ class _Pruner:
 
     def _bury(self, decision: Decision) -> None:
         """Write the tombstone, signature first, and read it back: from here on the point is finished by any later run."""
-        point = decision.candidate.id
+        point, taken_at = decision.candidate.id, decision.candidate.at
         key = names.tombstone_key(self._cluster, point)
         tombstone = Tombstone(
             id=point,
@@ -357,7 +347,7 @@ class _Pruner:
             by="%s on %s" % (results.user_name(), results.controller_name()),
             run_id=self._run_id,
             reason="; ".join(decision.reasons),
-            taken_at=names.format_time(decision.candidate.at) if decision.candidate.at and decision.candidate.state == "complete" else None,
+            taken_at=names.format_time(taken_at) if taken_at and decision.candidate.state in ("complete", catalog.IN_THE_FUTURE) else None,
             components=sorted(decision.candidate.components),
         )
         data = tombstone.to_bytes()

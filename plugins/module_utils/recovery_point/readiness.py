@@ -7,12 +7,24 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timezone
-from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set
+from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.formats import Metrics
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, escrow, freshness, names, points, results, schedule, signing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import (
+    catalog,
+    escrow,
+    freshness,
+    names,
+    pieces,
+    points,
+    results,
+    schedule,
+    signing,
+)
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.clocks import is_future
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import SignatureError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.known import is_from_the_future
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Manifest
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.results import ResultName
@@ -81,12 +93,15 @@ class Look:
         self._wishes = wishes
         self._now = found.now
         self._doubtful: List[str] = []
-        self._recent = found.find(limit=RECENT_POINTS)
+        self._verifications_read: Dict[str, freshness.Verification] = {}
+        # Those from the future have the newest ids, and take no place of the others.
+        early = sum(is_from_the_future(identifier, self._now) for identifier in found.known)
+        self._recent = found.find(limit=RECENT_POINTS + early)
         self._usable = _newest_first(self._recent)
         self._whole = [manifest for manifest in self._usable if manifest.covers(())]
-        self._newest = next((manifest for manifest in self._whole if not self._is_future(manifest)), None)
+        self._newest = self._whole[0] if self._whole else None
         self.targets = freshness.targets_of(
-            wishes.rpo_targets, wishes.rpo_target_seconds, self._newest.components if self._newest else points.REQUIRED_COMPONENTS
+            wishes.rpo_targets, wishes.rpo_target_seconds, _components(self._newest) if self._newest else points.REQUIRED_COMPONENTS
         )
         # The schedule that meets them.
         self.timetable = schedule.plan(self.targets, self._backups(), self._verifications())
@@ -94,7 +109,7 @@ class Look:
     def record(self) -> Dict[str, Any]:
         """All of it as plain data."""
         newest = self._newest
-        components = freshness.assess(self._seen(), self.targets, self._now, _hosts(newest) if newest else None)
+        components = freshness.assess(self._seen(), self.targets, self._now, self._expected(), RECENT_POINTS)
         return {
             "cluster": self._cluster,
             "at": names.format_time(self._now),
@@ -104,7 +119,7 @@ class Look:
             "newest": {"id": newest.id, "taken_at": newest.taken_at, "recipients": [escrow.normal(text) for text in newest.recipients]} if newest else None,
             "points": self._states(),
             "alarming": self._alarming(),
-            "future": ["%s says %s" % (manifest.id, manifest.taken_at) for manifest in self._usable if self._is_future(manifest)],
+            "future": ["%s: %s" % (point.id, point.reason) for point in self._recent if point.state == catalog.IN_THE_FUTURE],
             "doubtful": self._doubtful[:10],
             "recipients": self._recipients(),
             "proof_days": self._wishes.proof_days,
@@ -116,8 +131,14 @@ class Look:
             "cluster_facts": _cluster_facts(newest) if newest else {"nodes": {}, "service_cidrs": [], "pod_cidrs": [], "images": []},
         }
 
-    def _is_future(self, manifest: Manifest) -> bool:
-        return freshness.is_future(names.parse_time(manifest.taken_at), self._now)
+    def _expected(self) -> Dict[str, FrozenSet[str]]:
+        """The machines of each component: those that the newest point of the whole cluster that names it holds or misses."""
+        found: Dict[str, FrozenSet[str]] = {}
+        for manifest in self._whole:
+            named = pieces.held(manifest) | pieces.missing(manifest)
+            for component in {component for component, _machine in named} - set(found):
+                found[component] = frozenset(machine for name, machine in named if name == component)
+        return found
 
     def _seen(self) -> Iterator[freshness.Seen]:
         """Usable points, the newest first: those that are read anyway, then as many older ones as somebody asks for, one by one."""
@@ -129,19 +150,30 @@ class Look:
                 yield self._as_seen(manifest)
 
     def _as_seen(self, manifest: Manifest) -> freshness.Seen:
-        believed = verification_of(self._location, self._cluster, manifest.id, self._results_of(manifest.id), self._trust)
-        self._doubtful += believed.doubtful
-        missing: Dict[str, List[str]] = {}
-        for lack in manifest.missing:
-            missing.setdefault(lack.component, []).append(lack.host)
-        taken_at = names.parse_time(manifest.taken_at)
-        return freshness.Seen(manifest.id, taken_at, _hosts(manifest), manifest.covers(()), believed.verified_at, believed.reason, missing)
+        return freshness.Seen(
+            manifest.id,
+            names.parse_time(manifest.taken_at),
+            pieces.held(manifest),
+            manifest.covers(()),
+            lambda: self._verification(manifest.id),
+            pieces.missing(manifest),
+        )
+
+    def _verification(self, point: str) -> freshness.Verification:
+        if point not in self._verifications_read:
+            believed = verification_of(self._location, self._cluster, point, self._results_of(point), self._trust)
+            self._doubtful += believed.doubtful
+            self._verifications_read[point] = freshness.Verification(believed.verified_at, believed.reason)
+        return self._verifications_read[point]
 
     def _results_of(self, point: str) -> Sequence[ResultName]:
         return self._catalog.known[point].results
 
     def _all_results(self) -> Dict[str, Sequence[ResultName]]:
-        return {entry.id: entry.results for entry in self._catalog.known.values()}
+        """By point, but for those from the future: they would be the newest for years, and prove nothing."""
+        return {
+            entry.id: [result for result in entry.results if not is_future(result.at, self._now)] for entry in self._catalog.known.values() if entry.results
+        }
 
     def _states(self) -> Dict[str, int]:
         counts: Dict[str, int] = {}
@@ -154,7 +186,7 @@ class Look:
 
     def _alarming(self) -> List[str]:
         """Of the newest points what is not as it was written; of all points what was laid over an original; and points that are gone."""
-        found = {point.id: "%s is %s: %s" % (point.id, point.state, point.reason) for point in self._recent if point.state in ALARMING}
+        found = {point.id: "%s is %s: %s" % (point.id, point.state, point.reason) for point in self._recent if point.state in ALARMING or point.overlaid}
         for entry in self._catalog.known.values():
             if entry.overlaid:
                 found.setdefault(entry.id, "%s is tampered: something was laid over %s" % (entry.id, ", ".join(entry.overlaid)))
@@ -255,11 +287,9 @@ def _run_time(run_id: str) -> Optional[datetime]:
         return None
 
 
-def _hosts(manifest: Manifest) -> Dict[str, FrozenSet[str]]:
-    found: Dict[str, Set[str]] = {}
-    for artifact in manifest.artifacts:
-        found.setdefault(artifact.component, set()).add(artifact.host)
-    return {component: frozenset(hosts) for component, hosts in found.items()}
+def _components(manifest: Manifest) -> List[str]:
+    """What a backup of now would hold: also that of which everything is missing."""
+    return sorted({component for component, _machine in pieces.held(manifest) | pieces.missing(manifest)})
 
 
 def _cluster_facts(manifest: Manifest) -> Dict[str, Any]:
@@ -311,16 +341,24 @@ def table(record: Mapping[str, Any]) -> List[str]:
         if row["unverified"]:
             more = " and %d more" % (len(row["unverified"]) - 1) if len(row["unverified"]) > 1 else ""
             rest += "; not verified: %s (%s)%s" % (row["unverified"][0]["id"], row["unverified"][0]["reason"], more)
-        age = freshness.span(row["age_seconds"]) if row["age_seconds"] is not None else "-"
-        lines.append(
-            line % (row["component"], row["verdict"].upper() if row["verdict"] != "fresh" else "fresh", age, freshness.span(row["target_seconds"]), rest)
-        )
+        target = freshness.span(row["target_seconds"])
+        lines.append(line % (row["component"], _word(row["verdict"]), _age(row["age_seconds"]), target, rest))
+        for entry in row["machines"]:
+            lines.append(line % ("  of %s" % entry["machine"], _word(entry["verdict"]), _age(entry["age_seconds"]), target, entry["point"] or entry["text"]))
     lines += ["", "RECIPIENTS OF THE NEWEST POINT" + (" (%s)" % record["newest"]["id"] if record["newest"] else ": there is none")]
     lines += ["%s  %s" % (_shown(row["recipient"]), row["text"]) for row in record["recipients"]]
     counts = ", ".join("%d %s" % (count, state) for state, count in record["points"].items()) or "none"
     lines += ["", "Points: %s. Last drill: %s." % (counts, record["drill"]["text"])]
     lines += ["", "SCHEDULE"] + record["schedule"]["arithmetic"]
     return lines
+
+
+def _word(verdict: str) -> str:
+    return verdict if verdict == "fresh" else verdict.upper()
+
+
+def _age(seconds: Optional[int]) -> str:
+    return "-" if seconds is None else freshness.span(seconds)
 
 
 def _shown(recipient: str) -> str:
@@ -331,16 +369,27 @@ def _moment(text: Optional[str]) -> Optional[float]:
     return names.parse_time(text).timestamp() if text else None
 
 
+def _worst_off(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Where a component is oldest: the newest verified point, or that of the machine that is worst off. What has no time at all is oldest."""
+    everything: List[Mapping[str, Any]] = [row, *row["machines"]]
+    return min(everything, key=lambda entry: entry["taken_at"] or "")
+
+
 def metrics(record: Mapping[str, Any]) -> str:
     """Gauges for the textfile collector of a node exporter. What is not known is absent; the alert rules look for that."""
     written = Metrics(cluster=record["cluster"])
     # The same words as in the metrics of a run: a family has one help text, whoever writes it.
     taken = written.family("lifeboat_newest_verified_recovery_point_timestamp_seconds", "When the newest verified recovery point was taken.")
-    for row in record["components"]:
-        taken(_moment(row["taken_at"]), component=row["component"])
+    worst = {row["component"]: _worst_off(row) for row in record["components"]}
+    for component, row in worst.items():
+        taken(_moment(row["taken_at"]), component=component)
     age = written.family("lifeboat_newest_verified_recovery_point_age_seconds", "How old it was when this was written.")
+    for component, row in worst.items():
+        age(row["age_seconds"], component=component)
+    without = written.family("lifeboat_machine_without_recovery_point", "A machine of which no verified recovery point that is young enough holds a component.")
     for row in record["components"]:
-        age(row["age_seconds"], component=row["component"])
+        for entry in row["machines"]:
+            without(1, component=row["component"], machine=entry["machine"])
     target = written.family("lifeboat_rpo_target_seconds", "How old it may become.")
     for row in record["components"]:
         target(row["target_seconds"], component=row["component"])

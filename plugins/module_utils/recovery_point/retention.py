@@ -5,19 +5,29 @@
 
 Periods are counted as restic does: points newest first, the newest of each hour, day, ISO week, month and year in UTC by the time of the snapshot, as many
 as the policy says; periods without a point don't count, and while a tier has places left, the oldest point of all takes one. Each set of components, and
-each scope, is counted for itself: an hourly point of etcd alone does not replace the last full one.
+each scope, is counted for itself: an hourly point of etcd alone does not replace the last full one. Where something is missing in the newest point of a
+period, the newest one of the period in which nothing is missing takes its place.
+
+Whatever the tiers say, what a machine needs to come back stays: of each component and machine the newest verified artifact, wherever it lies.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import itertools
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
-from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.clocks import future_text, is_future
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import PointError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.known import IN_THE_FUTURE
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.pieces import NO_PIECES, Piece, said
 
 KEEP, REMOVE, FINISH = "keep", "remove", "finish"
+# A machine that the newest complete point does not name any more, nor any point of so many days before that one, is gone for good and protects nothing. As
+# long as a point is kept by default, so that a machine that fell out of the inventory by mistake is noticed before its keys are gone.
+GONE_AFTER_DAYS = 30
 # No tier reaches further than about this, so that a slip of the finger locks nothing for a thousand years.
 _LONGEST_YEARS = 100
 
@@ -73,7 +83,7 @@ class Candidate:
     """What a plan has to know of a point."""
 
     id: str
-    # complete, open, abandoned, broken, foreign (as in the catalog), or remains: what is left when its manifest was removed
+    # complete, in_the_future, open, abandoned, broken, foreign (as in the catalog), or remains: what is left when its manifest was removed
     state: str
     # Why it is not complete.
     reason: str = ""
@@ -81,6 +91,11 @@ class Candidate:
     at: Optional[datetime] = None
     components: Sequence[str] = ()
     scope: Sequence[str] = ()
+    # What it holds, and what is missing in it.
+    holds: FrozenSet[Piece] = NO_PIECES
+    missing: FrozenSet[Piece] = NO_PIECES
+    # The machines that were there when it was made; none where it does not say.
+    machines: FrozenSet[str] = frozenset()
     # Of all objects.
     size_bytes: int = 0
     # The newest believed result at level opened or higher passed, and none later failed.
@@ -98,8 +113,8 @@ class Candidate:
 
     @property
     def group(self) -> Tuple[Tuple[str, ...], Tuple[str, ...]]:
-        """What is counted together."""
-        return tuple(sorted(self.components)), tuple(sorted(self.scope))
+        """What is counted together: the components that it holds, or would hold if nothing were missing, and its scope."""
+        return tuple(sorted({*self.components, *(component for component, _machine in self.missing)})), tuple(sorted(self.scope))
 
     @property
     def group_name(self) -> str:
@@ -155,23 +170,30 @@ class Plan(NamedTuple):
 def plan(candidates: Iterable[Candidate], policy: Policy, now: datetime) -> Plan:
     """Decide about every point. Nothing here depends on the time of the call but what became old enough, or ceased to be locked."""
     policy.check()
-    everything = sorted(candidates, key=lambda candidate: candidate.id)
+    everything = sorted((_as_of(candidate, now) for candidate in candidates), key=lambda candidate: candidate.id)
+    complete = sorted((candidate for candidate in everything if candidate.state == "complete"), key=_age, reverse=True)
     groups: Dict[Any, List[Candidate]] = {}
-    for candidate in everything:
-        if candidate.state == "complete":
-            groups.setdefault(candidate.group, []).append(candidate)
+    for candidate in complete:
+        groups.setdefault(candidate.group, []).append(candidate)
     wanted: Dict[str, List[str]] = {candidate.id: [] for candidate in everything}
     needed: Dict[str, List[str]] = {candidate.id: [] for candidate in everything}
     extended: Dict[str, datetime] = {}
     for members in groups.values():
-        members.sort(key=_age, reverse=True)
         _apply_tiers([member for member in members if not member.failed and not member.tombstone], policy, now, wanted, extended)
         _protect_verified(members, needed)
+    _protect_machines(complete, needed)
     decisions = []
     for candidate in everything:
         hard = needed[candidate.id] + _holding(candidate, policy, now)
         decisions.append(_decide(candidate, wanted[candidate.id], hard, extended.get(candidate.id)))
     return Plan(decisions)
+
+
+def _as_of(candidate: Candidate, now: datetime) -> Candidate:
+    """A whole point whose time has not come counts for nothing: it would take the places of real ones for as long as its time has not come."""
+    if candidate.state == "complete" and candidate.at is not None and is_future(candidate.at, now):
+        return replace(candidate, state=IN_THE_FUTURE, reason=future_text(candidate.at, now))
+    return candidate
 
 
 def _decide(candidate: Candidate, wanted: List[str], hard: List[str], until: Optional[datetime]) -> Decision:
@@ -185,6 +207,9 @@ def _decide(candidate: Candidate, wanted: List[str], hard: List[str], until: Opt
         return Decision(candidate, FINISH, ["%s, and not all of it is gone" % candidate.tombstone])
     if candidate.state == "remains":
         return Decision(candidate, KEEP, ["its manifest went away while it was read"])
+    if candidate.state == IN_THE_FUTURE:
+        why = "from the future, so it takes no place and protects nothing: %s" % candidate.reason
+        return Decision(candidate, KEEP if hard else REMOVE, [why, *hard])
     reasons = wanted + hard
     if reasons:
         longer = until if until and (candidate.retain_until is None or until > candidate.retain_until) else None
@@ -207,10 +232,12 @@ def _holding(candidate: Candidate, policy: Policy, now: datetime) -> List[str]:
         reasons.append(candidate.tagged)
     if candidate.locked_until is not None and candidate.locked_until > now:
         reasons.append("locked until %s" % names.format_time(candidate.locked_until))
-    if candidate.at is not None and candidate.at > now - timedelta(days=policy.minimum_age_days) and policy.minimum_age_days:
+    # How old one from the future is, nobody knows.
+    young = candidate.at is not None and candidate.at > now - timedelta(days=policy.minimum_age_days) and candidate.state != IN_THE_FUTURE
+    if young and policy.minimum_age_days:
         reasons.append("younger than %d day%s" % (policy.minimum_age_days, "" if policy.minimum_age_days == 1 else "s"))
     if candidate.retain_until is not None and candidate.retain_until > now:
-        record = "manifest" if candidate.state == "complete" else "open.json"
+        record = "manifest" if candidate.state in ("complete", IN_THE_FUTURE) else "open.json"
         reasons.append("retain_until in %s not reached: %s" % (record, names.format_time(candidate.retain_until)))
     return reasons
 
@@ -226,6 +253,69 @@ def _protect_verified(members: List[Candidate], needed: Dict[str, List[str]]) ->
     visible = next((member for member in verified if not member.tombstone), None)
     for member in verified[:1] + ([visible] if visible and visible is not verified[0] else []):
         needed[member.id].append("newest verified of %s" % member.group_name)
+
+
+# -- machines ----------------------------------------------------------------------------------------------------------------------
+
+_VERIFIED, _UNVERIFIED = "newest verified %s", "newest %s, none is verified"
+
+
+def _protect_machines(points: Sequence[Candidate], needed: Dict[str, List[str]]) -> None:
+    """Of each component and machine, the newest verified artifact stays; where none is verified, the newest. ``points`` are newest first.
+
+    A point that has a tombstone may be hidden from whoever looks for one: it is not given up for that, but protects no other. Points whose verification failed
+    serve only where nothing else holds the piece.
+    """
+    gone = gone_machines(points)
+    verified = [point for point in points if point.verified]
+    sound = [point for point in points if not point.failed]
+    proven = _newest_holders(verified)
+    likely = _newest_holders(point for point in sound if not point.tombstone)
+    holders = [
+        (_VERIFIED, proven),
+        (_VERIFIED, _newest_holders(point for point in verified if not point.tombstone)),
+        (_UNVERIFIED, {piece: holder for piece, holder in likely.items() if piece not in proven}),
+        (_UNVERIFIED, {piece: holder for piece, holder in _newest_holders(points).items() if piece not in proven and piece not in likely}),
+    ]
+    reasons: Dict[str, Dict[Tuple[str, str], Set[Piece]]] = {}
+    for why, found in holders:
+        for piece, holder in found.items():
+            if piece[1] not in gone:
+                reasons.setdefault(holder, {}).setdefault((why, piece[0]), set()).add(piece)
+    for point, by_component in reasons.items():
+        # The newest verified one of its kind is kept for that, and says so already.
+        if not needed[point]:
+            needed[point] += [why % said(pieces) for (why, _component), pieces in sorted(by_component.items())]
+
+
+def gone_machines(points: Sequence[Candidate]) -> FrozenSet[str]:
+    """The machines that were removed from the cluster for good. ``points`` are newest first, none from the future.
+
+    Only a point of the whole cluster in which nothing is missing can say so, because what cannot be reached is named as missing: the newest of them that says
+    which machines there were does not name it, and no point did for ``GONE_AFTER_DAYS`` before that.
+    """
+    reference = next((point for point in points if not point.scope and not point.missing and point.machines), None)
+    if reference is None:
+        return frozenset()
+    border = _age(reference)[0] - timedelta(days=GONE_AFTER_DAYS)
+    named: Set[str] = set()
+    before: Set[str] = set()
+    for point in points:
+        machines = point.machines.union((machine for _component, machine in point.holds), (machine for _component, machine in point.missing))
+        (named if point is reference or _age(point)[0] >= border else before).update(machines)
+    return frozenset(before - named - {""})
+
+
+def _newest_holders(points: Iterable[Candidate]) -> Dict[Piece, str]:
+    """The newest point that holds each piece. Points hold the same pieces mostly, so that each costs no more than a comparison."""
+    found: Dict[Piece, str] = {}
+    settled: Set[Piece] = set()
+    for point in points:
+        new = point.holds - settled
+        if new:
+            settled |= new
+            found.update(dict.fromkeys(new, point.id))
+    return found
 
 
 # -- periods -----------------------------------------------------------------------------------------------------------------------
@@ -286,23 +376,30 @@ def _apply_tiers(members: List[Candidate], policy: Policy, now: datetime, wanted
     """Note what each tier wants of a group, whose ``members`` are newest first."""
     for member in members[: policy.keep_last]:
         wanted[member.id].append("last %d" % policy.keep_last)
+    whole = next((member for member in members if not member.missing), None)
+    if policy.keep_last and whole and whole not in members[: policy.keep_last]:
+        wanted[whole.id].append("newest in which nothing is missing, beside the last %d" % policy.keep_last)
     for tier in _TIERS:
-        count = left = getattr(policy, tier.option)
-        before: Optional[datetime] = None
-        for number, member in enumerate(members):
-            begin = tier.begin(_age(member)[0])
-            if left == 0:
-                break
-            if begin != before:
-                wanted[member.id].append("%s %s" % (tier.word, tier.label(begin)))
-                # A period that goes on may get a newer point, which then takes the place: only what is final is locked for longer.
-                if tier.later(begin, 1) <= now:
-                    until = tier.later(begin, count)
-                    extended[member.id] = max(until, extended.get(member.id, until))
-                left -= 1
-            elif number == len(members) - 1:
-                wanted[member.id].append("oldest of all, while %s has places left" % tier.word)
-            before = begin
+        count = getattr(policy, tier.option)
+        periods = _periods(members, tier, count)
+        chosen = ""
+        for begin, found in periods:
+            # One in which something is missing does not take the place of one that is whole.
+            member = next((each for each in found if not each.missing), found[0])
+            chosen = member.id
+            wanted[chosen].append("%s %s" % (tier.word, tier.label(begin)))
+            # A period that goes on may get a newer point, which then takes the place: only what is final is locked for longer.
+            if tier.later(begin, 1) <= now:
+                until = tier.later(begin, count)
+                extended[chosen] = max(until, extended.get(chosen, until))
+        if len(periods) < count and members and members[-1].id != chosen:
+            wanted[members[-1].id].append("oldest of all, while %s has places left" % tier.word)
+
+
+def _periods(members: Sequence[Candidate], tier: _Tier, most: int) -> List[Tuple[datetime, List[Candidate]]]:
+    """The newest periods in which there is a point, at most so many, each with its points, newest first."""
+    by_period = itertools.groupby(members, lambda member: tier.begin(_age(member)[0]))
+    return [(begin, list(found)) for begin, found in itertools.islice(by_period, most)]
 
 
 def _age(member: Candidate) -> Tuple[datetime, str]:

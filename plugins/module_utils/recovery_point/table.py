@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.clocks import is_future
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.known import IN_THE_FUTURE
 
 _TITLES = ("ID", "STATE", "STATUS", "TAKEN (UTC)", "AGE", "SIZE", "VERIFIED", "DRILL", "KEPT", "COMPONENTS, OR WHY NOT")
 _NUMBERS = ("AGE", "SIZE")
@@ -48,7 +50,8 @@ def size(count: Optional[int]) -> str:
 
 def _cells(row: Mapping[str, Any], now: datetime) -> Sequence[str]:
     def since(moment: str) -> str:
-        return age(int((now - names.parse_time(moment)).total_seconds()))
+        seconds = int((now - names.parse_time(moment)).total_seconds())
+        return "in %s" % age(-seconds) if is_future(names.parse_time(moment), now) else age(seconds)
 
     last: Dict[str, Any] = row["last_result"] or {}
     if row["verified_at"]:
@@ -75,7 +78,7 @@ def _what(row: Mapping[str, Any]) -> str:
     held = " ".join(row["components"]) + (", of %s only" % ", ".join(row["scope"]) if row["scope"] else "")
     if row["missing"]:
         held += "; missing: %s" % ", ".join(row["missing"])
-    return "; ".join(text for text in (held if row["usable"] or not row["reason"] else "", row["reason"], _last(row["last_result"] or {})) if text)
+    return "; ".join(text for text in (held if row["usable"] or row["state"] == IN_THE_FUTURE or not row["reason"] else "", row["reason"], _last(row["last_result"] or {})) if text)
 
 
 def _last(result: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results
 from tests.debian_programs import unpacked
 from tests.integration import playbooks
+from tests.unit.plugins.module_utils.recovery_point.aging import Past
 from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Keys, Maker, assert_no_secrets, make_keys
 
 ROOT = Path(__file__).parents[3]
@@ -120,6 +122,27 @@ def test_from_an_alarm_to_a_ready_cluster(scene: Scene, tmp_path: Path) -> None:
     assert "more than 0 days" in done.stdout
     assert {path: path.stat().st_mtime_ns for path in schedules.iterdir()} == before
     assert_no_secrets(done.stdout + scene.everything_written())
+
+
+def test_a_machine_that_is_in_no_fresh_point_is_an_alarm(scene: Scene) -> None:
+    """The others are fresh; the check, the table and the metrics name the machine and the component. A point of 2031 helps nobody."""
+    past, now = Past(scene.location, scene.keys), names.now()
+    past.point(names.parse_time("2031-01-01T10:00:00Z"), machines=("cp1", "cp3"), retain_days=30)
+    old = past.point(now - timedelta(days=10), machines=("cp1", "cp3"))
+    past.point(now - timedelta(minutes=40), machines=("cp1",), lost=("cp3",))
+    done = scene.play("report_readiness")
+    assert done.returncode != 0, done.stdout
+    assert re.search(rf"of cp3 +STALE +10 d +24 h +{old}", done.stdout), done.stdout
+    assert f"pki of cp3 is stale: 10 d old ({old})" in re.sub(r"\s+", " ", done.stdout)
+    checks = scene.checks()
+    assert [checks[f"readiness.{name}"] for name in ("fresh", "every_host", "clock")] == [False, False, False]
+    assert 'lifeboat_machine_without_recovery_point{cluster="shop",component="pki",machine="cp3"} 1' in scene.metrics.read_text()
+
+    past.location.remove(names.manifest_key(CLUSTER, max(past.points_there())))
+    past.result(past.point(now - timedelta(minutes=35), ("pki",), ("cp3",), machines=("cp3",)), now)
+    done = scene.play("report_readiness")
+    assert re.search(r"pki +fresh", done.stdout), done.stdout
+    assert (scene.checks()["readiness.fresh"], scene.checks()["readiness.clock"]) == (True, True)
 
 
 def test_a_proof_in_check_mode(scene: Scene) -> None:

@@ -106,6 +106,32 @@ def test_an_operator_prunes(tmp_path: Path, keys: Keys) -> None:
     assert "recovery_point.prune_settled" in checks
 
 
+def test_an_operator_whose_clock_was_wrong_and_whose_third_machine_is_away(tmp_path: Path, keys: Keys) -> None:
+    """Three points of 2031 take no place; the last point with the keys of cp3 stays; both are said, and the list shows what they are."""
+    operator = Operator(tmp_path, keys)
+    past, now = operator.past, names.now()
+    old, whole = (past.point(now - timedelta(days=days), machines=("cp1", "cp2", "cp3")) for days in (40, 30))
+    away = [past.point(now - timedelta(days=days), machines=("cp1", "cp2"), lost=("cp3",)) for days in range(20, 6, -1)]
+    wrong = [past.point(names.parse_time("2031-01-01T10:00:00Z") + timedelta(hours=hour), retain_days=30) for hour in range(3)]
+    done = operator.play("prune_recovery_points", "-e", "confirm_cluster_name=shop", "-e", "lifeboat_retention='keep_last=3 keep_daily=7'")
+    assert done.returncode == 0, done.stdout
+    assert past.points_there() == [whole, *away[-7:], *wrong]
+    for expected in (
+        "newest verified pki of cp3",
+        "newest in which nothing is missing, beside the last 3",
+        "from the future, so it takes no place and protects nothing",
+    ):
+        assert expected in done.stdout
+    assert old not in past.points_there()
+    checks = operator.checks()
+    assert {name for name, passed in checks.items() if not passed} == {"recovery_point.prune_nothing_strange", "recovery_point.none_in_the_future"}
+
+    shown = operator.play("list_recovery_points", "-e", "lifeboat_output=json", "-e", "lifeboat_list_filters=states=in_the_future")
+    assert shown.returncode == 0, shown.stdout
+    assert shown.stdout.count('"state": "in_the_future"') == 3
+    assert "it says 2031-01-01T10:00:00Z, and here it is" in shown.stdout
+
+
 # -- a bucket ------------------------------------------------------------------------------------------------------------------------
 
 

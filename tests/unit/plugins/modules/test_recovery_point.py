@@ -19,6 +19,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point im
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Manifest, Opening
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.results import Result
 from ansible_collections.lifeboat.cluster.plugins.modules import recovery_point
+from tests.unit.plugins.module_utils.recovery_point.aging import Past
 from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, SECRETS, Maker, assert_no_secrets, make_keys, make_pki_files, make_tar
 
 POINT = "20261120T133500Z-1a2b3c"
@@ -75,6 +76,23 @@ def test_opened_writes_the_opening_and_shows_it(run: Runner, maker: Maker) -> No
     again = run("opened", run_id="run-1", id=answer["id"])
     assert (again["changed"], again["id"]) == (False, answer["id"])
     assert again["diff"]["before"] == again["diff"]["after"]
+
+
+def test_points_from_the_future_are_named_where_one_begins(run: Runner, maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr(adapter.Call, "warn", lambda _call, text: warnings.append(text))
+    late = Past(maker.location, maker.keys).point(names.parse_time("2031-01-01T10:00:00Z"))
+    trusted = {"allowed_signers": str(maker.keys.allowed_signers)}
+    answer = run("opened", **trusted)
+    assert (answer["failed"], answer["error"]["kind"], answer["error"]["point"]) == (True, "TimeRefusedError", late)
+    assert f"-e lifeboat_future_point={late}" in answer["msg"]
+    # It is said once: from the next one on, the point from the future does not count.
+    point = run("opened", future_point=late, **trusted)["id"]
+    assert run.seal(point)["signed"] is True
+    assert run("opened", **trusted)["changed"] is True
+    assert len(warnings) == 2
+    assert f"1 recovery points are from the future by the clock of this controller ({names.format_time(names.now())[:10]}" in warnings[0]
+    assert f"the newest {late}" in warnings[0]
 
 
 def journal_of(maker: Maker) -> Journal:

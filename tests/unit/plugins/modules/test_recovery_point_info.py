@@ -16,6 +16,7 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results, signing
 from ansible_collections.lifeboat.cluster.plugins.modules import recovery_point_info
+from tests.unit.plugins.module_utils.recovery_point.aging import Past
 from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Maker, assert_no_secrets, flip, make_keys, make_pki_files, make_tar
 
 ETCD, PKI = "etcd/cp1.tar.zst.age", "pki/cp1.tar.zst.age"
@@ -143,6 +144,24 @@ def test_a_newer_point_that_cannot_be_used_is_named(run: Runner, maker: Maker, m
     answer = run(id="latest")
     assert answer["id"] == good
     assert [bad in warning and "is not signed" in warning for warning in warnings] == [True]
+
+
+def test_a_point_from_the_future_is_passed_over_and_used_by_its_id(run: Runner, maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr(adapter.Call, "warn", lambda _call, text: warnings.append(text))
+    good = maker.point().id
+    late = Past(maker.location, maker.keys).point(names.parse_time("2031-01-01T10:00:00Z"))
+    answer = run(id="latest")
+    assert (answer["id"], answer["changed"]) == (good, False)
+    assert len(warnings) == 1
+    assert f"Recovery point {late} is passed over: it is in_the_future (it says 2031-01-01T10:00:00Z, and here it is " in warnings[0]
+    warnings.clear()
+    answer = run(id=late)
+    assert (answer["id"], answer["points"][0]["state"], answer["age_seconds"] < 0) == (late, "in_the_future", True)
+    assert len(warnings) == 1
+    assert f"Recovery point {late} is used because it is named" in warnings[0]
+    assert [row["state"] for row in run()["points"]] == ["complete", "in_the_future"]
+    assert [row["id"] for row in run(filters={"states": ["in_the_future"]})["points"]] == [late]
 
 
 def damage_unsigned(maker: Maker, point: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results, signing, tags
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Artifact, ClusterIdentity, Manifest, Opening
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Artifact, ClusterIdentity, Manifest, Missing, Opening
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.points import sealed_ids
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.tombstones import Tombstone
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.trust import Trust
@@ -76,16 +76,19 @@ class Past:
         verified: bool = True,
         sign: bool = True,
         retain_days: float = 5,
+        machines: Sequence[str] = ("cp1",),
+        lost: Sequence[str] = (),
         **more: Any,
     ) -> str:
-        """A sealed point; returns its id."""
+        """A sealed point of these machines, with one snapshot of etcd; those that are lost did not answer. Returns its id."""
         opening = self.opened(moment, retain_days)
         artifacts = []
-        for component in components:
+        wanted = [(component, machine) for component in components for machine in (machines[:1] if component == "etcd" else machines)]
+        for component, machine in wanted:
             content = os.urandom(200)
-            name = f"{component}/cp1.tar.zst.age"
+            name = f"{component}/{machine}.tar.zst.age"
             self.location.put_new(names.artifact_key(self.cluster, opening.id, name), content, self.lock(opening.retain))
-            artifacts.append(Artifact(name, component, "cp1", hashlib.sha256(content).hexdigest(), len(content), SHA, 1000))
+            artifacts.append(Artifact(name, component, machine, hashlib.sha256(content).hexdigest(), len(content), SHA, 1000))
         manifest = Manifest(
             id=opening.id,
             cluster_name=self.cluster,
@@ -93,14 +96,14 @@ class Past:
             taken_at=opening.opened_at,
             opened_at=opening.opened_at,
             sealed_at=opening.opened_at,
-            status="completed",
+            status="partially_failed" if lost else "completed",
             retain_until=opening.retain_until,
             platform="kubeadm",
             versions={},
             artifacts=artifacts,
             etcd=None,
             highest_revision=0,
-            missing=[],
+            missing=[Missing(component, machine, "unreachable") for component in components if component != "etcd" for machine in lost],
             scope=list(scope),
             seen_before=opening.seen_before,
             recipients=[self.keys.recipient],
@@ -109,7 +112,7 @@ class Past:
             origin=None,
             fingerprints={},
             names={},
-            nodes={},
+            nodes={machine: {"name": machine, "address": "192.0.2.1"} for machine in machines},
             open_sha256=hashlib.sha256(opening.to_bytes()).hexdigest(),
         )
         self.seal(replace(manifest, **more), sign)

@@ -12,19 +12,25 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import freshness, names, readiness, results
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import freshness, names, pieces, readiness, results
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.trust import Trust
 from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Keys, Maker, flip, make_tar
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=timezone.utc)
 TARGETS = {"etcd": 3600, "pki": 86400}
-EVERYWHERE = {"etcd": frozenset({"cp1"}), "pki": frozenset({"cp1", "cp2"})}
+EVERYWHERE = {"etcd": ["cp1"], "pki": ["cp1", "cp2"]}
 
 
-def seen(minutes: float, hosts: Any = None, verified: bool = True, whole: bool = True, **more: Any) -> freshness.Seen:
+def of_machines(found: Any) -> frozenset[pieces.Piece]:
+    """Pieces out of machines by component."""
+    return frozenset(pieces.piece(component, machine) for component, machines in found.items() for machine in machines)
+
+
+def seen(minutes: float, hosts: Any = None, verified: bool = True, whole: bool = True, missing: Any = None) -> freshness.Seen:
     """A point of so many minutes ago."""
     taken_at = NOW - timedelta(minutes=minutes)
-    return freshness.Seen(f"p{minutes:g}", taken_at, hosts or EVERYWHERE, whole, taken_at if verified else None, "" if verified else "never verified", **more)
+    verification = freshness.Verification(taken_at) if verified else freshness.Verification(None, "never verified")
+    return freshness.Seen(f"p{minutes:g}", taken_at, of_machines(hosts or EVERYWHERE), whole, lambda: verification, of_machines(missing or {}))
 
 
 def verdicts(*points: freshness.Seen, **more: Any) -> dict[str, str]:
@@ -51,14 +57,17 @@ def test_only_a_verified_point_counts_and_newer_ones_are_named() -> None:
 
 def test_a_point_of_etcd_alone_does_not_replace_the_last_full_one() -> None:
     """Each component rests on the newest point that holds it."""
-    found = freshness.assess([seen(5, {"etcd": frozenset({"cp1"})}), seen(1500)], TARGETS, NOW)
+    found = freshness.assess([seen(5, {"etcd": ["cp1"]}), seen(1500)], TARGETS, NOW)
     assert [(entry.component, entry.verdict, entry.point) for entry in found] == [("etcd", "fresh", "p5"), ("pki", "stale", "p1500")]
 
 
-def test_a_point_of_named_hosts_counts_where_it_holds_all_hosts_of_a_component() -> None:
+def test_a_point_of_named_machines_counts_for_these() -> None:
     """Keys of one of two control planes are not the keys of the cluster."""
-    part = seen(5, {"etcd": frozenset({"cp1"}), "pki": frozenset({"cp1"})}, whole=False)
-    assert verdicts(part, seen(1500), reference=EVERYWHERE) == {"etcd": "fresh", "pki": "stale"}
+    expected = {"etcd": frozenset({""}), "pki": frozenset({"cp1", "cp2"})}
+    part = seen(5, {"etcd": ["cp1"], "pki": ["cp1"]}, whole=False)
+    assert verdicts(part, seen(1500), expected=expected) == {"etcd": "fresh", "pki": "stale"}
+    assert verdicts(part, seen(30, {"pki": ["cp2"]}, whole=False), expected=expected) == {"etcd": "fresh", "pki": "fresh"}
+    # Of a cluster of which nobody knows the machines, a part is nothing.
     assert verdicts(part) == {"etcd": "none", "pki": "none"}
 
 
@@ -68,10 +77,42 @@ def test_a_point_from_the_future_counts_for_nothing() -> None:
     assert verdicts(seen(-6)) == {"etcd": "none", "pki": "none"}
 
 
-def test_missing_hosts_are_named() -> None:
-    """A point that lacks a host still counts, and says so."""
-    etcd, pki = freshness.assess([seen(5, missing={"pki": ["cp3"]})], TARGETS, NOW)
-    assert (pki.verdict, pki.missing, etcd.missing) == ("fresh", ["cp3"], [])
+def test_a_machine_that_no_fresh_point_holds_is_an_alarm_though_the_others_are_fresh() -> None:
+    """The component's verdict is that of the machine that is worst off, and that machine is named."""
+    partial = [seen(minutes, missing={"pki": ["cp3"]}) for minutes in (5, 65)]
+    etcd, pki = freshness.assess([*partial, seen(1500, {"etcd": ["cp2"], "pki": ["cp1", "cp2", "cp3"]})], TARGETS, NOW)
+    assert (etcd.verdict, etcd.machines, etcd.missing) == ("fresh", [], [])
+    assert (pki.verdict, pki.own_verdict, pki.point, pki.missing) == ("stale", "fresh", "p5", ["cp3"])
+    assert [(entry.machine, entry.verdict, entry.point, entry.age_seconds) for entry in pki.machines] == [("cp3", "stale", "p1500", 90000)]
+    assert pki.text == "pki is fresh: 5 min old, target 24 h (p5); pki of cp3 is stale: 25 h old (p1500)"
+    assert pki.to_record()["machines"][0]["taken_at"] == "2026-11-19T11:00:00Z"
+
+    # In an older one that is young enough: no alarm, and missing in the newest all the same.
+    pki = freshness.assess([*partial, seen(600, {"pki": ["cp1", "cp2", "cp3"]})], TARGETS, NOW)[1]
+    assert (pki.verdict, pki.machines, pki.missing) == ("fresh", [], ["cp3"])
+    # In none at all, or in none that is verified.
+    pki = freshness.assess(partial, TARGETS, NOW)[1]
+    assert (pki.verdict, pki.text) == ("none", "pki is fresh: 5 min old, target 24 h (p5); pki of cp3 is in no point")
+    pki = freshness.assess([*partial, seen(70, {"pki": ["cp3"]}, verified=False)], TARGETS, NOW)[1]
+    assert (pki.verdict, pki.text) == ("unverified", "pki is fresh: 5 min old, target 24 h (p5); pki of cp3 is in no verified point")
+    # Removed from the cluster: the newest point of the whole does not name it.
+    assert verdicts(seen(5), *partial) == {"etcd": "fresh", "pki": "fresh"}
+
+
+def test_the_search_for_a_machine_ends_where_nothing_could_be_fresh() -> None:
+    """Else one machine that never answered would mean to read ten thousand points."""
+    drawn: list[int] = []
+
+    def points() -> Iterator[freshness.Seen]:
+        for number in range(100):
+            drawn.append(number)
+            yield seen(5 + number * 60, missing={"pki": ["cp3"]})
+
+    pki = freshness.assess(points(), TARGETS, NOW, most_points=10)[1]
+    assert pki.verdict == "none"
+    # To the target of a day, although ten were said to be enough.
+    assert len(drawn) == 25
+    assert "pki of cp3 is in none of the newest 25 points" in pki.text
 
 
 def test_points_are_drawn_no_further_than_needed() -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -98,8 +98,8 @@ def test_the_manifest_is_written_last_and_says_everything(maker: Maker) -> None:
 def test_without_a_time_of_its_own_the_point_has_that_of_its_opening(maker: Maker) -> None:
     opening = maker.open()
     assert maker.seal(opening.id, artifacts_of(maker, opening.id)).taken_at == opening.opened_at
-    second = maker.open()
-    assert maker.seal(second.id, artifacts_of(maker, second.id), taken_at="2026-11-19T00:00:00Z").taken_at == "2026-11-19T00:00:00Z"
+    second, taken_at = maker.open(), names.format_time(names.now() - timedelta(minutes=2))
+    assert maker.seal(second.id, artifacts_of(maker, second.id), taken_at=taken_at).taken_at == taken_at
 
 
 @pytest.mark.parametrize("component", ["etcd", "pki"])
@@ -183,7 +183,8 @@ def test_a_kill_between_signature_and_manifest_is_gone_on_from(maker: Maker, mon
         with pytest.raises(KilledError):
             points.seal_point(maker.location, manifest, sealing)
     assert maker.catalog().get(opening.id).state == "open"
-    monkeypatch.setattr(names, "now", lambda: names.parse_time("2026-11-20T23:00:00Z"))
+    real = names.now()
+    monkeypatch.setattr(names, "now", lambda: real + timedelta(minutes=2))
     later = points.draft(maker.location, CLUSTER, opening.id, evidence)
     assert later != manifest
     assert points.seal_point(maker.location, later, sealing).manifest == manifest
