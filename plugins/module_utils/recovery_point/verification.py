@@ -17,6 +17,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors impor
 from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.inspect import LARGEST_FILE_BYTES, Inspector
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, names, sealing
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.archives import ArchiveSummary, read_archive
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.encryption import Reader
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     ArtifactDamagedError,
     LocationFullError,
@@ -86,6 +87,7 @@ class _Verifier:
         self._snapshot_problems: List[str] = []
         self._certificate_problems: List[str] = []
         self._certificates = 0
+        self._encryption = Reader(manifest)
         self._records: Dict[str, Dict[str, Any]] = {
             artifact.name: {
                 "name": artifact.name,
@@ -115,7 +117,7 @@ class _Verifier:
                 self._open(artifact, identities)
             checks += [self._hashed(), self._opened(), self._certificates_check()]
             if self._manifest.has_snapshot:
-                checks.append(self._snapshot_check())
+                checks += [self._snapshot_check(), *self._encryption.checks()]
         return Verification(checks, list(self._records.values()))
 
     # -- checks -------------------------------------------------------------------------------------------------------------------
@@ -225,7 +227,9 @@ class _Verifier:
             if artifact.component == "etcd" and member.name.endswith(".db") and "/v2/" not in member.name:
                 self._check_snapshot("%s in %s" % (member.name, artifact.name), content, member.size)
             elif inspecting and member.size <= LARGEST_FILE_BYTES:
-                inspector.add(member.name, content.read())
+                data = content.read()
+                inspector.add(member.name, data)
+                self._encryption.add_file(artifact.host, member.name, data)
 
         return read_archive(plain, artifact.name, visit)
 
@@ -296,14 +300,17 @@ class _Verifier:
             )
 
     def _inspect_snapshot(self, what: str, path: str) -> None:
-        from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.snapshot import record
+        from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.snapshot import prove, record_of, store_inventory
 
         try:
-            found = record(path, kinds=False)
+            proof = prove(path)
+            inventory = store_inventory(path)
+            found = record_of(proof, inventory)
         except LifeboatError as error:
             self._snapshot_problems.append("%s: %s%s" % (what, error.message, ": " + error.found if error.found else ""))
             return
         self._snapshots.append(found)
+        self._encryption.add_snapshot(inventory)
 
     def _key(self, artifact: Artifact) -> str:
         return names.artifact_key(self._manifest.cluster_name, self._manifest.id, artifact.name)
