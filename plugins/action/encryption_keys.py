@@ -117,7 +117,9 @@ class ActionModule(ActionBase):
                 Connection(self._connection, (AnsibleError,)).put(plain, staged)
             except AnsibleError as error:
                 raise SourceDamagedError(
-                    "%s could not be brought to the host" % staged, found=str(error)[:400], remedy="the directory must belong to the login user; look at its space"
+                    "%s could not be brought to the host" % staged,
+                    found=str(error)[:400],
+                    remedy="the directory must belong to the login user; look at its space",
                 ) from error
         try:
             answer: Dict[str, Any] = self._execute_module(

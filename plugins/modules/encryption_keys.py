@@ -10,10 +10,11 @@ short_description: Compare the encryption keys of a recovery point with those of
 version_added: "0.1.0"
 description:
   - For a machine that keeps its files while the snapshot of a recovery point goes onto it. What its API server cannot read would keep it from becoming ready.
-  - Keys are compared by their content, in the controller's memory. The machine's file is captured by M(lifeboat.cluster.host_archive) and fetched with the
-    connection's own file transfer, as the login user; the recovery point's are opened out of its artifacts. No key is in a result, a log or an argument of a program.
-  - With O(state=present), keys go behind those in use, of the same provider; the first key, which writes, stays the first, and C(identity) stays where it is. Of
-    C(aescbc) alone a key of the same name and another content goes before that one, because the API server cannot tell them apart otherwise.
+  - Keys are compared by their content, in the controller's memory. The machine's file is captured by M(lifeboat.cluster.host_archive) and fetched with
+    the connection's own file transfer, as the login user; those of the recovery point are opened out of its artifacts.
+  - No key is in a result, a log or an argument of a program.
+  - With O(state=present), keys go behind those in use, of the same provider; the first key, which writes, stays the first, and C(identity) stays where it
+    is. Of C(aescbc) alone a key of the same name and another content goes before that one, because the API server cannot tell them apart otherwise.
   - A key of a KMS lies in no recovery point and cannot be added.
 options:
   state:

@@ -12,8 +12,8 @@ description:
   - Reads the encryption configuration out of archives that M(lifeboat.cluster.host_archive) made on the host, and opens a sample of every key and resource
     of the snapshot with it, in the controller's memory.
   - Only the file counts that the host's own API server names. What does not open is a problem in the result, not a failure.
-  - Archives are fetched with the connection's own file transfer, as the login user to whom they belong, when the snapshot holds something encrypted. No key is in
-    a result, a log or an argument of a program.
+  - Archives are fetched with the connection's own file transfer, as the login user to whom they belong, when the snapshot holds something encrypted. No
+    key is in a result, a log or an argument of a program.
 options:
   archives:
     description: Archives of the host, in the order in which they are looked into.

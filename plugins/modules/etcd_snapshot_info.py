@@ -26,7 +26,8 @@ options:
     required: true
   kinds:
     description:
-      - Look into every value for its kind and its encryption. Without it RV(snapshot.keys_by_kind), RV(snapshot.encryption) and RV(snapshot.unencrypted_by_resource) stay empty.
+      - Look into every value for its kind and its encryption. Without it RV(snapshot.keys_by_kind), RV(snapshot.encryption) and
+        RV(snapshot.unencrypted_by_resource) stay empty.
     type: bool
     default: true
   registry_prefixes:

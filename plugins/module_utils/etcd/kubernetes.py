@@ -89,7 +89,7 @@ def encryption_key(head: bytes) -> EncryptionKey:
 
 def is_object(value: bytes) -> bool:
     """Whether a plain value is an object of Kubernetes, in one of the encodings that it stores."""
-    if value.startswith(PROTOBUF_MAGIC) or value.startswith(CBOR_MAGIC):
+    if value.startswith((PROTOBUF_MAGIC, CBOR_MAGIC)):
         return True
     if not value.startswith(b"{"):
         return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import arguments, processes
 
@@ -125,7 +125,7 @@ def _working_directory(pid: int, proc: str) -> str:
         return "/"
 
 
-def _below(path: str, place: str) -> Any:
+def _below(path: str, place: str) -> Optional[str]:
     """The rest of a path below a place, or None."""
     if place == "/":
         return path.lstrip("/")

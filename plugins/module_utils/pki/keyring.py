@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Before a snapshot goes onto machines that keep their files: which of its encryption keys they lack, and a configuration that has them. On the controller only.
+"""Which encryption keys of a snapshot a machine lacks that keeps its files, and a configuration that has them. On the controller only.
 
 Keys of the snapshot go behind those in use, so that the first key, which writes, stays the first. Of AES-CBC, a key of the same name with another content goes
 before that one: AES-CBC notices a wrong key in 255 of 256 values only, and after the restore all values are of the snapshot's key.
@@ -83,7 +83,8 @@ def compare(here: Configuration, points: Sequence[Configuration], stored: Stored
 
 
 def _keys(configuration: Configuration, wanted: EncryptionKey, resource: str) -> List[Key]:
-    return [key for provider in configuration.providers_of(resource) if provider.type == wanted.provider for key in provider.keys if key.name == wanted.key_name]
+    providers = [provider for provider in configuration.providers_of(resource) if provider.type == wanted.provider]
+    return [key for provider in providers for key in provider.keys if key.name == wanted.key_name]
 
 
 def add(content: bytes, differences: Sequence[Difference], what: str) -> bytes:
@@ -135,7 +136,7 @@ def _add_key(entries: Sequence[Dict[str, Any]], difference: Difference, key: Key
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return str(one.get("name")) == other["name"] and str(one.get("secret")).strip() == other["secret"]
+    return (str(one.get("name")), str(one.get("secret")).strip()) == (other["name"], other["secret"])
 
 
 def _entries_of(document: Mapping[str, Any], resource: str) -> List[Dict[str, Any]]:

@@ -135,9 +135,7 @@ class Coverage:
         return {
             "needed": self.needed,
             "covered": self.covered,
-            "hosts": {
-                proof.host: {"configuration": proof.configuration, "proven": list(proof.proven), "named": list(proof.named)} for proof in self.proofs
-            },
+            "hosts": {proof.host: {"configuration": proof.configuration, "proven": list(proof.proven), "named": list(proof.named)} for proof in self.proofs},
             "not_captured": list(self.not_captured),
             "kms": self.kms,
         }
