@@ -43,9 +43,10 @@ def _read(path: str) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise PlacingError("%s cannot be read" % path, found=str(error.strerror), remedy="See what lies there; a link is not followed.") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise PlacingError("%s is not a regular file" % path, remedy="See what lies there.")
     with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise PlacingError("%s is not a regular file" % path, remedy="See what lies there.")
         return stream.read(_LARGEST_BYTES)
 
 

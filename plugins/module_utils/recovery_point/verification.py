@@ -117,7 +117,7 @@ class _Verifier:
                 self._open(artifact, identities)
             checks += [self._hashed(), self._opened(), self._certificates_check()]
             if self._manifest.has_snapshot:
-                checks += [self._snapshot_check(), *self._encryption.checks()]
+                checks += [*self._encryption.checks(), self._snapshot_check()]
         return Verification(checks, list(self._records.values()))
 
     # -- checks -------------------------------------------------------------------------------------------------------------------
