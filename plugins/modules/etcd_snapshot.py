@@ -56,6 +56,19 @@ options:
       - no_leader
       - quorum_lost
     default: []
+  registry_prefixes:
+    description:
+      - Below which prefixes the API servers of this cluster keep their objects, see their option C(--etcd-prefix).
+      - With none of their keys, or without the namespace kube-system, it is some other etcd that was asked; see RV(registry) and RV(identity).
+    type: list
+    elements: str
+    default: [/registry]
+  kube_system_uid:
+    description:
+      - UID of the namespace kube-system as the API server tells it. Compared with the one in the snapshot, see RV(identity).
+      - Empty where no API server could be asked.
+    type: str
+    default: ""
 seealso:
   - module: lifeboat.cluster.etcd_snapshot_info
   - module: lifeboat.cluster.etcd_restore
@@ -191,6 +204,25 @@ snapshot:
       description: Number of Secrets whose value is readable in the file.
       type: int
       sample: 0
+    unencrypted_by_resource:
+      description: Number of live keys of each resource whose value is not encrypted. To read them, a configuration that names the resource needs C(identity).
+      type: dict
+      sample:
+        pods: 31
+        secrets: 0
+    registry_keys:
+      description: Number of live keys below each prefix of the API servers.
+      type: dict
+      sample:
+        /registry: 1893
+    kube_system_uid:
+      description: UID of the namespace kube-system, which names the cluster; null when it cannot be read.
+      type: str
+      sample: 6dbd6a44-0c4e-4ff3-ba1f-ee0b2b7e5a5c
+    kube_system_reason:
+      description: Why it cannot be read.
+      type: str
+      sample: ""
     taken_at:
       description: When it was asked for (UTC). Whatever was written before is contained. Also the file's time of modification.
       type: str
@@ -219,6 +251,26 @@ snapshot:
       description: The cluster just before, as M(lifeboat.cluster.etcd_cluster_info) returns it; null when nothing was taken.
       type: dict
       sample: null
+registry:
+  description: Whether the snapshot holds keys below every one of O(registry_prefixes) (C(passed)), and what was C(found). Not in check mode.
+  returned: success
+  type: dict
+  sample: {passed: true, found: 1893 keys below /registry}
+identity:
+  description:
+    - Whether the snapshot is of the cluster with O(kube_system_uid) (C(passed)), and what was C(found). Not in check mode.
+    - Where the namespace is encrypted, M(lifeboat.cluster.encryption_proof) compares it when its key is proven.
+  returned: success
+  type: dict
+  sample: {passed: true, found: kube-system is 6dbd6a44-0c4e-4ff3-ba1f-ee0b2b7e5a5c}
+encryption_samples:
+  description:
+    - Encrypted values, as they are stored, for M(lifeboat.cluster.encryption_proof). The shortest of each key and resource; they hold no key.
+    - C(path) and C(value) are base64. Not in check mode.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
 """
 
 import os
@@ -228,14 +280,16 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Ca
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.arguments import CONNECTION_ARGUMENTS, connection_of
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.health import ALLOWABLE_PROBLEM_IDS
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.take import existing_record, prepare, take
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.kubernetes import DEFAULT_PREFIX, judge_identity, judge_registry
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.take import Taken, existing, prepare, take
 
 
 def body(call: Call) -> Dict[str, Any]:
     """Return what stands, or prepare, and take."""
     params = call.params
+    prefixes = params["registry_prefixes"]
     if os.path.lexists(params["path"]):
-        return {"changed": False, "snapshot": existing_record(params["path"])}
+        return dict({"changed": False}, **told(existing(params["path"], prefixes), params["kube_system_uid"]))
     with connect(connection_of(params)) as client:
         cluster = prepare(
             client,
@@ -247,11 +301,22 @@ def body(call: Call) -> Dict[str, Any]:
         for problem in cluster["problems"]:
             call.warn("etcd: %s" % problem["message"])
         if call.check_mode:
-            snapshot: Dict[str, Any] = {"path": params["path"], "cluster": cluster}
-        else:
-            snapshot = take(client, params["path"], cluster, minimum_free_bytes=params["minimum_free_bytes"], owner=params["owner"])
-    after = {key: snapshot[key] for key in ("path", "sha256", "size_bytes", "revision") if key in snapshot}
-    return {"changed": True, "snapshot": snapshot, "diff": {"before": {}, "after": after}}
+            return {"changed": True, "snapshot": {"path": params["path"], "cluster": cluster}, "diff": {"before": {}, "after": {"path": params["path"]}}}
+        taken = take(client, params["path"], cluster, minimum_free_bytes=params["minimum_free_bytes"], owner=params["owner"], prefixes=prefixes)
+    after = {key: taken.record[key] for key in ("path", "sha256", "size_bytes", "revision")}
+    return dict({"changed": True, "diff": {"before": {}, "after": after}}, **told(taken, params["kube_system_uid"]))
+
+
+def told(taken: Taken, uid: str) -> Dict[str, Any]:
+    """The record, whether it is of this cluster, and what encrypted values look like."""
+    inventory = taken.inventory
+    identity = inventory.kube_system
+    return {
+        "snapshot": taken.record,
+        "registry": judge_registry(inventory.registry_keys).as_result(),
+        "identity": judge_identity(identity.uid, identity.reason, identity.encrypted is not None, uid).as_result(),
+        "encryption_samples": [sample.as_result() for sample in inventory.samples],
+    }
 
 
 def main() -> None:
@@ -262,6 +327,8 @@ def main() -> None:
         owner={"type": "str", "default": ""},
         minimum_free_bytes={"type": "int", "default": 0},
         max_lag_entries={"type": "int", "default": 1000},
+        registry_prefixes={"type": "list", "elements": "str", "default": [DEFAULT_PREFIX]},
+        kube_system_uid={"type": "str", "default": ""},
         allow_problems={"type": "list", "elements": "str", "choices": list(ALLOWABLE_PROBLEM_IDS), "default": []},
     )
     run(arguments, body)

@@ -26,9 +26,16 @@ options:
     required: true
   kinds:
     description:
-      - Look into every value for its kind and its encryption. Without it RV(snapshot.keys_by_kind) and RV(snapshot.encryption) stay empty.
+      - Look into every value for its kind and its encryption. Without it RV(snapshot.keys_by_kind), RV(snapshot.encryption) and
+        RV(snapshot.unencrypted_by_resource) stay empty.
     type: bool
     default: true
+  registry_prefixes:
+    description:
+      - Below which prefixes the API servers keep their objects, see their option C(--etcd-prefix).
+    type: list
+    elements: str
+    default: [/registry]
   skip_hash_check:
     description:
       - Accept a file whose sha256 is missing or wrong, such as a C(member/snap/db) that was copied out of a dead member, and only tell so.
@@ -160,18 +167,38 @@ snapshot:
       description: Number of Secrets whose value is readable in the file.
       type: int
       sample: 0
+    unencrypted_by_resource:
+      description: Number of live keys of each resource whose value is not encrypted. To read them, a configuration that names the resource needs C(identity).
+      type: dict
+      sample:
+        pods: 31
+        secrets: 0
+    registry_keys:
+      description: Number of live keys below each prefix of the API servers.
+      type: dict
+      sample:
+        /registry: 1893
+    kube_system_uid:
+      description: UID of the namespace kube-system, which names the cluster; null when it cannot be read.
+      type: str
+      sample: 6dbd6a44-0c4e-4ff3-ba1f-ee0b2b7e5a5c
+    kube_system_reason:
+      description: Why it cannot be read.
+      type: str
+      sample: ""
 """
 
 from typing import Any, Dict
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.kubernetes import DEFAULT_PREFIX
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.snapshot import record
 
 
 def body(call: Call) -> Dict[str, Any]:
     """Prove, open, count."""
     params = call.params
-    return {"snapshot": record(params["path"], kinds=params["kinds"], skip_hash_check=params["skip_hash_check"])}
+    return {"snapshot": record(params["path"], kinds=params["kinds"], skip_hash_check=params["skip_hash_check"], prefixes=params["registry_prefixes"])}
 
 
 def main() -> None:
@@ -179,6 +206,7 @@ def main() -> None:
     arguments = {
         "path": {"type": "path", "required": True},
         "kinds": {"type": "bool", "default": True},
+        "registry_prefixes": {"type": "list", "elements": "str", "default": [DEFAULT_PREFIX]},
         "skip_hash_check": {"type": "bool", "default": False},
     }
     run(arguments, body)

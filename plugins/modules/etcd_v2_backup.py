@@ -68,6 +68,12 @@ options:
       - How long the scratch etcd may take to replay the data.
     type: int
     default: 600
+  kube_system_uid:
+    description:
+      - UID of the namespace kube-system as the API server tells it. Compared with the one in the backup, see RV(identity).
+      - Empty where no API server could be asked.
+    type: str
+    default: ""
 seealso:
   - module: lifeboat.cluster.etcd_v2_info
   - module: lifeboat.cluster.etcd_v2_restore
@@ -124,6 +130,7 @@ backup:
         keys_by_top: {/registry: 1893}
         keys_by_kind: {v1/Pod: 41}
         digest: 58367470a65fc9911c16021a83588c58d308ef5d20db93000e204d279717b596
+        kube_system_uid: 6dbd6a44-0c4e-4ff3-ba1f-ee0b2b7e5a5c
     v3:
       description: The v3 store in the file, as RV(lifeboat.cluster.etcd_snapshot_info#module:snapshot) tells it, from C(revision) on.
       type: dict
@@ -158,6 +165,11 @@ backup:
       description: The cluster just before, as M(lifeboat.cluster.etcd_cluster_info) returns it; null when nothing was taken.
       type: dict
       sample: null
+identity:
+  description: Whether the backup is of the cluster with O(kube_system_uid) (C(passed)), and what was C(found). Not in check mode.
+  returned: success
+  type: dict
+  sample: {passed: true, found: kube-system is 6dbd6a44-0c4e-4ff3-ba1f-ee0b2b7e5a5c}
 """
 
 import os
@@ -167,6 +179,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Ca
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import v2_backup
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.arguments import CONNECTION_ARGUMENTS, connection_of
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import connect
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.kubernetes import judge_stores
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.take import prepare
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.v2_api import V2Client
 
@@ -175,7 +188,7 @@ def body(call: Call) -> Dict[str, Any]:
     """Return what stands, or prepare, and take."""
     params = call.params
     if os.path.lexists(params["path"]):
-        return {"changed": False, "backup": v2_backup.record_of(params["path"])}
+        return dict({"changed": False}, **told(v2_backup.record_of(params["path"]), params["kube_system_uid"]))
     request = v2_backup.Request(
         path=params["path"],
         data_dir=params["data_dir"],
@@ -192,11 +205,15 @@ def body(call: Call) -> Dict[str, Any]:
         for problem in cluster["problems"]:
             call.warn("etcd: %s" % problem["message"])
         if call.check_mode:
-            backup: Dict[str, Any] = {"path": request.path, "cluster": cluster}
-        else:
-            backup = v2_backup.take(client, V2Client.over(connection), request, cluster)
-    after = {key: backup[key] for key in ("path", "sha256", "size_bytes", "raft_index") if key in backup}
-    return {"changed": True, "backup": backup, "diff": {"before": {}, "after": after}}
+            return {"changed": True, "backup": {"path": request.path, "cluster": cluster}, "diff": {"before": {}, "after": {"path": request.path}}}
+        backup = v2_backup.take(client, V2Client.over(connection), request, cluster)
+    after = {key: backup[key] for key in ("path", "sha256", "size_bytes", "raft_index")}
+    return dict({"changed": True, "diff": {"before": {}, "after": after}}, **told(backup, params["kube_system_uid"]))
+
+
+def told(backup: Dict[str, Any], uid: str) -> Dict[str, Any]:
+    """The record, and whether it is of this cluster."""
+    return {"backup": backup, "identity": judge_stores(backup["v2"], backup["v3"], uid).as_result()}
 
 
 def main() -> None:
@@ -211,6 +228,7 @@ def main() -> None:
         minimum_free_bytes={"type": "int", "default": 0},
         max_lag_entries={"type": "int", "default": 1000},
         scratch_seconds={"type": "int", "default": 600},
+        kube_system_uid={"type": "str", "default": ""},
     )
     run(arguments, body)
 

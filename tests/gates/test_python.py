@@ -27,6 +27,7 @@ CONTROLLER_MODULES = {
     "backup_location",
     "backup_location_info",
     "circle_info",
+    "encryption_coverage_info",
     "readiness_info",
     "recovery_plan",
     "recovery_point",

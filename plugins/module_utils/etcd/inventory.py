@@ -10,20 +10,32 @@ import json
 import re
 import struct
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import messages
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.bolt import BoltFile
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Alarm, Member, sorted_members
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import StoreCorrupt
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.kubernetes import (
+    CBOR_MAGIC,
+    DEFAULT_PREFIX,
+    ENCRYPTION_MAGIC,
+    KUBE_SYSTEM,
+    PROTOBUF_MAGIC,
+    UNKNOWN,
+    EncryptionKey,
+    NamespaceIdentity,
+    Sample,
+    choose,
+    encryption_key,
+    identity_of,
+    normal_prefix,
+)
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.wire import Malformed, fields, read_varint
 
+__all__ = ["UNKNOWN", "EncryptionKey", "Entry", "Inventory", "Sample", "Store", "encryption_key", "key_prefix", "resource_of"]
 ENCRYPTED = "encrypted"
-UNKNOWN = "unknown"
 NO_PREFIX = "(no prefix)"
-_PROTOBUF_MAGIC = b"k8s\0"
-_ENCRYPTION_MAGIC = b"k8s:enc:"
-_CBOR_MAGIC = b"\xd9\xd9\xf7"
 # How much of a value is looked at for its kind or its encryption prefix.
 _HEAD_BYTES = 512
 # Custom resources are stored as JSON with sorted names: apiVersion and kind stand first.
@@ -48,15 +60,6 @@ class Entry:
         return hashlib.sha256(self.value).hexdigest()
 
 
-@dataclass(frozen=True)
-class EncryptionKey:
-    """One key of one provider that values in the store are encrypted with."""
-
-    provider: str
-    version: str
-    key_name: str
-
-
 @dataclass
 class Inventory:
     """Summary of a store."""
@@ -79,6 +82,11 @@ class Inventory:
     keys_by_kind: Dict[str, int] = field(default_factory=dict)
     encryption: Dict[EncryptionKey, Dict[str, int]] = field(default_factory=dict)
     unencrypted_secrets: int = 0
+    unencrypted_by_resource: Dict[str, int] = field(default_factory=dict)
+    registry_keys: Dict[str, int] = field(default_factory=dict)
+    kube_system: NamespaceIdentity = NamespaceIdentity("", "nobody looked")
+    # Not part of a record: what a manifest holds is not encrypted.
+    samples: List[Sample] = field(default_factory=list)
 
     def as_result(self) -> Dict[str, Any]:
         """Fields for a module's result."""
@@ -104,6 +112,10 @@ class Inventory:
                 for key, resources in sorted(self.encryption.items(), key=lambda pair: (pair[0].provider, pair[0].version, pair[0].key_name))
             ],
             "unencrypted_secrets": self.unencrypted_secrets,
+            "unencrypted_by_resource": dict(sorted(self.unencrypted_by_resource.items())),
+            "registry_keys": dict(sorted(self.registry_keys.items())),
+            "kube_system_uid": self.kube_system.uid or None,
+            "kube_system_reason": self.kube_system.reason,
         }
 
 
@@ -145,8 +157,8 @@ class Store:
         place = self._live_rows().get(key)
         return None if place is None else self._entry(key, place)
 
-    def inventory(self, kinds: bool = True) -> Inventory:
-        """Count and summarise; ``kinds`` looks into every value."""
+    def inventory(self, kinds: bool = True, prefixes: Sequence[str] = (DEFAULT_PREFIX,)) -> Inventory:
+        """Count and summarise; ``kinds`` looks into every value. ``prefixes`` are those below which API servers keep their objects."""
         result = Inventory()
         self._meta(result)
         self._members(result)
@@ -156,8 +168,20 @@ class Store:
         # As etcd itself does at start: rows up to a compaction may all be gone, the revision is not.
         result.revision = max(self.highest_row_revision, result.compact_revision, result.scheduled_compact_revision)
         result.keys_total = len(rows)
+        self._registry(rows, result, prefixes)
         self._count(rows, result, kinds)
         return result
+
+    def _registry(self, rows: Mapping[bytes, Tuple[int, int]], result: Inventory, prefixes: Sequence[str]) -> None:
+        """How much lies below each prefix, and who the cluster is."""
+        identities = []
+        for prefix in dict.fromkeys(normal_prefix(text) for text in prefixes):
+            start = prefix.encode() + b"/"
+            result.registry_keys[prefix] = sum(1 for key in rows if key.startswith(start))
+            namespace = self.object_at((prefix + KUBE_SYSTEM).encode())
+            identities.append(identity_of(namespace.value if namespace else None, prefix))
+        if identities:
+            result.kube_system = next((one for one in identities if one.uid), identities[0])
 
     def _corrupt(self, what: str) -> StoreCorrupt:
         return StoreCorrupt(
@@ -264,6 +288,8 @@ class Store:
         by_kind: Dict[str, int] = {}
         known: Dict[bytes, str] = {}
         resources: Dict[bytes, str] = {}
+        plain: Dict[str, int] = {}
+        shortest: Dict[Tuple[EncryptionKey, str], Tuple[int, bytes]] = {}
         for key, (start, end) in rows.items():
             prefix = key_prefix(key)
             prefixes[prefix] = prefixes.get(prefix, 0) + 1
@@ -275,18 +301,31 @@ class Store:
             start, end, lease = self._value_place(start, end)
             result.leased_keys_total += lease
             head = data[start : min(end, start + _HEAD_BYTES)]
-            if head.startswith(_ENCRYPTION_MAGIC):
+            if head.startswith(ENCRYPTION_MAGIC):
                 kind = ENCRYPTED
                 encryption = encryption_key(head)
                 counts = result.encryption.setdefault(encryption, {})
                 counts[resource] = counts.get(resource, 0) + 1
+                place = (end - start, key)
+                shortest[encryption, resource] = min(place, shortest.get((encryption, resource), place))
             else:
                 kind = self._kind(head, start, end, known)
-                if resource == "secrets":
-                    result.unencrypted_secrets += 1
+                plain[resource] = plain.get(resource, 0) + 1
             by_kind[kind] = by_kind.get(kind, 0) + 1
         result.keys_by_prefix = {prefix.decode("utf-8", "backslashreplace") or NO_PREFIX: count for prefix, count in prefixes.items()}
         result.keys_by_kind = by_kind
+        result.unencrypted_by_resource = plain
+        result.unencrypted_secrets = plain.get("secrets", 0)
+        if shortest:
+            self._take_samples(result, shortest)
+
+    def _take_samples(self, result: Inventory, shortest: Mapping[Tuple[EncryptionKey, str], Tuple[int, bytes]]) -> None:
+        """The shortest value of each key, and the namespace that names the cluster where it is encrypted."""
+        namespaces = [(prefix + KUBE_SYSTEM).encode() for prefix in result.registry_keys]
+        for path in choose(shortest, namespaces if result.kube_system.encrypted else []):
+            entry = self.object_at(path)
+            if entry is not None and entry.value.startswith(ENCRYPTION_MAGIC):
+                result.samples.append(Sample(encryption_key(entry.value[:_HEAD_BYTES]), resource_of(key_prefix(path)), path, entry.value))
 
     def _value_place(self, start: int, end: int) -> Tuple[int, int, int]:
         """Where the value lies inside the rest of a record, and whether the key has a lease."""
@@ -317,7 +356,7 @@ class Store:
         return value_start, value_end, lease
 
     def _kind(self, head: bytes, start: int, end: int, known: Dict[bytes, str]) -> str:
-        if head.startswith(_PROTOBUF_MAGIC):
+        if head.startswith(PROTOBUF_MAGIC):
             # The type stands first and is short: k8s\0, tag 1, size, type.
             size = head[5] if len(head) > 5 and head[4] == 0x0A else 0
             type_meta = head[6 : 6 + size]
@@ -334,8 +373,8 @@ class Store:
             except (ValueError, RecursionError):
                 return UNKNOWN
             return _kind_of(document.get("apiVersion"), document.get("kind")) if isinstance(document, dict) else UNKNOWN
-        if head.startswith(_CBOR_MAGIC):
-            return _cbor_kind(self._bolt.data[start + len(_CBOR_MAGIC) : end])
+        if head.startswith(CBOR_MAGIC):
+            return _cbor_kind(self._bolt.data[start + len(CBOR_MAGIC) : end])
         return UNKNOWN
 
 
@@ -356,16 +395,6 @@ def resource_of(prefix: bytes) -> str:
     if len(parts) >= 3 and "." in parts[1]:
         return "%s.%s" % (parts[2], parts[1])
     return "/".join(parts[1:]) if len(parts) > 1 else parts[0]
-
-
-def encryption_key(head: bytes) -> EncryptionKey:
-    """Which provider and key a value was encrypted with: k8s:enc:<provider>:<version>:<key name>:."""
-    parts = head[len(_ENCRYPTION_MAGIC) :].split(b":", 3)
-    texts = [part.decode("utf-8", "backslashreplace")[:253] for part in parts[:3]]
-    if len(parts) < 4:
-        # No colon after the name: whatever this is, its bytes are not to be shown.
-        return EncryptionKey(texts[0] if len(parts) > 1 else UNKNOWN, texts[1] if len(parts) > 2 else UNKNOWN, UNKNOWN)
-    return EncryptionKey(texts[0], texts[1], texts[2])
 
 
 def _number(value: Optional[bytes]) -> int:

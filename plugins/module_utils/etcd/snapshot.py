@@ -16,12 +16,13 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.bolt import BoltFile
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import TRAILER_BYTES, EtcdClient, SnapshotStream
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError, SnapshotError, SnapshotInvalid
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.inventory import Inventory, Store
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.kubernetes import DEFAULT_PREFIX
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.wire import Buffer
 
 _BLOCK_BYTES = 1 << 20
@@ -359,16 +360,15 @@ def _why_invalid(path: str, size: int, expected: bytes, tail: bytes) -> Snapshot
     return invalid("altered", "the length is right, but at least one byte was altered: the sha256 differs")
 
 
-def record(path: str, *, kinds: bool = True, skip_hash_check: bool = False, proof: Optional[FileProof] = None) -> Dict[str, Any]:
+def record(path: str, *, kinds: bool = True, skip_hash_check: bool = False, prefixes: Sequence[str] = (DEFAULT_PREFIX,)) -> Dict[str, Any]:
     """The record of a snapshot file: proven, opened, counted."""
-    proof = proof or prove(path, skip_hash_check=skip_hash_check)
-    return record_of(proof, store_inventory(path, kinds))
+    return record_of(prove(path, skip_hash_check=skip_hash_check), store_inventory(path, kinds, prefixes))
 
 
-def store_inventory(path: str, kinds: bool = True) -> Inventory:
+def store_inventory(path: str, kinds: bool = True, prefixes: Sequence[str] = (DEFAULT_PREFIX,)) -> Inventory:
     """Open a snapshot file and summarise it."""
     with Store.open(path) as store:
-        return store.inventory(kinds)
+        return store.inventory(kinds, prefixes)
 
 
 def record_of(proof: FileProof, inventory: Inventory) -> Dict[str, Any]:

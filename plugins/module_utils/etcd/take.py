@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import Any, Dict, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import health
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import EtcdClient
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.cluster import DEFAULT_MAX_LAG_ENTRIES, look
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import SnapshotError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.inventory import Inventory
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.kubernetes import DEFAULT_PREFIX
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.snapshot import (
     FileProof,
     directory_of,
     prove,
-    record,
     record_of,
     require_space,
     save,
@@ -51,12 +53,23 @@ def prepare(
     return cluster
 
 
-def take(client: EtcdClient, path: str, cluster: Dict[str, Any], *, minimum_free_bytes: int = 0, owner: str = "") -> Dict[str, Any]:
+@dataclass(frozen=True)
+class Taken:
+    """A snapshot's record, and what is in the file beside."""
+
+    record: Dict[str, Any]
+    inventory: Inventory
+
+
+def take(
+    client: EtcdClient, path: str, cluster: Dict[str, Any], *, minimum_free_bytes: int = 0, owner: str = "", prefixes: Sequence[str] = (DEFAULT_PREFIX,)
+) -> Taken:
     """Take the snapshot and return its record."""
     saved = save(client, path, minimum_free_bytes=minimum_free_bytes, owner=owner)
     # What was written was compared with etcd's own sha256 on its way; reading it all once more would prove the page cache.
     proof = FileProof(path, saved.size_bytes, saved.sha256, True, saved.taken_at)
-    result = record_of(proof, store_inventory(path))
+    inventory = store_inventory(path, prefixes=prefixes)
+    result = record_of(proof, inventory)
     own: Dict[str, Any] = next((status for status in cluster["statuses"] if status["endpoint"] == client.connection.endpoint), {})
     result.update(
         taken_at=saved.taken_at,
@@ -67,12 +80,13 @@ def take(client: EtcdClient, path: str, cluster: Dict[str, Any], *, minimum_free
         server_version=own.get("version", ""),
         cluster=cluster,
     )
-    return result
+    return Taken(result, inventory)
 
 
-def existing_record(path: str) -> Dict[str, Any]:
+def existing(path: str, prefixes: Sequence[str] = (DEFAULT_PREFIX,)) -> Taken:
     """The record of a snapshot that was taken by an earlier run. Its time is the file's."""
     proof = prove(os.path.realpath(path))
-    result = record(path, proof=proof)
+    inventory = store_inventory(path, prefixes=prefixes)
+    result = record_of(proof, inventory)
     result.update(path=path, taken_at=proof.modified_at, duration_seconds=0.0, endpoint="", transport="", member_id="", server_version="", cluster=None)
-    return result
+    return Taken(result, inventory)

@@ -18,6 +18,7 @@ from datetime import datetime, timedelta, timezone
 from typing import IO, Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import BackupInvalid
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.kubernetes import KUBE_SYSTEM, uid_of_json
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.wire import Buffer, Malformed, fields
 
 REGISTRY = "/registry"
@@ -67,6 +68,8 @@ class Tree:
     nodes: Dict[str, Node] = field(default_factory=dict)
     index: int = 0
     hidden_known: bool = True
+    # Known where values were at hand.
+    kube_system_uid: str = ""
     members: Dict[str, List[str]] = field(default_factory=dict)
 
     def below(self, prefix: str) -> int:
@@ -109,6 +112,7 @@ class Tree:
             "keys_by_top": dict(sorted(tops.items())),
             "keys_by_kind": dict(sorted(kinds.items())),
             "digest": self.digest,
+            "kube_system_uid": self.kube_system_uid or None,
         }
 
 
@@ -217,6 +221,8 @@ def _add(tree: Tree, key: str, directory: bool, value: str, created: int, modifi
     digest = "" if directory else hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
     kind = _kind(value) if not directory and key.startswith(REGISTRY + "/") else ""
     tree.nodes[key] = Node(key, directory, digest, created, modified, expires, kind)
+    if key == REGISTRY + KUBE_SYSTEM and not directory:
+        tree.kube_system_uid = uid_of_json(value)
 
 
 def _kind(value: str) -> str:

@@ -23,6 +23,7 @@ _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----\s.*?-----END \1-----", re
 _KINDS = re.compile(rb"""(^|[\s{,])["']?kind["']?\s*:\s*["']?(EncryptionConfiguration|EncryptionConfig|Config|Pod)\b""")
 _SERVICE_ACCOUNT_FILES = ("sa.key", "sa.pub", "service-account.key", "service-account.pub", "service-account-key.pem")
 _SERVICE_ACCOUNT_OPTIONS = ("service-account-key-file", "service-account-signing-key-file", "service-account-private-key-file")
+ENCRYPTION_OPTION = "encryption-provider-config"
 _BEARERS = ("token", "token-data", "password", "auth-provider", "exec")
 # Options of static pods whose values are public: what a restore has to agree with. Of all others only the name is told.
 _PUBLIC_OPTIONS = frozenset(
@@ -218,16 +219,19 @@ class Inspector:
             for option in _SERVICE_ACCOUNT_OPTIONS:
                 if arguments["values"].get(option):
                     self._service_account_paths.add(str(arguments["values"][option]).lstrip("/"))
-            self._pods.append(
-                {
-                    "path": path,
-                    "container": str(container.get("name")),
-                    "image": str(container.get("image")),
-                    "program": arguments["program"],
-                    "options": arguments["values"],
-                    "other_options": arguments["names"],
-                }
-            )
+            pod = {
+                "path": path,
+                "container": str(container.get("name")),
+                "image": str(container.get("image")),
+                "program": arguments["program"],
+                "options": arguments["values"],
+                "other_options": arguments["names"],
+            }
+            named = arguments["values"].get(ENCRYPTION_OPTION)
+            if named:
+                # Where it lies on the machine, which the container may know by another path.
+                pod["encryption_file"] = _host_path(document, container, named)
+            self._pods.append(pod)
 
 
 def inspect_files(files: Iterable[Tuple[str, bytes]]) -> Dict[str, Any]:
@@ -398,6 +402,17 @@ def _options_of(command: List[Any]) -> Dict[str, Any]:
         elif re.match(r"\A[A-Za-z0-9-]{1,80}\Z", name):
             others.add(name)
     return {"program": program, "values": values, "names": sorted(others)}
+
+
+def _host_path(document: Mapping[str, Any], container: Mapping[str, Any], path: str) -> str:
+    """Where a container's file lies on the machine, by its mounts; the same path where none fits."""
+    volumes = {volume.get("name"): volume for volume in (document.get("spec") or {}).get("volumes") or []}
+    for mount in sorted(container.get("volumeMounts") or [], key=lambda mount: len(str(mount.get("mountPath"))), reverse=True):
+        place = os.path.normpath(str(mount.get("mountPath")))
+        source = ((volumes.get(mount.get("name")) or {}).get("hostPath") or {}).get("path")
+        if source and (path == place or path.startswith(place.rstrip("/") + "/")):
+            return os.path.normpath("/".join((str(source), str(mount.get("subPath") or ""), path[len(place) :])))
+    return path
 
 
 def _has_password(value: str) -> bool:

@@ -17,6 +17,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors impor
 from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.inspect import LARGEST_FILE_BYTES, Inspector
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, names, sealing
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.archives import ArchiveSummary, read_archive
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.encryption import PKI, Reader
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     ArtifactDamagedError,
     DependencyMissingError,
@@ -98,6 +99,7 @@ class _Verifier:
         self._snapshot_problems: Dict[str, List[str]] = {}
         self._certificate_problems: Dict[str, List[str]] = {}
         self._certificates = 0
+        self._encryption = Reader(manifest)
         self._records: Dict[str, Dict[str, Any]] = {
             artifact.name: {
                 "name": artifact.name,
@@ -128,9 +130,15 @@ class _Verifier:
             others = self._judge_contents()
             checks += [self._hashed(), self._opened(), self._certificates_check()]
             if self._manifest.has_snapshot:
-                checks.append(self._snapshot_check(others))
+                encryption = self._encryption.checks(without=self._hosts_without_keys())
+                others += [entry["found"] for entry in encryption if not entry["passed"]]
+                checks += [*encryption, self._snapshot_check(others)]
             return Verification(checks, list(self._records.values()), others)
         return Verification(checks, list(self._records.values()))
+
+    def _hosts_without_keys(self) -> List[str]:
+        """Hosts whose keys could not be read here: that is said of their artifact, and says nothing of what it holds."""
+        return [artifact.host for artifact in self._manifest.artifacts if artifact.component == PKI and self._records[artifact.name]["problem"]]
 
     def _judge_contents(self) -> List[str]:
         """Lay each problem of the contents at the door of its artifact; returns those that belong to none."""
@@ -261,7 +269,9 @@ class _Verifier:
             if artifact.component == "etcd" and member.name.endswith(".db") and "/v2/" not in member.name:
                 self._check_snapshot(artifact, "%s in %s" % (member.name, artifact.name), content, member.size)
             elif inspecting and member.size <= LARGEST_FILE_BYTES:
-                inspector.add(member.name, content.read())
+                data = content.read()
+                inspector.add(member.name, data)
+                self._encryption.add_file(artifact.host, member.name, data)
 
         return read_archive(plain, artifact.name, visit)
 
@@ -335,14 +345,17 @@ class _Verifier:
             )
 
     def _inspect_snapshot(self, artifact: Artifact, what: str, path: str) -> None:
-        from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.snapshot import record
+        from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.snapshot import prove, record_of, store_inventory
 
         try:
-            found = record(path, kinds=False)
+            proof = prove(path)
+            inventory = store_inventory(path)
+            found = record_of(proof, inventory)
         except LifeboatError as error:
             self._snapshot_problems.setdefault(artifact.name, []).append("%s: %s" % (what, _told(what, error)))
             return
         self._snapshots.append(dict(found, artifact=artifact.name))
+        self._encryption.add_snapshot(inventory)
 
     def _key(self, artifact: Artifact) -> str:
         return names.artifact_key(self._manifest.cluster_name, self._manifest.id, artifact.name)

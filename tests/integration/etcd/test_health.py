@@ -36,11 +36,11 @@ def test_a_healthy_cluster_has_no_problems(new_cluster: Callable[..., Cluster], 
         assert comparison.equal is True
         assert [entry.value is not None for entry in comparison.hashes] == [True, True, True]
         cluster_seen = take.prepare(client, str(tmp_path / "etcd.db"))
-        record = take.take(client, str(tmp_path / "etcd.db"), cluster_seen)
+        record = take.take(client, str(tmp_path / "etcd.db"), cluster_seen).record
         assert record["member_id"] == "%x" % view.member_id
         assert record["server_version"] == "3.6.16"
         assert record["transport"] == transport
-        assert take.existing_record(str(tmp_path / "etcd.db"))["taken_at"] == record["taken_at"]
+        assert take.existing(str(tmp_path / "etcd.db")).record["taken_at"] == record["taken_at"]
 
 
 def test_members_die_one_by_one(new_cluster: Callable[..., Cluster], tmp_path: Path) -> None:

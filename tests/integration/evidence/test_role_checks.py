@@ -27,7 +27,12 @@ PLANNED = {"staging": {"entries": 3}, "plan": {"space": [{"enough": True}], "cre
 
 # What the roles' own variables and results hold when all is well.
 GOOD: dict[str, Any] = {
-    "etcd_taken": {"snapshot": {"trailer_ok": True, "keys_total": 5, "revision": 10, "v2": {"registry_keys": 7}}},
+    "etcd_taken": {
+        "snapshot": {"trailer_ok": True, "keys_total": 5, "revision": 10, "v2": {"registry_keys": 7}},
+        "registry": {"passed": True, "found": "5 keys below /registry"},
+        "identity": {"passed": True, "found": "kube-system is uid"},
+    },
+    "etcd_told_uid": "uid",
     "etcd_backed_up": {"backup": {"v3": {"keys_total": 5}}},
     "etcd_store": "v3",
     "etcd_backends": ["etcd3"],
@@ -179,7 +184,6 @@ GOOD: dict[str, Any] = {
     "platform_restoring": ["cp1"],
     "platform_kept_apart": False,
     "platform_tool": [],
-    "platform_summary": {"etcd": {"encryption": [{"key_name": "key1"}]}},
     "velum_database_expected": {"rows": {"minions": 4, "users": 1, "extra": 9}, "schema_version": "2018"},
     "velum_database_restored": {"restore": {"action": "replace", "credentials": [{"fits": True, "reason": ""}], "moved_aside": [{"table": "minions"}]}},
     "velum_database_rows": {"minions": 4, "users": 1, "extra": 9},
@@ -199,8 +203,9 @@ GOOD: dict[str, Any] = {
     "velum_database_staged": {"dump": {"schema_version": "2018"}},
     "velum_database_state": ["minions", "users"],
     "velum_database_taken": {"dump": {"tables": {"minions": {"rows": 4}, "users": {"rows": 1}}, "schema_version": "2018"}},
-    "recovery_point_encrypted_with": ["key1"],
-    "recovery_point_encryption_keys": ["key1"],
+    "recovery_point_encryption": {"coverage": {"covered": True, "found": "opened: aescbc key1 (secrets); on cp1", "kms": []}},
+    "recovery_point_compared": {"keys": {"same": True, "addable": False, "problems": [], "configuration": "/etc/kubernetes/enc/e.yaml"}},
+    "pki_add_encryption_keys": False,
     "recovery_point_catalog": {
         "points": [{"id": "a", "state": "complete"}, {"id": "b", "state": "open"}],
         "counts": {"all": 9, "sealed": 8, "open": 1, "abandoned": 0, "pruning": 0, "foreign": 0},
@@ -330,6 +335,8 @@ BREAKS: dict[str, list[Break]] = {
     "node.left_cache": [("node_known.leaving.traces.cache", ["mine"])],
     "etcd.snapshot_whole": [("etcd_taken.snapshot.trailer_ok", False), ("etcd_taken.snapshot.keys_total", 0)],
     "etcd.snapshot_current": [("etcd_taken.snapshot.revision", 8)],
+    "etcd.snapshot_registry": [("etcd_taken.registry.passed", False)],
+    "etcd.snapshot_identity": [("etcd_taken.identity.passed", False)],
     "etcd.tool_kept": [("etcd_kept.tool.static", False), ("etcd_kept", {"failed": True, "error": {"message": "no etcdutl", "tried": "PATH", "found": ""}})],
     "etcd.a_member_is_fit": [("fit", [])],
     "etcd.every_member_is_fit": [("etcd_fit", False)],
@@ -484,7 +491,12 @@ BREAKS: dict[str, list[Break]] = {
     "recovery_point.recipients": [("recovery_point_recipients", []), ("recovery_point_signing_key", "")],
     "recovery_point.recorded": [("recovery_point_recorded.result_key", "")],
     "recovery_point.sealed": [("recovery_point_sealed.signed", False), ("recovery_point_sealed.manifest.artifacts", [])],
-    "recovery_point.encryption_covered": [("recovery_point_encryption_keys", ["key0"])],
+    "recovery_point.encryption_covered": [("recovery_point_encryption.coverage.covered", False)],
+    "recovery_point.kms_not_needed": [("recovery_point_encryption.coverage.kms", [{"name": "vault", "version": "v2", "endpoint": "unix:///run/kms.sock"}])],
+    "pki.encryption_keys_here": [
+        ("recovery_point_compared.keys", {"same": False, "addable": True, "problems": ["aescbc key1 (secrets) is not here"], "configuration": "/e.yaml"}),
+        ("recovery_point_compared.keys", {"same": False, "addable": False, "problems": ["kms v2 vault (secrets) is not here"], "configuration": "/e.yaml"}),
+    ],
     "recovery_point.kit": [("recovery_point_packed.problems", ["collection: not installed as a whole"])],
     "recovery_point.complete": [("recovery_point_sealed.manifest.status", "partially_failed")],
     "recovery_point.untampered": [("recovery_point_chosen.points", [{"overlaid": ["shop/manifests/a.json"]}])],
