@@ -148,6 +148,13 @@ options:
         renewed once a minute.
     type: dict
     default: {}
+  record:
+    description:
+      - With O(state=started), what is written into the restore record of this host. V(begun) and V(started) write that it is being changed, before the first
+        change; V(started) also that its services run, in the end (not with O(until=etcd_begun)).
+    type: str
+    choices: ['', begun, started]
+    default: ''
 """
 
 EXAMPLES = r"""
@@ -252,6 +259,7 @@ from typing import Any, Dict
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.lock import LockKeeper
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.record import BEGUN, STARTED, Store
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import LOCK_PATIENCE_SECONDS, Journal, Node, only_one, read_groups
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.start_plan import READY, UNTIL, StartRequest, plan_start
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.starting import start
@@ -285,6 +293,7 @@ SPEC: Dict[str, Any] = {
     "etcd_hash": {"type": "bool", "default": False},
     "refuse_if_unequal": {"type": "bool", "default": True},
     "lock_owner": {"type": "dict", "default": {}},
+    "record": {"type": "str", "choices": ["", BEGUN, STARTED], "default": ""},
 }
 
 
@@ -311,8 +320,13 @@ def body(call: Call) -> Dict[str, Any]:
     if call.check_mode:
         planned = plan_start(node, request, rehearse=True)
         return {"changed": planned.changed, "state": "started", "plan": planned.as_dict(), "diff": planned.diff()}
+    store = Store()
     with only_one(params["wait_seconds"] + LOCK_PATIENCE_SECONDS):
+        if params["record"]:
+            store.present({"phase": BEGUN})
         result = start(node, request, journal)
+        if params["record"] == STARTED and params["until"] == READY:
+            store.present({"phase": STARTED})
     for conflict in result["hosts_conflicts"]:
         call.warn("/etc/hosts: %s" % conflict)
     for path in result["left_parked"]:

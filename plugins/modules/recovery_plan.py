@@ -171,7 +171,11 @@ def body(call: Call) -> t.Dict[str, t.Any]:
         params["unreachable"],
     )
     plan = plan_roll_back(seen, point) if params["purpose"] == "roll_back" else plan_recovery(seen, point)
-    return {"plan": plan.as_dict(), "groups": {host.name: plan.groups(host.name) for host in seen.hosts}, "given_up": {host.name: plan.given_up(host.name) for host in seen.hosts}}
+    return {
+        "plan": plan.as_dict(),
+        "groups": {name: plan.groups(name) for name in hosts},
+        "given_up": {name: plan.given_up(name) for name in hosts},
+    }
 
 
 def main() -> t.NoReturn:

@@ -43,7 +43,7 @@ options:
     elements: str
     default: []
   holds_lock:
-    description: Whether this run holds the lock of the host. Then its directory says so, and is known to be dead when another run finds the lock in other hands.
+    description: Whether this run holds the lock of the host. Then its directory says so, and is known to be dead when another run has the lock.
     type: bool
     default: false
   locked_by:

@@ -202,6 +202,14 @@ def _announced(lock: Dict[str, Any]) -> int:
         return SILENT_FOR_SECONDS
 
 
+def is_silent(lock: Dict[str, Any], now: float) -> bool:
+    """Whether the owner of a lock has been silent for longer than it announced. A time that cannot be read is no silence."""
+    try:
+        return _age(lock, "heartbeat_at", now) > _announced(lock)
+    except RecordError:
+        return False
+
+
 def describe_lock(lock: Dict[str, Any], now: float) -> str:
     """Owner and age of a lock, for people."""
     owner = {name: _owner_of(lock).get(name) or "unknown" for name in OWNER}

@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-import calendar
 import os
 import time
 from typing import Any, Dict, Mapping
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.lock import describe_lock, is_silent
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.probing import DECIDING
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.record import command_to_go_on, describe_lock, unfinished
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.record import command_to_go_on, unfinished
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import STATIC_POD, read_services
 
-# A lock that does not say after how many silent seconds it counts as left behind.
-SILENT_FOR_SECONDS = 900
 _SEE_REASON = "Repair what the reason names, and look again."
 
 Obstacle = Dict[str, Any]
@@ -32,20 +30,6 @@ def _blocked(found: str, remedy: str) -> Obstacle:
 
 def _unknown(what: str, reason: str) -> Obstacle:
     return _blocked("%s could not be looked at: %s" % (what, reason), _SEE_REASON)
-
-
-def lock_is_stale(lock: Mapping[str, Any], now: float) -> bool:
-    """Whether the run that holds a lock has been silent for longer than the lock itself allows. A time that cannot be read is no silence."""
-    try:
-        limit = int(lock.get("silent_for_seconds") or SILENT_FOR_SECONDS)
-        return now - _heartbeat(lock) > limit
-    except (LifeboatError, TypeError, ValueError):
-        return False
-
-
-def _heartbeat(lock: Mapping[str, Any]) -> float:
-    # The form in which record.utc() writes a time.
-    return float(calendar.timegm(time.strptime(str(lock.get("heartbeat_at")), "%Y-%m-%dT%H:%M:%SZ")))
 
 
 def _probes(node: Mapping[str, Any]) -> Obstacle:
@@ -78,7 +62,7 @@ def _lock(node: Mapping[str, Any]) -> Obstacle:
         found = describe_lock(dict(lock, owner=owner), now)
     except LifeboatError as error:
         found = "a lock of run %s: %s" % (owner.get("run_id") or "unknown", error.found or error.message)
-    stale = lock_is_stale(lock, now)
+    stale = is_silent(lock, now)
     remedy = (
         "That run was silent for too long to be alive. Run its playbook again: it takes the lock over and finishes what was begun."
         if stale

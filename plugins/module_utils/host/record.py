@@ -19,6 +19,10 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.host._keeping imp
 FINISHED = "finished"
 # Chosen, but nothing on the host has changed yet: another restore may take its place.
 PLANNED = "planned"
+# The machine is being changed; it was added as a member; its services ran.
+BEGUN = "begun"
+STARTED = "started"
+_BEYOND_BEGUN = ("added", STARTED)
 _RECORD = "restore.json"
 _HISTORY = "restore-history.jsonl"
 # They say which restore this is. While it is unfinished another value means another restore.
@@ -84,7 +88,7 @@ class Store:
         with self._files.alone(dry_run or not wanted):
             before = self.record() if rehearsed is None or rehearsed.record is None else None
             base, old = _merge_base(before, wanted)
-            after = _merged(base, wanted)
+            after = _merged(base, _onwards(base, wanted))
             if after == before or not wanted:
                 return Change(False, before, before)
             if not dry_run:
@@ -221,6 +225,12 @@ def _merge_base(before: Optional[Dict[str, Any]], wanted: Dict[str, Any]) -> Tup
             record=before,
         )
     return {}, before
+
+
+def _onwards(base: Dict[str, Any], wanted: Dict[str, Any]) -> Dict[str, Any]:
+    """A rerun changes a machine that was further already: how far it was stays written down."""
+    back = wanted.get("phase") == BEGUN and base.get("phase") in _BEYOND_BEGUN
+    return {name: value for name, value in wanted.items() if name != "phase"} if back else wanted
 
 
 def _merged(base: Dict[str, Any], wanted: Dict[str, Any]) -> Dict[str, Any]:

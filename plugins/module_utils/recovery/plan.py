@@ -27,6 +27,7 @@ class RecoveryPlan:
 
     ``speaker`` is asked about the cluster as a whole, and about ``rebuilt_hosts`` alone where some machine is unreachable or left as it is. ``voters`` is the
     number of members in the end. ``record_hosts`` have a restore record that this run closes; ``superseded`` has the ids of those that it makes history.
+    ``restored_components`` are brought onto each host out of the recovery point.
     """
 
     strategy: str
@@ -54,6 +55,7 @@ class RecoveryPlan:
     speaker: str = ""
     voters: int = 0
     record_hosts: List[str] = dataclasses.field(default_factory=list)
+    restored_components: Dict[str, List[str]] = dataclasses.field(default_factory=dict)
     give_up: List[str] = dataclasses.field(default_factory=list)
     superseded: Dict[str, str] = dataclasses.field(default_factory=dict)
     initial_cluster: Dict[str, str] = dataclasses.field(default_factory=dict)
@@ -120,6 +122,7 @@ def _complete(plan: RecoveryPlan, seen: Seen, point: PointView, situation: Situa
     return dataclasses.replace(
         plan,
         situation=situation.value,
+        restored_components=_restored(plan, seen),
         give_up=list(seen.request.give_up),
         living_hosts=[host.name for host in seen.hosts if host.name not in (changed - set(plan.worker_hosts)) | set(plan.file_hosts + plan.left_hosts)],
         living_members=names(situations.serving(seen, point)) or [name for name in plan.start_hosts if "etcd" in seen.host(name).groups],
@@ -132,6 +135,17 @@ def _complete(plan: RecoveryPlan, seen: Seen, point: PointView, situation: Situa
         ],
         superseded=superseded(plan, seen),
     )
+
+
+def _restored(plan: RecoveryPlan, seen: Seen) -> Dict[str, List[str]]:
+    """What each host gets out of the recovery point."""
+    restored: Dict[str, List[str]] = {}
+    for host in seen.hosts:
+        components = [one for one in seen.components.get(host.name, ()) if one != "etcd"] if host.name in plan.file_hosts else []
+        components += ["etcd"] if host.name in plan.etcd_hosts and plan.source == "recovery_point" else []
+        if components:
+            restored[host.name] = components
+    return restored
 
 
 # With a quorum

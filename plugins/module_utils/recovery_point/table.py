@@ -78,7 +78,11 @@ def _what(row: Mapping[str, Any]) -> str:
     held = " ".join(row["components"]) + (", of %s only" % ", ".join(row["scope"]) if row["scope"] else "")
     if row["missing"]:
         held += "; missing: %s" % ", ".join(row["missing"])
-    return "; ".join(text for text in (held if row["usable"] or row["state"] == IN_THE_FUTURE or not row["reason"] else "", row["reason"], _last(row["last_result"] or {})) if text)
+    return "; ".join(
+        text
+        for text in (held if row["usable"] or row["state"] == IN_THE_FUTURE or not row["reason"] else "", row["reason"], _last(row["last_result"] or {}))
+        if text
+    )
 
 
 def _last(result: Mapping[str, Any]) -> str:

@@ -131,8 +131,8 @@ class _Verifier:
             checks += [self._hashed(), self._opened(), self._certificates_check()]
             if self._manifest.has_snapshot:
                 encryption = self._encryption.checks(without=self._hosts_without_keys())
-                others += [entry["found"] for entry in encryption if not entry["passed"]]
                 checks += [*encryption, self._snapshot_check(others)]
+                others += [entry["found"] for entry in encryption if not entry["passed"]]
             return Verification(checks, list(self._records.values()), others)
         return Verification(checks, list(self._records.values()))
 

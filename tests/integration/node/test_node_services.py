@@ -61,9 +61,7 @@ def test_a_look_at_running_machines(running: Modules) -> None:
     files = FACTS["pki"]["files"] + [entry for group in ("every", "control_plane") for entry in FACTS["node_config"]["files"][group]]
     required = [entry["path"] for entry in files if entry["required"]]
     certificates = FACTS["pki"]["certificates"] + FACTS["node_config"]["certificates"]
-    results = running.run(
-        "all", "node_info", platform=FACTS, names=["cp1", "w1", "no-such-host.invalid"], required_files=required, certificates=certificates
-    )
+    results = running.run("all", "node_info", platform=FACTS, names=["cp1", "w1", "no-such-host.invalid"], required_files=required, certificates=certificates)
     for host in CONTROL_PLANES:
         node = results[host]["node"]
         assert node["probe_errors"] == {}

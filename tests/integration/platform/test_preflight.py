@@ -181,9 +181,7 @@ def test_a_recovery_that_begins_during_the_backup_is_seen_at_its_end(machines: M
         (["--data-dir={own}/etcd", "--wal-dir={own}/log"], {}, "{own}/etcd/member/wal"),
     ],
 )
-def test_a_real_etcd_that_works_elsewhere_is_refused(
-    machines: Machines, binaries: Path, arguments: list[str], variables: dict[str, str], refused: str
-) -> None:
+def test_a_real_etcd_that_works_elsewhere_is_refused(machines: Machines, binaries: Path, arguments: list[str], variables: dict[str, str], refused: str) -> None:
     """Case 11: etcd answers and the backup is verified, and the restore would go where nobody reads it."""
     own = machines.directory / "cp1"
     # What etcd finds has to be its own.

@@ -75,7 +75,10 @@ def recovery(level: str = "restored", **plan: Any) -> list[tuple[str, list[Task]
     return [
         ("localhost", [role("recovery_point", "verify")]),
         ("cp1,w1", [{"ansible.builtin.group_by": {"key": "etcd"}}, {"ansible.builtin.set_fact": components}]),
-        ("localhost", [{"ansible.builtin.set_fact": {"platform_plan": planned}}, staged("plan", "started"), role("recovery_point", "needs"), staged("plan", "ended")]),
+        (
+            "localhost",
+            [{"ansible.builtin.set_fact": {"platform_plan": planned}}, staged("plan", "started"), role("recovery_point", "needs"), staged("plan", "ended")],
+        ),
         ("w1", [role("recovery_point", "push", recovery_point_artifact=WORKER), role("recovery_point", "sweep")]),
         ("localhost", ending),
     ]

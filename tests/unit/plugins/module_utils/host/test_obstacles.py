@@ -13,7 +13,8 @@ import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host import inspect
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.inspect import Question, look
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.obstacles import lock_is_stale, obstacles
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.lock import is_silent
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.obstacles import obstacles
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.record import utc
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Unit
 
@@ -107,7 +108,7 @@ def test_what_cannot_be_read_is_in_the_way(machine: Path, name: str, other: str)
     ],
 )
 def test_when_a_lock_is_stale(lock: dict[str, Any], stale: bool) -> None:
-    assert lock_is_stale(lock, NOW) is stale
+    assert is_silent(lock, NOW) is stale
 
 
 def test_a_lock_of_another_run(machine: Path) -> None:

@@ -253,3 +253,15 @@ def test_a_full_disk_keeps_the_old_record(tmp_path: Path) -> None:
         assert [name for name in os.listdir(mount) if name.endswith(".part")] == []
     finally:
         subprocess.run(["umount", str(mount)], check=True)
+
+
+def test_a_rerun_does_not_forget_how_far_a_machine_was(tmp_path: Path) -> None:
+    """What ran since a restore may be newer than the recovery point: nobody takes it for half restored files."""
+    store = Store(str(tmp_path))
+    for reached in ("added", "started"):
+        store.present({**BEGUN, "phase": reached})
+        assert store.present({"phase": "begun"}).changed is False
+        assert (store.record() or {})["phase"] == reached
+    store.present({"phase": "finished"})
+    store.present({**BEGUN, "token": "t2", "restore_id": "r2", "phase": "begun"})
+    assert (store.record() or {})["phase"] == "begun"
