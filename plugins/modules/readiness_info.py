@@ -9,8 +9,10 @@ module: readiness_info
 short_description: Tell whether a cluster could be recovered today, as far as its recovery points can tell
 version_added: "0.1.0"
 description:
-  - Compares the age of the newest verified point of each component with what was promised. Verified means that the newest result at level C(opened) or
-    higher that an allowed signer signed passed, and that none later failed.
+  - Compares the age of the newest verified point of each component, for each machine, with what was promised. Verified means that the newest result at
+    level C(opened) or higher that an allowed signer signed passed, and that none later failed.
+  - The machines are those that the newest point of the whole cluster holds or misses. One that no fresh verified point holds makes the component stale,
+    though whole points are fresh. Points, drills and proofs from the future count for nothing.
   - Tells which recipients of the newest point were proven, whether what this controller signs would be believed, whether the location takes the next
     backup, when a drill last passed, and how often backup and verification have to run to keep what was promised.
   - Returns all of it as metrics, too. Runs on the controller and changes nothing.
@@ -22,7 +24,7 @@ options:
     type: dict
     default: {}
   rpo_target_seconds:
-    description: The same for every other component of the newest point of the whole cluster. Without it, only the components of O(rpo_targets) are looked at.
+    description: The same for every other component that the newest point of the whole cluster holds or misses. Without it, only the components of O(rpo_targets) are looked at.
     type: str
   proof_days:
     description: Days after which the private key of a recipient has to be proven again.
@@ -97,8 +99,10 @@ readiness:
     components:
       description:
         - One entry for each component that has a target, with C(component), C(verdict), C(target_seconds), C(age_seconds), C(point), C(taken_at),
-          C(verified_at), C(missing) (hosts), C(unverified) (newer points, with the reason) and C(text).
-        - The verdict is V(fresh), V(stale), V(unverified) (there are points, none of them verified) or V(none).
+          C(verified_at), C(missing) (machines that this point lacks), C(unverified) (newer points, with the reason) and C(text).
+        - C(machines) are those that are worse off than C(point) says, each with C(machine), C(verdict), C(point), C(taken_at), C(age_seconds), C(text).
+        - The verdict is V(fresh), V(stale), V(unverified) (there are points, none of them verified) or V(none), of the machine that is worst off.
+          C(own_verdict) is that of C(point).
       type: list
       elements: dict
     recipients:

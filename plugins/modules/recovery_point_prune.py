@@ -12,9 +12,16 @@ description:
   - Looks at all recovery points of one cluster, decides about each with every reason, makes the locks of those longer that a tier keeps for longer,
     and removes those that nothing keeps. In check mode, only the plan is made.
   - Points are counted for each set of components, and each scope, for itself. An hourly point of etcd alone does not replace the last full one.
-  - Never removed are the newest verified point of each such group, all points of a group in which none is verified, what is locked or whose
-    C(retain_until) is not reached, what is tagged V(keep), points whose newest verification failed, and points that are open, broken or foreign.
-    Verified means that the signature of the result was checked.
+    What is missing in a point counts as if it were there, so that a point that lacks a machine stands with those that have it.
+  - A point in which something is missing does not take the place of one in which nothing is. Of a period that has both, the newest whole one is kept,
+    and the newest whole one is kept beside those of O(policy.keep_last).
+  - Never removed are the newest verified artifact of each component and machine, wherever it lies (the newest, where none is verified), the newest
+    verified point of each group, all points of a group in which none is verified, what is locked or whose C(retain_until) is not reached, what is
+    tagged V(keep), points whose newest verification failed, and points that are open, broken or foreign. Verified means that the signature of the
+    result was checked.
+  - A machine that was removed from the cluster protects nothing any more, when the newest point of the whole cluster in which nothing is missing does not
+    name it, and no point did in the 30 days before that one.
+  - A point from the future, made when a clock was wrong, takes no place and protects nothing. It is kept until its own C(retain_until) is reached.
   - When a point is missing that a later one saw before it, and no signed tombstone says that it was pruned, nothing is removed at all.
   - Before the first object of a point is removed, the locks of all of them were looked at, and a signed tombstone was written. A run that was killed is
     finished by the next one. A tombstone is kept as long as a later point names its point, and at least 30 days.
@@ -30,11 +37,11 @@ options:
     required: true
     suboptions:
       keep_last:
-        description: The newest so many.
+        description: The newest so many, and the newest in which nothing is missing.
         type: int
         default: 0
       keep_hourly:
-        description: The newest of each hour, of so many hours.
+        description: The newest of each hour, of so many hours. One in which nothing is missing goes before one that lacks something, here and below.
         type: int
         default: 0
       keep_daily:
@@ -128,7 +135,7 @@ plan:
       type: list
       elements: str
     state:
-      description: V(complete), V(open), V(abandoned), V(broken), V(foreign), or V(remains) of a point without manifest.
+      description: V(complete), V(in_the_future), V(open), V(abandoned), V(broken), V(foreign), or V(remains) of a point without manifest.
       type: str
     taken_at:
       description: Time that it stands for; of an open or abandoned one, of its opening.
@@ -189,7 +196,7 @@ left:
   type: list
   elements: str
 problems:
-  description: What is strange and was not acted upon, such as broken points, and tombstones, tags and results that are not believed.
+  description: What is strange and was not acted upon, such as broken points, points from the future, and tombstones, tags and results that are not trusted.
   returned: success
   type: list
   elements: str

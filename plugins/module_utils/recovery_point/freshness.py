@@ -93,6 +93,7 @@ class Freshness:
             "component": self.component,
             "target_seconds": self.target_seconds,
             "verdict": self.verdict,
+            "own_verdict": self.own_verdict,
             "point": self.point,
             "taken_at": names.format_time(self.taken_at) if self.taken_at else None,
             "verified_at": names.format_time(self.verified_at) if self.verified_at else None,

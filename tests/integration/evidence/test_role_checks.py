@@ -210,6 +210,7 @@ GOOD: dict[str, Any] = {
         "points": [{"id": "a", "state": "complete"}, {"id": "b", "state": "open"}],
         "counts": {"all": 9, "sealed": 8, "open": 1, "abandoned": 0, "pruning": 0, "foreign": 0},
         "gaps": [],
+        "as_of": "2026-11-20T13:35:00Z",
         "due": ["a"],
     },
     "recovery_point_unproven": [],

@@ -85,6 +85,7 @@ def test_a_machine_that_no_fresh_point_holds_is_an_alarm_though_the_others_are_f
     assert (pki.verdict, pki.own_verdict, pki.point, pki.missing) == ("stale", "fresh", "p5", ["cp3"])
     assert [(entry.machine, entry.verdict, entry.point, entry.age_seconds) for entry in pki.machines] == [("cp3", "stale", "p1500", 90000)]
     assert pki.text == "pki is fresh: 5 min old, target 24 h (p5); pki of cp3 is stale: 25 h old (p1500)"
+    assert (pki.to_record()["own_verdict"], pki.to_record()["verdict"]) == ("fresh", "stale")
     assert pki.to_record()["machines"][0]["taken_at"] == "2026-11-19T11:00:00Z"
 
     # In an older one that is young enough: no alarm, and missing in the newest all the same.
