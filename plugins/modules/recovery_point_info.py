@@ -416,9 +416,7 @@ def rows_of(found: catalog.Catalog, identifier: str) -> List[Dict[str, Any]]:
 def with_results(call: adapter.Call, location: Location, rows: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
     """The rows with what their newest results say inside, where that is more than their names do."""
     cluster, trust = call.params["cluster_name"], catalog.Trust.from_params(call.params)
-    return [
-        dict(row, last_result=results.account(location, row["last_result"], cluster, row["id"], trust)) if row["last_result"] else row for row in rows
-    ]
+    return [dict(row, last_result=results.account(location, row["last_result"], cluster, row["id"], trust)) if row["last_result"] else row for row in rows]
 
 
 def body(call: adapter.Call) -> Dict[str, Any]:

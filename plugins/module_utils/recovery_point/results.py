@@ -95,7 +95,9 @@ class Result:
             highest_revision=record.number("highest_revision") if record.has("highest_revision") else None,
             details=record.mapping("details"),
             # Results that were written before there were these fields have none.
-            **{name: record.texts(name) for name in ("hosts", "components", "damaged") if record.has(name)},
+            hosts=record.texts("hosts") if record.has("hosts") else [],
+            components=record.texts("components") if record.has("components") else [],
+            damaged=record.texts("damaged") if record.has("damaged") else [],
         )
 
 
@@ -116,8 +118,8 @@ def proven_level(kind: str, asked: str, verified: Optional[str], components: Seq
     """How far a result proves the point: the level that stands in its name, by which everybody decides.
 
     A restore proves what was read of the point before it, and no more: ``verified`` is the level of that, and who does not say it has only listed it.
-    ``restored``, which stands for a point that brought a cluster back, needs the data of etcd restored out of it, and all of it read. A point of which something
-    is damaged is not proven, whatever came back from it.
+    ``restored``, which stands for a point that brought a cluster back, needs the data of etcd restored out of it, and all of it read. A point of which
+    something is damaged is not proven, whatever came back from it.
     """
     if kind != "restore":
         return asked

@@ -150,7 +150,7 @@ def test_a_restore_is_never_raised_above_what_was_asked_for_and_other_kinds_are_
     assert results.proven_level("verification", "opened", None, [], ["pki/cp1.tar.zst.age"]) == "opened"
 
 
-def test_a_result_names_hosts_and_components_and_one_of_before_has_none(maker: Maker) -> None:
+def test_a_result_names_hosts_and_components_and_one_of_before_has_none() -> None:
     result = results.new_result("shop", POINT, "restore", "opened", True, "run-1", hosts=["w2", "w1", "w1"], components=["pki"], damaged=["etcd/a.zst.age"])
     assert (result.hosts, result.components, result.damaged) == (["w1", "w2"], ["pki"], ["etcd/a.zst.age"])
     assert Result.from_bytes(result.to_bytes()) == result
