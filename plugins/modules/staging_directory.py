@@ -43,7 +43,7 @@ options:
     elements: str
     default: []
   holds_lock:
-    description: Whether this run holds the lock of the host. Then its directory says so, and is known to be dead when another run has the lock.
+    description: Whether this run holds the lock of the host. Then its directory says so, and counts as left behind when another run finds that it lost it.
     type: bool
     default: false
   locked_by:

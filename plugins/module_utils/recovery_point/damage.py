@@ -34,7 +34,7 @@ class Judgement(NamedTuple):
 
 
 def choose(found: catalog.Catalog, wanted: str, components: Sequence[str] = (), hosts: Sequence[str] = ()) -> Tuple[catalog.Chosen, Optional[LifeboatError]]:
-    """As ``Catalog.select``. A point that was named by its id and whose manifest is trusted is chosen although something is not there; the error says what."""
+    """As ``Catalog.select``. A point that was named by its id and whose manifest is trusted is chosen although something is missing; the error says what."""
     try:
         return found.select(wanted, components, hosts), None
     except catalog.OF_THE_LOCATION:
@@ -69,8 +69,7 @@ def _naming(found: catalog.Catalog, error: LifeboatError, components: Sequence[s
         error.message,
         tried=error.tried,
         found=error.found,
-        remedy="Recovery point %s is signed, and only a part of it is missing or damaged. To have that part named: -e recovery_point_id=%s"
-        % ((newest.id,) * 2),
+        remedy="Recovery point %s is signed, and only a part of it is missing or damaged. To have that named: -e recovery_point_id=%s" % (newest.id, newest.id),
     )
 
 
@@ -126,11 +125,8 @@ def refusal(
 
 def _held_elsewhere(found: catalog.Catalog, identifier: str, damaged: Sequence[str]) -> Dict[str, List[str]]:
     """For each damaged artifact the other usable points that hold one of its name, newest first. Whether it is whole there, only reading it says."""
-    others = [
-        point
-        for point in found.find(_NEWEST, catalog.Filters(states=list(catalog.USABLE_STATES)))
-        if point.usable and point.manifest and point.id != identifier
-    ]
+    newest = found.find(_NEWEST, catalog.Filters(states=list(catalog.USABLE_STATES)))
+    others = [point for point in newest if point.usable and point.manifest and point.id != identifier]
     others.sort(key=lambda point: (point.manifest.taken_at if point.manifest else "", point.id), reverse=True)
     held = {point.id: {artifact.name for artifact in point.manifest.artifacts} for point in others if point.manifest}
     return {name: [point.id for point in others if name in held[point.id]] for name in damaged}

@@ -118,8 +118,8 @@ def proven_level(kind: str, asked: str, verified: Optional[str], components: Seq
     """How far a result proves the point: the level that stands in its name, by which everybody decides.
 
     A restore proves what was read of the point before it, and no more: ``verified`` is the level of that, and who does not say it has only listed it.
-    ``restored``, which stands for a point that brought a cluster back, needs the data of etcd restored out of it, and all of it read. One of which something
-    is damaged is not proven, whatever came back from it.
+    ``restored``, which stands for a point that brought a cluster back, needs the data of etcd restored out of it, and all of it read. A point of which
+    something is damaged is not proven, whatever came back from it.
     """
     if kind != "restore":
         return asked

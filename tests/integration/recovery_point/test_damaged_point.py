@@ -72,13 +72,11 @@ def recovery(level: str = "restored", **plan: Any) -> list[tuple[str, list[Task]
         recovery_point_result_components="{{ ['pki'] + (['etcd'] if platform_plan.etcd_hosts else []) }}",
     )
     ending: list[Task] = [recording, role("report", "finish")]
+    planning = [{"ansible.builtin.set_fact": {"platform_plan": planned}}, staged("plan", "started"), role("recovery_point", "needs"), staged("plan", "ended")]
     return [
         ("localhost", [role("recovery_point", "verify")]),
         ("cp1,w1", [{"ansible.builtin.group_by": {"key": "etcd"}}, {"ansible.builtin.set_fact": components}]),
-        (
-            "localhost",
-            [{"ansible.builtin.set_fact": {"platform_plan": planned}}, staged("plan", "started"), role("recovery_point", "needs"), staged("plan", "ended")],
-        ),
+        ("localhost", planning),
         ("w1", [role("recovery_point", "push", recovery_point_artifact=WORKER), role("recovery_point", "sweep")]),
         ("localhost", ending),
     ]

@@ -132,8 +132,8 @@ def failing(*where: str) -> Task:
     """A block that fails on some machines, and cleans up as the playbooks do."""
     return {
         "block": [
-            {"ansible.builtin.ping": {}, "when": "'gone' in %s" % list(where)},
-            {"ansible.builtin.fail": {}, "when": f"inventory_hostname in {list(where)}"},
+            {"ansible.builtin.ping": {}, "when": f"'gone' in {list(where)}"},
+            {"ansible.builtin.fail": {"msg": "it broke"}, "when": f"inventory_hostname in {list(where)}"},
         ],
         "rescue": [role("recovery_point", "abandon"), {"ansible.builtin.fail": {"msg": "The stage failed."}}],
     }
