@@ -93,9 +93,7 @@ def test_a_kms_is_named_with_its_socket() -> None:
 
 def test_an_encrypted_namespace_of_another_cluster_is_found() -> None:
     path = b"/registry/namespaces/kube-system"
-    there = Stored(
-        ((KEY1, "namespaces"),), (Sample(KEY1, "namespaces", path, encrypted("aescbc", "key1", key(1), path, stored("Namespace", "kube-system"))),)
-    )
+    there = Stored(((KEY1, "namespaces"),), (Sample(KEY1, "namespaces", path, encrypted("aescbc", "key1", key(1), path, stored("Namespace", "kube-system"))),))
     content = configuration((["*.*"], [keys("aescbc", ("key1", key(1)))]))
     one = subject.prove("cp1", RUNS, ENCRYPTION_FILE, content, there)
     assert (one.kube_system_uid, subject.cover(there, [one], ["cp1"], [], UID).covered) == (UID, True)
