@@ -137,11 +137,11 @@ class ActionModule(ActionBase):
 def _result(file: str, problems: List[str], differences: List[keyring.Difference], changed: bool) -> Dict[str, Any]:
     """What is told: names of providers, keys and resources."""
     addable = bool(differences) and all(one.addable for one in differences)
-    keys = {
+    compared = {
         "configuration": file,
         "same": not problems,
         "addable": addable,
         "problems": list(dict.fromkeys(problems)),
         "differences": [one.as_result() for one in differences],
     }
-    return {"changed": changed, "keys": keys}
+    return {"changed": changed, "encryption": compared}

@@ -78,7 +78,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-keys:
+encryption:
   description: What the machine lacks. Names of providers, keys and resources, never a key.
   returned: success
   type: dict

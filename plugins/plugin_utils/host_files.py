@@ -67,11 +67,16 @@ def read_file(action: ActionBase, path: str, staging: str, owner: str, workspace
     """One file of the host, read as root there."""
     host = str(task_vars["inventory_hostname"])
     archive = os.path.join(staging, "read-%s.tar" % os.urandom(8).hex())
-    answer = action._execute_module(
-        module_name="lifeboat.cluster.host_archive",
-        module_args={"path": archive, "paths": [{"path": path, "required": True}], "owner": owner},
-        task_vars=task_vars,
-    )
+    planning, action._task.check_mode = action._task.check_mode, False
+    try:
+        # A plan reads too: what this writes lies in the private directory, and is removed below.
+        answer = action._execute_module(
+            module_name="lifeboat.cluster.host_archive",
+            module_args={"path": archive, "paths": [{"path": path, "required": True}], "owner": owner},
+            task_vars=task_vars,
+        )
+    finally:
+        action._task.check_mode = planning
     if answer.get("failed"):
         raise SourceDamagedError("%s cannot be read on %s" % (path, host), found=str(answer.get("msg"))[:400], remedy="see the message")
     try:

@@ -26,6 +26,7 @@ from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, make_
 
 __all__ = ["keys", "stage"]
 
+UID = "6dbd6a44-0c4e-4ff3-ba1f-ee0b2b7e5a5c"
 TOKEN = "restore-20261120t140000z"
 
 
@@ -152,6 +153,7 @@ def scene(stage: Stage, with_v2: Callable[..., Cluster], binaries: Path, monkeyp
 def test_from_backup_to_three_members(scene: Scene, tmp_path: Path) -> None:
     servers = scene.cluster.servers
     store.fill(servers[0])
+    store.Writer(servers[0]).put("/registry/namespaces/kube-system", json.dumps({"metadata": {"uid": UID}}))
     with servers[0].client() as client:
         for number in range(20):
             client.delete(b"/registry/leases/node-%d" % number)
@@ -169,7 +171,8 @@ def test_from_backup_to_three_members(scene: Scene, tmp_path: Path) -> None:
     etcd = manifest["etcd"]
     assert (etcd["store"], etcd["revision"], etcd["keys_total"]) == ("v2", etcd["v2"]["index"], etcd["v2"]["keys_total"])
     assert (etcd["v2"]["hidden_total"], etcd["server_version"], etcd["encryption"]) == (len(store.HIDDEN), "3.4.23", [])
-    assert manifest["highest_revision"] == etcd["revision"]
+    assert (manifest["highest_revision"], etcd["kube_system_uid"]) == (etcd["revision"], UID)
+    assert scene.checks()["etcd.snapshot_identity"][0]["found"] == f"kube-system is {UID}; no API server was asked"
     assert "/registry/events/shop/web.1" not in json.dumps(manifest)
 
     # All is lost.

@@ -204,7 +204,7 @@ GOOD: dict[str, Any] = {
     "velum_database_state": ["minions", "users"],
     "velum_database_taken": {"dump": {"tables": {"minions": {"rows": 4}, "users": {"rows": 1}}, "schema_version": "2018"}},
     "recovery_point_encryption": {"coverage": {"covered": True, "found": "opened: aescbc key1 (secrets); on cp1", "kms": []}},
-    "recovery_point_compared": {"keys": {"same": True, "addable": False, "problems": [], "configuration": "/etc/kubernetes/enc/e.yaml"}},
+    "recovery_point_compared": {"encryption": {"same": True, "addable": False, "problems": [], "configuration": "/etc/kubernetes/enc/e.yaml"}},
     "pki_add_encryption_keys": False,
     "recovery_point_catalog": {
         "points": [{"id": "a", "state": "complete"}, {"id": "b", "state": "open"}],
@@ -495,8 +495,11 @@ BREAKS: dict[str, list[Break]] = {
     "recovery_point.encryption_covered": [("recovery_point_encryption.coverage.covered", False)],
     "recovery_point.kms_not_needed": [("recovery_point_encryption.coverage.kms", [{"name": "vault", "version": "v2", "endpoint": "unix:///run/kms.sock"}])],
     "pki.encryption_keys_here": [
-        ("recovery_point_compared.keys", {"same": False, "addable": True, "problems": ["aescbc key1 (secrets) is not here"], "configuration": "/e.yaml"}),
-        ("recovery_point_compared.keys", {"same": False, "addable": False, "problems": ["kms v2 vault (secrets) is not here"], "configuration": "/e.yaml"}),
+        ("recovery_point_compared.encryption", {"same": False, "addable": True, "problems": ["aescbc key1 (secrets) is not here"], "configuration": "/e.yaml"}),
+        (
+            "recovery_point_compared.encryption",
+            {"same": False, "addable": False, "problems": ["kms v2 vault (secrets) is not here"], "configuration": "/e.yaml"},
+        ),
     ],
     "recovery_point.kit": [("recovery_point_packed.problems", ["collection: not installed as a whole"])],
     "recovery_point.complete": [("recovery_point_sealed.manifest.status", "partially_failed")],

@@ -42,7 +42,9 @@ class RealApiServer:
         options = self.options
         return ApiClient(options["server"], options["ca_cert"], options["client_cert"], options["client_key"])
 
-    def _certificates(self) -> None:
+    def make_certificates(self) -> None:
+        """An authority, and what it signed."""
+
         def openssl(text: str) -> None:
             subprocess.run(["openssl", *shlex.split(text)], cwd=self.directory, check=True, capture_output=True)
 
@@ -60,12 +62,22 @@ class RealApiServer:
 
     def start(self) -> None:
         """Both processes; back when the API is ready."""
-        self._certificates()
+        self.make_certificates()
+        etcd = self.start_etcd()
+        self.start_api(etcd)
+        self.wait_ready()
+
+    def start_etcd(self, data: str = "etcd") -> str:
+        """That alone; returns its URL."""
         etcd, peer = f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
         urls = [f"--listen-client-urls={etcd}", f"--advertise-client-urls={etcd}", f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}"]
-        self._run("etcd", "--data-dir=etcd", "--name=one", f"--initial-cluster=one={peer}", "--unsafe-no-fsync", *urls)
+        self._run("etcd", f"--data-dir={data}", "--name=one", f"--initial-cluster=one={peer}", "--unsafe-no-fsync", *urls)
+        return etcd
+
+    def start_api(self, etcd: str, *more: str, program: str = "kube-apiserver") -> None:
+        """That alone, with further options."""
         self._run(
-            "kube-apiserver",
+            program,
             f"--etcd-servers={etcd}",
             f"--secure-port={self.port}",
             "--bind-address=127.0.0.1",
@@ -80,7 +92,11 @@ class RealApiServer:
             "--service-cluster-ip-range=10.96.0.0/16",
             # No controller makes service accounts here, and pods are to be bound to nodes that never were.
             "--disable-admission-plugins=ServiceAccount",
+            *more,
         )
+
+    def wait_ready(self) -> None:
+        """Back when the API is ready."""
         with self.client() as client:
             try:
                 client.wait_ready(_PATIENCE_SECONDS)
@@ -93,6 +109,7 @@ class RealApiServer:
         for process in reversed(self._processes):
             process.kill()
             process.wait()
+        self._processes.clear()
 
     def create(self, path: str, kind: str, api_version: str, name: str, **fields: Any) -> dict[str, Any]:
         """Create an object; a list path says where."""

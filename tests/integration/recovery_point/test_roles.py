@@ -22,6 +22,7 @@ from tests.integration.recovery_point.playing import Stage, Task, role, staged
 from tests.integration.recovery_point.servers import Etcd, etcd, free_ports
 from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, make_pki_files, make_tar
 
+UID = "0b0f1f5e-5b39-4f5c-8b9e-7d0c7b8f1a11"
 TOKEN = "restore-20261120t140000z"
 KIT = ["collection/collection.tar.zst.age", "inventory/inventory.json.zst.age"]
 TOOL = "tools/etcdutl.zst.age"
@@ -157,6 +158,7 @@ def scene(stage: Stage, binaries: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setenv("PATH", f"{stage.directory / 'bin'}{os.pathsep}{os.environ['PATH']}")
     with etcd(binaries, stage.directory / "etcd", "cp1", peer, client) as server:
         server.ctl("put", "/registry/namespaces/shop", "one")
+        server.ctl("put", "/registry/namespaces/kube-system", json.dumps({"metadata": {"uid": UID}}))
         stage.server = server
         yield stage
 
@@ -247,10 +249,9 @@ def test_two_backups_at_once_make_two_good_points(scene: Scene, binaries: Path) 
 
 def test_a_backup_of_another_cluster_under_the_name_is_refused_before_anything_is_taken(scene: Scene) -> None:
     first = scene.point().cluster_identity.kube_system_uid
-    other = "0b0f1f5e-5b39-4f5c-8b9e-7d0c7b8f1a11"
     speaking: list[Task] = [
         {"ansible.builtin.group_by": {"key": "lifeboat_speaker"}},
-        {"ansible.builtin.set_fact": {"node_cluster": {"cluster": {"kube_system_uid": other}}}},
+        {"ansible.builtin.set_fact": {"node_cluster": {"cluster": {"kube_system_uid": UID}}}},
     ]
     before = scene.points()
     done = scene.play(("cp1", speaking), *scene.backup())

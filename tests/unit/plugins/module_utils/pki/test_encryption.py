@@ -184,7 +184,8 @@ SECRET = base64.b64encode(b"planted-encryption-key-32-bytes!").decode()
         b"kind: EncryptionConfiguration\nresources: planted\n",
         b"kind: EncryptionConfiguration\nresources: [{resources: [secrets], providers: [{kms: {}}]}]\n",
         b"kind: EncryptionConfiguration\nresources: [" + SECRET.encode(),
-        f"kind: EncryptionConfiguration\nresources: [{{resources: [secrets], providers: [{{aescbc: {{keys: [{{name: a, secret: '{SECRET}!'}}]}}}}]}}]".encode(),
+        b"kind: EncryptionConfiguration\n"
+        + f"resources: [{{resources: [secrets], providers: [{{aescbc: {{keys: [{{name: a, secret: '{SECRET}!'}}]}}}}]}}]\n".encode(),
         f"kind: EncryptionConfiguration\nresources: [{{resources: [secrets], providers: [{{aescbc: {{keys: [{{secret: {SECRET}}}]}}}}]}}]\n".encode(),
     ],
 )
