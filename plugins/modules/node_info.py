@@ -91,8 +91,17 @@ node:
     cpus: {description: Usable processors., type: int}
     login_user: {description: Who logged in before becoming root., type: str}
     space: {description: "For each path C(path), C(exists), C(mount), C(free_bytes), C(total_bytes), C(inodes_free), C(read_only).", type: list, elements: dict}
-    units: {description: "By name C(load), C(active), C(sub), C(enabled), C(main_pid), C(restarts).", type: dict}
-    containers: {description: "Each with C(id), C(name), C(state), C(attempt), C(image), C(pod), C(namespace), C(created_at).", type: list, elements: dict}
+    units:
+      description: >-
+        By name C(load), C(active), C(sub), C(enabled), C(main_pid), C(restarts), C(same_seconds) (for how long the main process has been the same) and
+        C(steady) (it runs, and has been the same for 12 s, or for 30 s where systemd had to start it again).
+      type: dict
+    containers:
+      description: >-
+        Each with C(id), C(name), C(state), C(attempt), C(image), C(pod), C(namespace), C(created_at), C(same_seconds) (for how long it has been there) and
+        C(steady) (it runs, and has been there for 12 s).
+      type: list
+      elements: dict
     listening: {description: TCP ports on which something listens., type: list, elements: int}
     processes: {description: Process ids by name of the platform's processes., type: dict}
     flags: {description: "By process, those flags of its command line that say where data and partners are.", type: dict}

@@ -144,3 +144,34 @@ def test_a_server_that_is_not_there_is_an_error_that_says_where_to_look(local: M
     results = local.try_("localhost", "cluster_info", *HERE, **options, wait_seconds=1)
     assert "The API server is not ready" in results.failed["localhost"]
     assert "ConnectionRefusedError" in results.failed["localhost"]
+
+
+def test_a_rebuilt_node_is_asked_for_alone_and_what_it_said_before_does_not_count(local: Modules, restored: RealApiServer) -> None:
+    now = time.time()
+    condition = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "KubeletReady",
+        "lastHeartbeatTime": when(30)[:19] + "Z",
+        "lastTransitionTime": when(90)[:19] + "Z",
+    }
+    restored.create("/api/v1/nodes", "Node", "v1", "w9", status={"conditions": [condition]})
+    lease(restored, "kube-node-lease", "w9", 5, 40)
+    rebuilt = {"rebuilt_nodes": ["w9"], "control_plane_addresses": ["192.0.2.11", "192.0.2.12"]}
+
+    def states(**more: Any) -> dict[str, list[str]]:
+        arguments = dict(EXPECTED, **rebuilt, **more)
+        results = local.run("localhost", "cluster_info", *HERE, **restored.options, **arguments, wait_seconds=120)
+        cluster = results["localhost"]["cluster"]
+        assert cluster["endpoints"]["equal"] is True, "the other API server is not there, and was not rebuilt"
+        assert cluster["endpoints"]["absent"] == ["192.0.2.12"]
+        found: dict[str, list[str]] = cluster["node_states"]
+        return found
+
+    found = states()
+    assert (found["asked_for"], found["not_ready"], found["silent"]) == (["w9"], [], [])
+    assert sorted(text.partition(":")[0] for text in found["others_not_ready"]) == ["cp1", "w1"]
+    assert states(reported_since={"w9": now - 20})["not_ready"] == [], "its lease is newer"
+    found = states(reported_since={"w9": now - 20}, restarted_nodes=["w9"])
+    assert found["not_ready"] == ["w9: said before it was restored: KubeletReady"]
+    assert states(reported_since={"w9": now}, restarted_nodes=["w9"])["silent"] != []

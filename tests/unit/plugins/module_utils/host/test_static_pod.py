@@ -1,14 +1,17 @@
 # Copyright: (c) 2026, Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Arguments in manifests as kubeadm writes them."""
+"""Arguments in manifests as kubeadm writes them, and what can be read of others."""
 
 from __future__ import annotations
+
+import json
+from typing import Any
 
 import pytest
 import yaml
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.static_pod import ManifestNotUnderstood, set_arguments
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.static_pod import ManifestNotUnderstood, argument, host_path, pod_name, set_arguments
 
 MANIFEST = """apiVersion: v1
 kind: Pod
@@ -75,3 +78,52 @@ def test_another_containers_arguments_are_left_alone() -> None:
 def test_any_other_form_is_refused_with_what_to_do_by_hand(text: str) -> None:
     with pytest.raises(ManifestNotUnderstood, match="--name=cp9"):
         set_arguments(text, {"--name": "cp9"}, "etcd.yaml")
+
+
+def pod(command: list[str]) -> dict[str, Any]:
+    mounts = [{"mountPath": "/etc/kubernetes/pki/etcd", "name": "etcd-certs", "readOnly": True}, {"name": "etcd-data", "mountPath": "/var/lib/etcd"}]
+    volumes: list[dict[str, Any]] = [
+        {"name": "settings", "configMap": {"name": "etcd-data"}},
+        {"hostPath": {"path": "/etc/kubernetes/pki/etcd", "type": "DirectoryOrCreate"}, "name": "etcd-certs"},
+        {"name": "etcd-data", "hostPath": {"path": "/data/etcd", "type": "DirectoryOrCreate"}},
+        {"emptyDir": {}, "name": "scratch"},
+    ]
+    metadata = {"annotations": {"name": "not-this"}, "labels": {"component": "etcd", "namespace": "nor-this"}, "name": "etcd", "namespace": "kube-system"}
+    container = {"command": command, "image": "registry.k8s.io/etcd:3.6.16-0", "name": "the-container", "volumeMounts": mounts}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container], "hostNetwork": True, "volumes": volumes}, "status": {}}
+
+
+class Indented(yaml.SafeDumper):
+    """Lists stand deeper than their key, as many people write them."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        return super().increase_indent(flow, False)
+
+
+FORMS = {
+    "kubeadm": lambda document: yaml.safe_dump(document),
+    "in the order of a person": lambda document: yaml.safe_dump(document, sort_keys=False),
+    "indented": lambda document: yaml.dump(document, Dumper=Indented, sort_keys=False),
+    "json": lambda document: json.dumps(document, indent=2),
+    "remarks": lambda document: "# --data-dir=/not/this\n" + yaml.safe_dump(document).replace("  name: etcd\n", "  name: 'etcd'  # the member\n"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("command", [["etcd", "--data-dir=/var/lib/etcd", "--name=m1"], ["etcd", "--data-dir", "/var/lib/etcd", "--name", "m1"]])
+def test_name_arguments_and_mounts_are_read_in_every_form(form: str, command: list[str]) -> None:
+    text = FORMS[form](pod(command))
+    assert pod_name(text) == ("etcd", "kube-system")
+    assert argument(text, "--data-dir") == "/var/lib/etcd"
+    assert argument(text, "--wal-dir") == ""
+    assert host_path(text, "/var/lib/etcd") == "/data/etcd"
+    assert host_path(text, "/var/lib/etcd/member/wal") == "/data/etcd/member/wal"
+    assert host_path(text, "/var/lib/etcd-other") == "/var/lib/etcd-other"
+    assert host_path(text, "/wal") == "/wal"
+
+
+@pytest.mark.parametrize("text", ["", "kind: Pod\n", "{ broken", "[]", "metadata:\n"])
+def test_what_says_nothing_is_told_as_nothing(text: str) -> None:
+    assert pod_name(text) == ("", "default")
+    assert host_path(text, "/var/lib/etcd") == "/var/lib/etcd"
+    assert argument(text, "--data-dir") == ""
