@@ -42,6 +42,19 @@ READ_AT_BOOT = (
 UNIT_DIRECTORIES = ("/etc/systemd/", "/usr/lib/systemd/", "/lib/systemd/", "/usr/local/lib/systemd/", "/run/systemd/")
 
 
+def _end_retries(node: Node, request: StartRequest, plan: StartPlan, journal: Journal) -> StartPlan:
+    """A kubelet that systemd starts again and again, as that of a package without a configuration, is no running service: it is stopped, and planned anew."""
+    agent = node.agent_unit()
+    retries = agent is not None and (agent.restarting or (agent.runs and agent.restarts > 0 and not agent.steady))
+    if agent is None or not retries or not plan.changes_data:
+        return plan
+    with journal.phase("stop %s" % agent.name):
+        journal.changing()
+        node.systemd.stop([agent.name])
+        journal.wait("stop %s" % agent.name, request.wait_seconds, lambda: [str(unit) for unit in [node.agent_unit()] if unit is not None and not unit.stopped])
+    return plan_start(node, request)
+
+
 def _refuse_while_running(plan: StartPlan) -> None:
     if plan.changes_data and plan.running:
         raise ServiceError(
@@ -228,7 +241,7 @@ class _Starter:
                     remedy="systemctl unmask %s" % unit.name if unit.load == "masked" else "Install the package that brings it, or restore this node's files.",
                 )
         # What has ended before does not count, and does not hold the unit back.
-        ended = [unit.name for unit in units.values() if unit.active == "failed" or unit.restarting]
+        ended = [unit.name for unit in units.values() if unit.active == "failed" or unit.restarting or (unit.restarts and not unit.runs)]
         if ended:
             self.node.systemd.reset_failed(ended)
         restart = units_with_changed_config(services, self.plan.file_paths)
@@ -414,7 +427,7 @@ class _Starter:
 
 def start(node: Node, request: StartRequest, journal: Journal) -> Dict[str, Any]:
     """Put files, names and data in place, start the groups in order, prove each, and tell how long everything took."""
-    plan = plan_start(node, request)
+    plan = _end_retries(node, request, plan_start(node, request), journal)
     _refuse_while_running(plan)
     applied = _put_in_place(node, request, plan, journal)
     _check_manifests(node, request, plan)

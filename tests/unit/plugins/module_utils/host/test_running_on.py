@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import parse_containers
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import read_groups
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import ServiceError, read_groups
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.starting import start
 from tests.unit.plugins.module_utils.host.node_calls import request, started
 from tests.unit.plugins.module_utils.host.node_world import ETCD, KUBELET, World
@@ -50,6 +50,23 @@ def test_a_kubelet_that_had_been_failing_before_is_started_at_once_and_counts_fr
     assert world.restarts() == 0
     assert "restart --no-block kubelet.service" in world.log("systemctl")
     assert "start --no-block kubelet.service" not in world.log("systemctl"), "that would have waited for the next try"
+
+
+@pytest.mark.parametrize("moment", [{"active": "activating", "sub": "auto-restart"}, {"active": "active", "sub": "running"}])
+def test_a_kubelet_that_fails_again_and_again_does_not_keep_files_from_coming_back(world: World, moment: dict[str, str]) -> None:
+    """A package's kubelet without a configuration, on a machine that is otherwise empty: between two tries, and in a life of a tenth of a second."""
+    (world.directory / "staged").mkdir()
+    item = {"staged": str(world.directory / "staged"), "target": str(world.directory / "data"), "aside": str(world.directory / "aside")}
+    world.next_try = time.monotonic() + 600
+    world.set_unit(restarts="7", **moment)
+    node = world.node()
+    result = start(node, request(world, groups=read_groups(node.services, [["kubelet"]]), replace=[item]), world.journal("started"))
+    assert (world.directory / "data").is_dir()
+    assert [service["state"] for service in result["services"]] == ["started"]
+    assert not result["crash_looping"]
+    (world.directory / "staged").mkdir()
+    with pytest.raises(ServiceError, match="Data of running services is not replaced"):
+        start(node, request(world, groups=read_groups(node.services, [["kubelet"]]), replace=[item]), world.journal("started"))
 
 
 @pytest.mark.parametrize(("state", "age", "steady"), [("RUNNING", 13, True), ("RUNNING", 11, False), ("EXITED", 13, False)])
