@@ -103,7 +103,7 @@ def test_what_cannot_be_read_is_in_the_way(machine: Path, name: str, other: str)
         # Nobody knows: it is held.
         ({"heartbeat_at": "yesterday"}, False),
         ({}, False),
-        ({"heartbeat_at": utc(NOW - 901), "silent_for_seconds": "long"}, False),
+        ({"heartbeat_at": utc(NOW - 901), "silent_for_seconds": "long"}, True),
         ({"heartbeat_at": utc(NOW + 100)}, False),
     ],
 )

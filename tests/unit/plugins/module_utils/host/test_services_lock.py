@@ -17,8 +17,10 @@ import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host._keeping import utc
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.lock import Lock, LockKeeper, LockLostError, LockRequest
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import Journal, stop
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.starting import StartRequest, start
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import Journal
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.start_plan import StartRequest
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.starting import start
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.stopping import stop
 from tests.unit.plugins.module_utils.host.node_world import API, ETCD, SCHEDULER, World, Zygote, make_certificates
 
 MINE: dict[str, Any] = {"run_id": "run-1", "controller": "bastion"}
