@@ -189,6 +189,10 @@ class ContainerRuntime:
         """Stop one container: a signal, and after the grace another that nobody survives."""
         self._run(["stop", "--timeout", str(grace_seconds), container.id], grace_seconds + self.timeout_seconds)
 
+    def remove(self, container: Container) -> None:
+        """Remove a container that was never started: there is nothing in it, and no stop ends it."""
+        self._run(["rm", container.id])
+
     def stop_sandbox(self, container: Container) -> None:
         """Stop what holds the container's pod together."""
         if container.sandbox:

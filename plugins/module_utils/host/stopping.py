@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List, Sequence, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_place, other_pods
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import Container, ContainerRuntimeError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import CREATED, Container, ContainerRuntimeError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import (
     GRACE_SECONDS,
     PATIENCE_SECONDS,
@@ -81,6 +81,10 @@ def _stop_directly(node: Node, group: Sequence[Service], journal: Journal, asked
             if asked_before:
                 # The kubelet is at work on the pod and removes its sandbox itself.
                 node.runtime.stop(container, 0)
+            elif container.state == CREATED:
+                # The kubelet ended between making it and starting it: nobody starts it any more.
+                node.runtime.remove(container)
+                node.runtime.stop_sandbox(container)
             else:
                 node.runtime.stop(container, service.grace_seconds or GRACE_SECONDS)
                 node.runtime.stop_sandbox(container)

@@ -106,6 +106,9 @@ case " $* " in
   for last in "$@"; do :; done
   case " $* " in *" stop --timeout 0 "*) grace=0 ;; *) grace=30 ;; esac
   printf $grace > stop-requests/$last ;;
+*" rm "*)
+  for last in "$@"; do :; done
+  rm containers/$last.json ;;
 esac
 """
 

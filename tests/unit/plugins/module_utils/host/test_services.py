@@ -111,6 +111,18 @@ def test_without_a_working_kubelet_the_runtime_stops_containers(running: World, 
     assert running.unit()["active"] == "inactive"
 
 
+def test_a_container_that_nobody_will_start_is_removed(running: World) -> None:
+    """The kubelet ended between making it and starting it; no stop ends what never began (seen on the lab)."""
+    stopped(running)
+    running.set_unit(active="inactive", sub="dead")
+    made = next((running.directory / "containers").glob("kube-scheduler-*.json"))
+    document = json.loads(made.read_text())
+    (made.parent / "kube-scheduler-9.json").write_text(json.dumps({**document, "id": "kube-scheduler-9", "state": "CONTAINER_CREATED"}))
+    result = stopped(running)
+    assert all(item["state"] == "stopped" for item in result["services"])
+    assert [call.split()[-1] for call in running.log("crictl") if " rm " in call] == ["kube-scheduler-9"]
+
+
 def test_a_kubelet_that_does_not_act_is_not_waited_for(running: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stopping, "PATIENCE_SECONDS", 0.5)
     running.flag("hung-kubelet")
