@@ -175,7 +175,7 @@ class Look:
         self.services = read_services(question.platform)
         # Once, and before any probe asks a program for its version: that is a process of the same name for a moment.
         self._found = processes({service.process for service in self.services.values() if service.process}, PROC)
-        self._all_containers: _Once[List[Container]] = _Once(lambda: self.runtime.containers())
+        self._all_containers: _Once[List[Container]] = _Once(self.runtime.containers)
         self._all_units: _Once[Dict[str, Unit]] = _Once(self._show_units)
         self._etcd: _Once[Dict[str, Any]] = _Once(self._look_at_etcd)
 
