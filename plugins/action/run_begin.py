@@ -119,7 +119,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail("The cluster has no name. Set lifeboat_cluster_name in the inventory, for example in group_vars/all.")
         playbook = options.get("playbook") or _playbook_name()
         scope = _scope(playbook, options["named"], options.get("scope"), variable(task_vars, self._templar, "lifeboat_scope"), task_vars)
-        self._check_settings(playbook, options["changes_cluster"], task_vars)
+        self._check_settings(playbook, options["changes_cluster"])
         runs_directory = os.path.abspath(os.path.expanduser(str(of("directory", "lifeboat_runs_directory") or runs.DEFAULT_DIRECTORY)))
         targets = {name: whole_number(of("%s_target_seconds" % name, "%s_target_seconds" % name), "%s_target_seconds" % name) for name in ("rpo", "rto")}
         times = {name: _moment(options.get(name), name) for name in ("declared_at", "disaster_at")}
@@ -188,10 +188,10 @@ class ActionModule(ActionBase):
             },
         }
 
-    def _check_settings(self, playbook: str, changes_cluster: bool, task_vars: Dict[str, Any]) -> None:
+    def _check_settings(self, playbook: str, changes_cluster: bool) -> None:
         """Refuse what would stop the run in its middle; of several problems, all are said."""
         settings = Settings.of(context.CLIARGS, self._task.timeout)
-        found = problems(settings, playbook, changes_cluster, len((task_vars.get("groups") or {}).get("etcd") or []))
+        found = problems(settings, playbook, changes_cluster)
         if found:
             raise AnsibleActionFail("\n".join(str(problem) for problem in found), result=found[0].as_result())
 

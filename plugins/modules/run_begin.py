@@ -67,7 +67,7 @@ options:
   changes_cluster:
     description:
       - Whether the playbook changes machines of the cluster. Settings of Ansible that would stop it in the middle or leave checks out are refused then
-        (C(--step), C(task_timeout), fewer forks than members of etcd).
+        (C(--step), C(task_timeout)).
       - C(--tags) and C(--skip-tags) that leave all steps out are refused in any case.
     type: bool
     default: false

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Settings of Ansible that would end a run in its middle, or leave steps of it out: they are refused before anything is done.
 
-What plays, roles and tests make harmless is not among them: host_pattern_mismatch, strategies, fact caches, injected facts, any_errors_fatal.
+What plays, roles and tests make harmless is not among them: host_pattern_mismatch, few forks, strategies, fact caches, injected facts, any_errors_fatal.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ class Settings:
     skip_tags: Sequence[str] = ()
     step: bool = False
     task_timeout: int = 0
-    forks: int = 5
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any], task_timeout: int) -> Settings:
@@ -40,11 +39,10 @@ class Settings:
             skip_tags=[str(tag) for tag in arguments.get("skip_tags") or ()],
             step=bool(arguments.get("step")),
             task_timeout=int(task_timeout or 0),
-            forks=int(arguments.get("forks") or 5),
         )
 
 
-def problems(settings: Settings, playbook: str, changes_cluster: bool, members: int) -> List[SettingError]:
+def problems(settings: Settings, playbook: str, changes_cluster: bool) -> List[SettingError]:
     """What is wrong, each with how to do without it."""
     found = []
     if not _EVERY_TASK & set(settings.tags) or _NO_TASK_LEFT & set(settings.skip_tags):
@@ -76,19 +74,4 @@ def problems(settings: Settings, playbook: str, changes_cluster: bool, members: 
                 remedy="Run it with ANSIBLE_TASK_TIMEOUT=0: a large artifact may be under way for longer, and every wait here has an end of its own.",
             )
         )
-    found += _too_few_forks(settings, playbook, members)
     return found
-
-
-def _too_few_forks(settings: Settings, playbook: str, members: int) -> List[SettingError]:
-    """Members of etcd that are started wait for each other: all of them have to be at work at a time."""
-    if settings.forks >= members:
-        return []
-    return [
-        SettingError(
-            "There are fewer forks than members of etcd, which wait for each other when %s starts them." % playbook,
-            tried="compare forks (--forks, ANSIBLE_FORKS, [defaults] in ansible.cfg) with the group etcd",
-            found="%d forks, %d members" % (settings.forks, members),
-            remedy="Run it with --forks %d or more (ANSIBLE_FORKS; in AWX the field Forks)." % members,
-        )
-    ]
