@@ -12,7 +12,7 @@ from typing import Any, Dict, Mapping
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.lock import describe_lock, is_silent
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.probing import DECIDING
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.record import command_to_go_on, unfinished
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.record import PLANNED, command_to_go_on, unfinished
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import STATIC_POD, read_services
 
 _SEE_REASON = "Repair what the reason names, and look again."
@@ -43,6 +43,8 @@ def _record(node: Mapping[str, Any]) -> Obstacle:
     record = node["record"]
     if not unfinished(record):
         return _clear("a finished restore of point %s" % record.get("point") if record else "none")
+    if record.get("phase") == PLANNED:
+        return _clear("a restore of point %s that was planned and changed nothing" % record.get("point"))
     command = command_to_go_on(record)
     return _blocked(
         "a restore of point %s in phase %s, last changed %s" % (record.get("point"), record.get("phase"), record.get("updated_at") or "at an unknown time"),

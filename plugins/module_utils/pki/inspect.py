@@ -126,6 +126,7 @@ _PUBLIC_OPTIONS = frozenset(
         "trusted-ca-file",
         "use-service-account-credentials",
         "watch-progress-notify-interval",
+        "wal-dir",
     )
 )
 

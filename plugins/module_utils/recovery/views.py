@@ -231,7 +231,7 @@ def host_view(name: str, groups: Sequence[str], node: Mapping[str, Any], etcd: O
         faulty_files=tuple(str(text) for text in files.get("faults") or ()),
         unseen={look: str(errors[look]) for look in DECIDING_LOOKS if look in errors},
         ca_sha256=(node.get("identity") or {}).get("ca_sha256"),
-        etcd_data=bool(data.get("member")),
+        etcd_data="data" in (data.get("state"), data.get("flags_state")),
         etcd_mount=bool(data.get("is_mount")),
         etcd_answers=bool(asked.get("answers")),
         etcd_serves=bool(asked.get("linearizable")),

@@ -73,7 +73,7 @@ def test_a_quiet_machine_has_none(machine: Path) -> None:
     assert "p1" in found["record"]["found"]
 
 
-@pytest.mark.parametrize("phase", ["planned", "begun", "added", None])
+@pytest.mark.parametrize("phase", ["begun", "added", "started", None])
 def test_an_unfinished_recovery(machine: Path, phase: str | None) -> None:
     (machine / "restore.json").write_text(json.dumps({**RECORD, "phase": phase}))
     one = the_only(seen(machine), "record")

@@ -344,7 +344,7 @@ def test_another_restore_that_was_begun_is_finished_or_given_up() -> None:
 
 def test_a_restore_that_is_given_up_is_as_good_as_not_there() -> None:
     raw = {"restore_id": OLD.restore_id, "token": OLD.token, "point": "other", "phase": "begun", "strategy": "rebuild_cluster"}
-    node = {"bare": False, "etcd": {"member": True, "newest_mtime": NOW - 5}, "record": raw}
+    node = {"bare": False, "etcd": {"state": "data", "newest_mtime": NOW - 5}, "record": raw}
     for given in (OLD.restore_id, OLD.token):
         assert host_view("cp1", ["etcd"], node, None, [given]).record is None
     assert host_view("cp1", ["etcd"], node, None, ["another"]).record is not None
@@ -437,7 +437,7 @@ def test_the_bump_leads_from_the_point_to_the_target(known: str) -> None:
 
 
 def test_views_are_read_out_of_module_results() -> None:
-    node = {"bare": False, "hostname": "cp1", "identity": {"ca_sha256": CA}, "etcd": {"member": True, "newest_mtime": 12.5}, "record": None}
+    node = {"bare": False, "hostname": "cp1", "identity": {"ca_sha256": CA}, "etcd": {"state": "data", "newest_mtime": 12.5}, "record": None}
     view = host_view("cp1", ["etcd"], node, {"answers": True, "linearizable": True})
     assert (view.etcd_data, view.etcd_serves, view.etcd_data_newest, view.ca_sha256) == (True, True, 12.5, CA)
     manifest = {
