@@ -110,7 +110,7 @@ def test_a_lock_that_is_renewed_is_never_free(lock: Lock, tmp_path: Path) -> Non
     for _quarter in range(24):
         aged(tmp_path, 899)
         assert lock.renew(owner()).changed is False
-        with pytest.raises(LockHeldError, match="last sign of life 0 seconds ago"):
+        with pytest.raises(LockHeldError, match=r"last sign of life \d seconds ago"):
             lock.acquire(LockRequest(owner("run-2")))
     found = lock.read()
     assert (found["purpose"], found["silent_for_seconds"], found["owner"]["run_id"]) == ("recover_cluster", 900, "run-1")
