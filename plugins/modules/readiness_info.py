@@ -24,7 +24,9 @@ options:
     type: dict
     default: {}
   rpo_target_seconds:
-    description: The same for every other component that the newest point of the whole cluster holds or misses. Without it, only the components of O(rpo_targets) are looked at.
+    description:
+      - The same for every other component that the newest point of the whole cluster holds or misses.
+      - Without it, only the components of O(rpo_targets) are looked at.
     type: str
   proof_days:
     description: Days after which the private key of a recipient has to be proven again.
