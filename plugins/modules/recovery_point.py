@@ -324,8 +324,8 @@ def opened(call: adapter.Call, location: Location) -> Dict[str, Any]:
     future = [point for point in done.opening.seen_before if is_from_the_future(point, names.now())]
     if future:
         call.warn(
-            "%d recovery points are from the future by the clock of this controller (%s), the newest %s. They are set aside; if this clock is behind, "
-            "stop here and set it" % (len(future), names.format_time(names.now()), future[-1])
+            "Recovery points that are from the future by the clock of this controller (%s) are set aside: %d, the newest %s. If this clock is behind, stop "
+            "here and set it" % (names.format_time(names.now()), len(future), future[-1])
         )
     opening = done.opening.to_record()
     return {

@@ -178,10 +178,13 @@ def plan(candidates: Iterable[Candidate], policy: Policy, now: datetime) -> Plan
     wanted: Dict[str, List[str]] = {candidate.id: [] for candidate in everything}
     needed: Dict[str, List[str]] = {candidate.id: [] for candidate in everything}
     extended: Dict[str, datetime] = {}
+    gone = gone_machines(complete)
     for members in groups.values():
         _apply_tiers([member for member in members if not member.failed and not member.tombstone], policy, now, wanted, extended)
-        _protect_verified(members, needed)
-    _protect_machines(complete, needed)
+        # Of machines that are gone, the policy alone says how long their own points are kept.
+        if not members[0].scope or not gone.issuperset(members[0].scope):
+            _protect_verified(members, needed)
+    _protect_machines(complete, gone, needed)
     decisions = []
     for candidate in everything:
         hard = needed[candidate.id] + _holding(candidate, policy, now)
@@ -257,25 +260,24 @@ def _protect_verified(members: List[Candidate], needed: Dict[str, List[str]]) ->
 
 # -- machines ----------------------------------------------------------------------------------------------------------------------
 
-_VERIFIED, _UNVERIFIED = "newest verified %s", "newest %s, none is verified"
+_VERIFIED, _UNVERIFIED = "newest verified %s", "newest %s, none of them verified"
 
 
-def _protect_machines(points: Sequence[Candidate], needed: Dict[str, List[str]]) -> None:
+def _protect_machines(points: Sequence[Candidate], gone: FrozenSet[str], needed: Dict[str, List[str]]) -> None:
     """Of each component and machine, the newest verified artifact stays; where none is verified, the newest. ``points`` are newest first.
 
     A point that has a tombstone may be hidden from whoever looks for one: it is not given up for that, but protects no other. Points whose verification failed
     serve only where nothing else holds the piece.
     """
-    gone = gone_machines(points)
-    verified = [point for point in points if point.verified]
-    sound = [point for point in points if not point.failed]
-    proven = _newest_holders(verified)
-    likely = _newest_holders(point for point in sound if not point.tombstone)
+    proven = _newest_holders(point for point in points if point.verified)
+    visible = _newest_holders(point for point in points if point.verified and not point.tombstone)
+    likely = _newest_holders(point for point in points if not point.failed and not point.tombstone)
+    every = _newest_holders(points)
     holders = [
         (_VERIFIED, proven),
-        (_VERIFIED, _newest_holders(point for point in verified if not point.tombstone)),
-        (_UNVERIFIED, {piece: holder for piece, holder in likely.items() if piece not in proven}),
-        (_UNVERIFIED, {piece: holder for piece, holder in _newest_holders(points).items() if piece not in proven and piece not in likely}),
+        (_VERIFIED, visible),
+        (_UNVERIFIED, {piece: likely[piece] for piece in set(likely) - set(visible)}),
+        (_UNVERIFIED, {piece: every[piece] for piece in set(every) - set(proven) - set(likely)}),
     ]
     reasons: Dict[str, Dict[Tuple[str, str], Set[Piece]]] = {}
     for why, found in holders:

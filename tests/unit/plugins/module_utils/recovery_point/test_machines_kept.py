@@ -111,12 +111,12 @@ def test_where_nothing_is_verified_the_newest_that_can_be_used_is_kept() -> None
     failed = point(NOW - timedelta(days=15), verified=False, failed="verification of yesterday failed at level opened")
     others = [point(NOW - timedelta(days=days), ("cp1", "cp2"), ("cp3",)) for days in (3, 2, 1)]
     planned = plan([*unverified, failed, *others], Policy(keep_daily=1), NOW)
-    assert reasons(planned, unverified[-1]) == ["newest pki of cp3, none is verified"]
+    assert reasons(planned, unverified[-1]) == ["newest pki of cp3, none of them verified"]
     assert planned.ids(REMOVE) == [unverified[0].id, unverified[1].id, others[0].id, others[1].id]
     # When there is nothing else, one whose verification failed and that was released is kept all the same.
     released = replace(failed, failed="")
     planned = plan([released, *others], Policy(keep_daily=1), NOW)
-    assert reasons(planned, released) == ["newest pki of cp3, none is verified"]
+    assert reasons(planned, released) == ["newest pki of cp3, none of them verified"]
 
 
 def test_a_tombstone_hides_no_machine() -> None:
@@ -127,6 +127,14 @@ def test_a_tombstone_hides_no_machine() -> None:
     assert planned.ids(REMOVE) == planned.ids(FINISH) == []
     assert reasons(planned, buried) == ["newest verified pki of cp3", "this contradicts its tombstone: pruned by whoever has the key"]
     assert reasons(planned, old) == ["newest verified pki of cp3"]
+
+
+def test_where_the_only_verified_point_is_hidden_by_a_tombstone_the_newest_other_one_is_kept_too() -> None:
+    buried = point(NOW - timedelta(days=30), tombstone="pruned by whoever has the key")
+    plain = [point(NOW - timedelta(days=day), verified=False) for day in (50, 40)]
+    planned = plan([*plain, buried, point(NOW, ("cp1", "cp2"), ("cp3",))], Policy(keep_daily=1), NOW)
+    assert planned.ids(REMOVE) == [plain[0].id]
+    assert reasons(planned, plain[1]) == ["newest pki of cp3, none of them verified"]
 
 
 def test_a_snapshot_of_etcd_is_the_same_whichever_member_gave_it() -> None:
@@ -191,6 +199,19 @@ def test_a_machine_that_was_removed_protects_nothing_after_thirty_days() -> None
     points = [last, *without_cp3(range(2, 20))]
     assert plan(points, policy, NOW).ids(KEEP) == [points[1].id]
     assert gone_machines([*points[1:], last]) == {"cp3"}
+
+
+@pytest.mark.parametrize("verified", [True, False])
+def test_points_of_a_removed_machine_alone_are_kept_by_the_policy_only(verified: bool) -> None:
+    own = [
+        point(NOW - timedelta(days=day), ("cp3",), scope=("cp3",), components=("pki",), holds=frozenset({("pki", "cp3")}), verified=verified)
+        for day in (90, 80, 70)
+    ]
+    assert plan([*own, *without_cp3([39, 1])], Policy(keep_last=1), NOW).ids(KEEP)[0] == own[2].id
+    planned = plan([*own, *without_cp3([39, 1])], Policy(keep_last=1), NOW)
+    assert reasons(planned, own[2]) == ["last 1"]
+    lately = plan([*own, *without_cp3([41])], Policy(keep_last=1), NOW)
+    assert len(lately.ids(REMOVE)) == (2 if verified else 0)
 
 
 @pytest.mark.parametrize(
