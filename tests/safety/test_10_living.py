@@ -47,8 +47,8 @@ def without_etcd(bench: Bench, name: str) -> Iterator[None]:
 
 
 def write(bench: Bench, kind: str) -> list[str]:
-    """Objects that the cluster has acknowledged; their names."""
-    api = Api(bench.lab.kubeconfig)
+    """Objects that the cluster has acknowledged, by the API server of the first machine; their names."""
+    api = Api(bench.lab.kubeconfig, server=api_servers(bench.lab)[bench.control_plane[0]])
     names = [f"{kind}-{time.time_ns():x}-{number}" for number in range(WRITES)]
     for name in names:
         api.request("POST", CONFIG_MAPS, body={"metadata": {"name": name}})
