@@ -304,7 +304,7 @@ class _Verifier:
 
         try:
             proof = prove(path)
-            inventory = store_inventory(path)
+            inventory = store_inventory(path, prefixes=self._encryption.prefixes)
             found = record_of(proof, inventory)
         except LifeboatError as error:
             self._snapshot_problems.append("%s: %s%s" % (what, error.message, ": " + error.found if error.found else ""))
