@@ -54,5 +54,7 @@ class ActionModule(ActionBase):
         for archive in options["archives"]:
             found = read_archived(self, archive, [file, real], workspace, host)
             if found:
-                return prove(host, options["in_use"], file, found.get(file, found.get(real)), stored)
+                # Behind a link, it lies in the archive under its own name.
+                there = file if file in found else real
+                return prove(host, options["in_use"], there, found[there], stored)
         return prove(host, options["in_use"], file, None, stored)

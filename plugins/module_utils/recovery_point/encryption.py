@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import IO, Any, Collection, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.inventory import Inventory
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.kubernetes import uid_of
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.kubernetes import DEFAULT_PREFIX, uid_of
 from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.encryption import (
     KINDS,
     Configuration,
@@ -174,6 +174,11 @@ class Reader:
         self._pods: Dict[str, List[Mapping[str, Any]]] = {}
         for artifact in manifest.artifacts:
             self._pods.setdefault(artifact.host, []).extend(artifact.contents.get("static_pods") or [])
+
+    @property
+    def prefixes(self) -> List[str]:
+        """Below which prefixes the API servers kept their objects when the point was taken."""
+        return list((self._manifest.etcd or {}).get("registry_keys") or [DEFAULT_PREFIX])
 
     def add_file(self, host: str, path: str, content: bytes) -> None:
         """Look at one file of an artifact."""

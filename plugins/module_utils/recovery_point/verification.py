@@ -349,7 +349,7 @@ class _Verifier:
 
         try:
             proof = prove(path)
-            inventory = store_inventory(path)
+            inventory = store_inventory(path, prefixes=self._encryption.prefixes)
             found = record_of(proof, inventory)
         except LifeboatError as error:
             self._snapshot_problems.setdefault(artifact.name, []).append("%s: %s" % (what, _told(what, error)))

@@ -67,7 +67,7 @@ def test_members_die_one_by_one(new_cluster: Callable[..., Cluster], tmp_path: P
             take.prepare(client, str(path))
         assert "no_leader, quorum_lost" in caught.value.remedy
         seen = take.prepare(client, str(path), allowed=["quorum_lost", "no_leader"])
-        record = take.take(client, str(path), seen)
+        record = take.take(client, str(path), seen).record
     assert record["keys_by_prefix"] == {"/registry/": 1}
 
 
@@ -118,7 +118,7 @@ def test_an_alarm(new_cluster: Callable[..., Cluster], tmp_path: Path, transport
         with pytest.raises(SnapshotError, match="alarm NOSPACE is raised by node1"):
             take.prepare(client, str(tmp_path / "etcd.db"))
         seen = take.prepare(client, str(tmp_path / "etcd.db"), allowed=["alarm_nospace"])
-        record = take.take(client, str(tmp_path / "etcd.db"), seen)
+        record = take.take(client, str(tmp_path / "etcd.db"), seen).record
         assert record["alarms"] == [{"member_id": record["member_id"], "alarm": "NOSPACE"}]
 
 

@@ -225,8 +225,7 @@ def test_a_point_that_can_be_read_is_sealed_and_verified(scene: Scene) -> None:
 @pytest.mark.parametrize("fault", ["old file", "not captured", "not named", "gone"])
 def test_nothing_is_sealed_when_one_control_plane_cannot_read_it(scene: Scene, fault: str) -> None:
     """Case 14: one file of two is not enough, nor is a key of the same name, nor a file that the API server does not name."""
-    elsewhere = scene.place("cp2") / "elsewhere.yaml"
-    elsewhere.write_bytes(RIGHT)
+    elsewhere = scene.place("cp2") / "gone.yaml"
     expected = f"{elsewhere}, which its API server names, was not captured"
     if fault == "old file":
         scene.write("cp2", OLD)
@@ -248,6 +247,23 @@ def test_nothing_is_sealed_when_one_control_plane_cannot_read_it(scene: Scene, f
     assert scene.sealed_points() == []
     assert scene.catalog().points[0].state == "open"
     scene.nothing_told(done.stdout)
+
+
+def test_the_file_that_the_api_server_names_is_captured_wherever_it_lies(scene: Scene) -> None:
+    """Through a link, too; and an old file of before, which is captured as well, counts for nothing."""
+    elsewhere, link = scene.place("cp2") / "elsewhere.yaml", scene.place("cp2") / "link.yaml"
+    elsewhere.write_bytes(RIGHT)
+    link.symlink_to(elsewhere)
+    scene.write("cp2", OLD)
+    scene.name_file("cp2", link)
+    done = scene.play(*scene.backup())
+    assert done.returncode == 0, done.stdout
+    manifest = scene.told("sealed")["manifest"]
+    assert manifest["etcd"]["encryption_coverage"]["hosts"]["cp2"]["configuration"] == str(elsewhere)
+    point = scene.catalog().select(manifest["id"]).manifest
+    assert point is not None
+    verified = verify_point(scene.location, point, "opened", [str(scene.keys.identity_file)], str(scene.run_directory))
+    assert verified.passed, verified.checks
 
 
 def test_a_control_plane_that_is_away_is_named(scene: Scene) -> None:
