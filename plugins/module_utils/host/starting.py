@@ -140,7 +140,7 @@ class _Starter:
         self.request = request
         self.plan = plan
         self.journal = journal
-        self.etcd = EtcdProof(request.etcd, etcd_place.restored(request.replace, request.etcd), lambda: self._etcd_place())
+        self.etcd = EtcdProof(request.etcd, etcd_place.restored(request.replace, request.etcd), self._etcd_place)
         self.api = ApiProof(request.api)
         self.etcd_result: Optional[Dict[str, Any]] = None
         self.services = [service for group in request.started_groups for service in group]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -100,8 +101,8 @@ class Indented(yaml.SafeDumper):
         return super().increase_indent(flow, False)
 
 
-FORMS = {
-    "kubeadm": lambda document: yaml.safe_dump(document),
+FORMS: dict[str, Callable[[Any], str]] = {
+    "kubeadm": yaml.safe_dump,
     "in the order of a person": lambda document: yaml.safe_dump(document, sort_keys=False),
     "indented": lambda document: yaml.dump(document, Dumper=Indented, sort_keys=False),
     "json": lambda document: json.dumps(document, indent=2),
