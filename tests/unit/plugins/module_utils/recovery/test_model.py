@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections import Counter
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import pytest
 
@@ -58,10 +58,10 @@ class World:
         running = [number for number in voters if number < len(self.members) and self.members[number].up and self.members[number].data == lineage]
         return bool(voters) and len(running) > len(voters) // 2
 
-    def changed(self, number: int, **changes: object) -> World:
+    def changed(self, number: int, **changes: Any) -> World:
         """With another state of one machine."""
         members = list(self.members)
-        members[number] = dataclasses.replace(members[number], **changes)  # type: ignore[arg-type]
+        members[number] = dataclasses.replace(members[number], **changes)
         return dataclasses.replace(self, members=tuple(members))
 
     def lineage(self, name: str, voters: Sequence[int], revision: int) -> World:
@@ -79,6 +79,11 @@ def token(point: str) -> str:
 
 def record(point: str, phase: str, choice: str = "", strategy: str = "rebuild_cluster") -> Record:
     return Record("id-" + token(point), point, token(point), 2_000_000, phase, strategy, choice=choice, restores_files=True, playbook="recover_cluster")
+
+
+def phase_of(found: Optional[Record], token_: str = "") -> str:
+    """How far a restore is, of this token if one is given."""
+    return found.phase if found is not None and token_ in ("", found.token) else ""
 
 
 def world_of(members: Sequence[Member]) -> World:
@@ -175,7 +180,7 @@ def check_plan(plan: RecoveryPlan, what: Seen) -> None:
         assert not plan.etcd_hosts, "a snapshot over a member while a quorum lives"
         for name in quorum:
             broken = name in what.request.scope and hosts[name].needs_files
-            adding = broken or hosts[name].record is not None and hosts[name].record.phase == "added"  # type: ignore[union-attr]
+            adding = broken or phase_of(hosts[name].record) == "added"
             assert name not in plan.member_hosts or adding, "a member that serves is torn down"
             assert name not in plan.stop_hosts or adding, "a member that serves is stopped"
         for name in touched - set(what.request.scope):
@@ -253,7 +258,7 @@ def steps(world: World, plan: RecoveryPlan) -> Iterator[World]:
             yield world
     for name in plan.member_hosts:
         index = number[name]
-        added = world.members[index].record is not None and world.members[index].record.phase == "added" and world.members[index].record.token == plan.token  # type: ignore[union-attr]
+        added = phase_of(world.members[index].record, plan.token) == "added"
         if not (added and world.members[index].up):
             world = write(world, name, "begun").changed(index, files="all", data="", staged="")
             yield world
