@@ -243,6 +243,7 @@ class _Starter:
         # What has ended before does not count, and does not hold the unit back.
         ended = [unit.name for unit in units.values() if unit.active == "failed" or unit.restarting or (unit.restarts and not unit.runs)]
         if ended:
+            self.journal.changing()
             self.node.systemd.reset_failed(ended)
         restart = units_with_changed_config(services, self.plan.file_paths)
         # A start of one that waits for its next try would wait with it.
@@ -345,6 +346,7 @@ class _Starter:
         helpers = sorted({unit for prefix, unit in READ_AT_BOOT if any(path.startswith(prefix) for path in changed)})
         helpers = [unit.name for unit in self.node.systemd.show(helpers).values() if unit.exists]
         if helpers:
+            self.journal.changing()
             self.node.systemd.restart(helpers)
         runtime = self.node.systemd.show([self.node.runtime_unit])[self.node.runtime_unit] if self.node.runtime_unit else None
         if runtime is None or not runtime.exists or not self.request.groups:
