@@ -68,7 +68,8 @@ class RecoveryPlan:
     def groups(self, name: str) -> List[str]:
         """Groups of the plan that a machine belongs to, without the prefix of their names."""
         if self.strategy == "nothing":
-            return (["changes"] if self.give_up else []) + (["verify"] if name in self.verify_hosts else [])
+            looked_at = (["verify"] if name in self.verify_hosts else []) + (["cluster"] if name == self.speaker else [])
+            return (["changes"] if self.give_up else []) + looked_at
         lists = {
             "prepare": self.prepare_hosts,
             "record": self.record_hosts,

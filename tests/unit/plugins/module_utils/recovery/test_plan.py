@@ -99,7 +99,10 @@ def test_a_bare_worker_alone_is_rebuilt() -> None:
 
 
 def test_a_whole_cluster_is_left_alone() -> None:
-    assert recover([alive("cp1"), alive("cp2"), alive("cp3"), alive("w1")]).strategy == "nothing"
+    """It is looked at all the same."""
+    plan = recover([alive("cp1"), alive("cp2"), alive("cp3"), alive("w1")])
+    assert plan.strategy == "nothing"
+    assert (plan.groups("cp1"), plan.groups("w1")) == (["verify", "cluster"], ["verify"])
 
 
 def test_quorum_lost_with_a_survivor_needs_a_choice_and_shows_both_ages() -> None:
