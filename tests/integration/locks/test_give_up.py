@@ -20,6 +20,7 @@ PLAY = (
     + """
     - ansible.builtin.set_fact:
         recovery_point_chosen: {manifest: {artifacts: [{name: etcd/cp1.tar.zst.age, plain_size_bytes: 50000000000}]}}
+        platform_given_up: {cp1: ["{{ lifeboat_give_up | default('') }}"]}
 - hosts: cp1
   gather_facts: false
   any_errors_fatal: true
@@ -28,12 +29,14 @@ PLAY = (
     platform_hosts_entries: {}
     platform_data: {services: {}, etcd: {data_dir: "{{ data_dir }}"}}
     platform_node: {record: null, lock: null}
+    platform_snapshot_sha256: ""
     platform_plan:
       point: "{{ point }}"
       token: "{{ token }}"
       bump_revision: 1000
       strategy: rebuild_cluster
       source: recovery_point
+      choice: ""
       file_hosts: [cp1]
       member_hosts: [cp1, cp2]
   tasks:
