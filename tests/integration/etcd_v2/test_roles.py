@@ -117,9 +117,10 @@ class Scene:
             "bump_revision": 0,
             "initial_cluster": self.urls,
         }
+        groups = {name: ["changes", "prepare", "record", "verify"] for name in self.urls}
         go = {"ansible.builtin.wait_for": {"path": str(self.stage.directory / "go"), "timeout": 240}}
         return [
-            ("localhost", [role("recovery_point", "verify"), {"ansible.builtin.set_fact": {"platform_plan": plan}}]),
+            ("localhost", [role("recovery_point", "verify"), {"ansible.builtin.set_fact": {"platform_plan": plan, "platform_plan_groups": groups}}]),
             ("etcd", [*self.facts(backend), role("platform", "sort")]),
             ("node1", [staged("prepare", "started"), role("etcd", "prepare"), self.stage.telling("prepared", "etcd_prepared"), staged("prepare", "ended")]),
             ("node1", [go]),
