@@ -50,6 +50,8 @@ GOOD: dict[str, Any] = {
     "etcd_fit": True,
     "etcd_restored": {"restore": {"etcdutl_version": "3.6.16", "etcdutl_source": "image", "revision_after": 110}},
     "etcd_source_revision": 10,
+    "etcd_expected_voters": "2",
+    "etcd_whole": True,
     "etcd_promoted": {
         "members": [{"name": name, "is_learner": False, "peer_urls": [f"https://{name}:2380"]} for name in HOSTS],
         "projection": {"allowed": True},
