@@ -115,6 +115,7 @@ class Scene(Stage):
             "images": [],
             "versions": {"kubelet": "1.34.1"},
             "etcdutl": {"source": "host", "version": "3.6.16", "path": "etcdutl"} if tool else None,
+            "obstacles": {"etcd_directories": {"in_the_way": False, "found": "", "remedy": ""}},
         }
         plan = {
             "source": "recovery_point",
@@ -126,9 +127,10 @@ class Scene(Stage):
             "etcd_hosts": ["cp1"],
             "survivor": "",
         }
+        groups = {"cp1": ["changes", "prepare", "record", "verify", "control_plane"]}
         facts = {"platform_node": node, "platform_clock_offset_seconds": 0, "platform_components": ["etcd"]}
         return [
-            ("localhost", [role("recovery_point", "verify"), {"ansible.builtin.set_fact": {"platform_plan": plan}}]),
+            ("localhost", [role("recovery_point", "verify"), {"ansible.builtin.set_fact": {"platform_plan": plan, "platform_plan_groups": groups}}]),
             (
                 "cp1",
                 [
