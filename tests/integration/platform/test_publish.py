@@ -32,7 +32,7 @@ PLAY = """
 
 
 # Published for each machine, and in no file.
-OF_A_MACHINE = ("required_files", "certificates")
+OF_A_MACHINE = ("required_files", "certificates", "manifests_known")
 
 
 def published(repository: Path, directory: Path, platform: str, overrides: Any = None) -> dict[str, dict[str, Any]]:
