@@ -44,14 +44,15 @@ UNIT_DIRECTORIES = ("/etc/systemd/", "/usr/lib/systemd/", "/lib/systemd/", "/usr
 
 def _end_retries(node: Node, request: StartRequest, plan: StartPlan, journal: Journal) -> StartPlan:
     """A kubelet that systemd starts again and again, as that of a package without a configuration, is no running service: it is stopped, and planned anew."""
-    agent = node.agent_unit()
+    service, agent = node.agent(), node.agent_unit()
     retries = agent is not None and (agent.restarting or (agent.runs and agent.restarts > 0 and not agent.steady))
-    if agent is None or not retries or not plan.changes_data:
+    if service is None or agent is None or not retries or not plan.changes_data:
         return plan
     with journal.phase("stop %s" % agent.name):
         journal.changing()
         node.systemd.stop([agent.name])
-        journal.wait("stop %s" % agent.name, request.wait_seconds, lambda: [str(unit) for unit in [node.agent_unit()] if unit is not None and not unit.stopped])
+        # The unit and its process: whoever replaces data looks at both.
+        journal.wait("stop %s" % agent.name, request.wait_seconds, lambda: node.observe([service])[service.name].leftovers())
     return plan_start(node, request)
 
 

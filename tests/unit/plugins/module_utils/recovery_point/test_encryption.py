@@ -31,8 +31,9 @@ OLD = configuration((["secrets"], [keys("aescbc", ("key1", key(7))), IDENTITY]))
 CA, CA_KEY = make_certificate("kubernetes", is_ca=True)
 
 
-def proof(host: str, content: bytes | None = RIGHT, in_use: Mapping[str, Any] = RUNS) -> subject.Proof:
-    """What was captured of one control plane."""
+def proof(host: str, content: bytes | None = RIGHT, in_use: Mapping[str, Any] | None = None) -> subject.Proof:
+    """What was captured of one control plane; its API server runs unless it is said otherwise."""
+    in_use = RUNS if in_use is None else in_use
     return subject.prove(host, in_use, str(in_use.get("file") or ""), content, STORED)
 
 
