@@ -80,6 +80,10 @@ node:
     machine_id: {description: Content of /etc/machine-id., type: str}
     boot_id: {description: Changes with every boot., type: str}
     now_epoch: {description: The host's clock in seconds since 1970., type: float}
+    clock_ahead_seconds:
+      description: >-
+        By how many seconds, at least, the host's clock is ahead of the controller's; below zero when it is behind. What the look itself took is not counted.
+      type: float
     uptime_seconds: {description: Time since boot., type: float}
     clock_synchronised: {description: Whether the kernel's clock is held by a time service; null when unknown., type: bool}
     python_version: {description: Version of the interpreter., type: str}

@@ -80,8 +80,8 @@ class Machines(Playground):
         script = f'{mounts} && exec env PATH="{self.directory / "bin"}{os.pathsep}$PATH" "$@"'
         return ["unshare", "--mount", "sh", "-c", script, "sh", *super().command(playbook, *arguments)]
 
-    def preflight(self, *after: dict[str, Any], scope: str = "") -> subprocess.CompletedProcess[str]:
-        """As backup_cluster does it."""
+    def preflight(self, *after: dict[str, Any], scope: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+        """As backup_cluster does it, with variables of the environment."""
         look = [role("publish"), role("discover", platform_unreachable_severity="warning", platform_scope=scope)]
         copied = {"content": "{{ platform_at | to_json }}", "dest": f"{self.directory}/{{{{ inventory_hostname }}}}.json", "mode": "0600"}
         at = {"ansible.builtin.copy": copied}
@@ -89,7 +89,16 @@ class Machines(Playground):
             {"hosts": "control_plane", "gather_facts": False, "any_errors_fatal": True, "tasks": [*look, at]},
             {"hosts": "lifeboat_wanted", "gather_facts": False, "any_errors_fatal": True, "tasks": [role("preflight", platform_purpose="backup"), *after]},
         ]
-        return self.play(BEGIN + yaml.safe_dump(plays, width=10_000))
+        return self.play(BEGIN + yaml.safe_dump(plays, width=10_000), **variables)
+
+    def interpreter(self, host: str, script: str, **settings: Any) -> None:
+        """Python runs on one machine in a shell script of its own; further settings of that machine."""
+        path = self.directory / host / "python"
+        path.write_text(f'#!/bin/sh\n{script} "$@"\n')
+        path.chmod(0o755)
+        inventory = yaml.safe_load(self.inventory.read_text())
+        inventory["all"]["hosts"][host].update(settings, ansible_python_interpreter=str(path))
+        self.inventory.write_text(yaml.safe_dump(inventory))
 
     def not_met(self) -> set[tuple[str, str]]:
         """Checks of the last run that were not met."""
@@ -122,6 +131,33 @@ def test_a_quiet_machine_may_be_backed_up_and_tells_where_its_data_are(machines:
     first, second = (json.loads((machines.directory / f"{name}.json").read_text()) for name in ("cp1", "cp2"))
     assert (first["etcd_data_mount"], second["etcd_data_mount"]) == (True, False)
     assert {"name", "address", "addresses", "etcd_data_dir", "etcd_wal_dir"} <= set(first)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Asia/Kolkata", "America/New_York"])
+def test_the_controller_may_be_in_any_time_zone(machines: Machines, zone: str) -> None:
+    """A time without a zone was read as a local one: every machine was hours off."""
+    done = machines.preflight(TZ=zone)
+    assert done.returncode == 0, done.stdout
+    assert {machines.checks()["platform.clock", name]["found"] for name in ("cp1", "cp2")} == {"0.0 s ahead of the controller"}
+
+
+def test_a_machine_that_answers_late_makes_no_clock_wrong(machines: Machines) -> None:
+    """Neither its own nor those of the machines that wait for it."""
+    machines.interpreter("cp2", f"sleep 4; exec {sys.executable}")
+    done = machines.preflight()
+    assert done.returncode == 0, done.stdout
+    assert {machines.checks()["platform.clock", name]["found"] for name in ("cp1", "cp2")} == {"0.0 s ahead of the controller"}
+
+
+@pytest.mark.parametrize(("shift", "word"), [("+100s", "ahead of"), ("-100s", "behind")])
+def test_a_clock_that_is_wrong_is_found(machines: Machines, shift: str, word: str) -> None:
+    machines.interpreter("cp2", f"exec faketime -m -f {shift} {sys.executable}")
+    done = machines.preflight()
+    assert done.returncode != 0, done.stdout
+    assert machines.not_met() == {("platform.clock", "cp2")}
+    seconds, _space, rest = machines.checks()["platform.clock", "cp2"]["found"].partition(" ")
+    assert 60 < float(seconds) <= 101
+    assert rest == f"s {word} the controller"
 
 
 def test_a_machine_in_the_middle_of_a_recovery_is_refused(machines: Machines) -> None:

@@ -110,6 +110,7 @@ class Scene(Stage):
         """The plays of a restore, as far as they matter here, on a machine that has an etcdutl in ``tool`` or none."""
         node = {
             "hostname": "cp1",
+            "clock_ahead_seconds": 0.0,
             "space": [],
             "units": {"containerd.service": {"active": "active"}},
             "images": [],
@@ -128,7 +129,7 @@ class Scene(Stage):
             "survivor": "",
         }
         groups = {"cp1": ["changes", "prepare", "record", "verify", "control_plane"]}
-        facts = {"platform_node": node, "platform_clock_offset_seconds": 0, "platform_components": ["etcd"]}
+        facts = {"platform_node": node, "platform_components": ["etcd"]}
         return [
             ("localhost", [role("recovery_point", "verify"), {"ansible.builtin.set_fact": {"platform_plan": plan, "platform_plan_groups": groups}}]),
             (
