@@ -303,7 +303,8 @@ def body(call: Call) -> Dict[str, Any]:
     node = Node(params["platform"])
     groups = read_groups(node.services, params["services"])
     owner = {name: value for name, value in params["lock_owner"].items() if value is not None}
-    journal = Journal(params["state"], guard=LockKeeper(owner).guard) if owner else Journal(params["state"])
+    keeper = LockKeeper(owner) if owner else None
+    journal = Journal(params["state"], guard=keeper.guard) if keeper else Journal(params["state"])
     if params["state"] == "stopped":
         plan = plan_stop(node, groups)
         diff = {"before": "", "after": "".join("%s: %s\n" % (item["service"], item["action"]) for item in plan if item["change"])}
@@ -323,6 +324,9 @@ def body(call: Call) -> Dict[str, Any]:
     store = Store()
     with only_one(params["wait_seconds"] + LOCK_PATIENCE_SECONDS):
         if params["record"]:
+            if keeper:
+                # The record is another run's when the lock is.
+                keeper.check()
             store.present({"phase": BEGUN})
         result = start(node, request, journal)
         if params["record"] == STARTED and params["until"] == READY:

@@ -147,12 +147,16 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan imp
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.views import Request, Seen, host_view, point_view
 
 
+def _names(values: t.List[str]) -> t.List[str]:
+    """Names without what stands around them. Of an empty text, which AWX sends for a question without an answer, Ansible makes a list with an empty name."""
+    return [name.strip() for name in values if name.strip()]
+
+
 def body(call: Call) -> t.Dict[str, t.Any]:
     """Views in, plan out."""
     params = call.params
     hosts = params["hosts"]
-    # Of an empty text, which AWX sends for a question without an answer, Ansible makes a list with an empty name.
-    give_up = [name for name in params["give_up"] if name]
+    give_up = _names(params["give_up"])
     taken_at = datetime.datetime.fromisoformat(str(params["manifest"]["taken_at"]).replace("Z", "+00:00")).timestamp()
     point = point_view(params["manifest"], params["high_water_revision"], taken_at)
     seen = Seen(
@@ -161,9 +165,9 @@ def body(call: Call) -> t.Dict[str, t.Any]:
         Request(
             now=time.time(),
             slack=params["revision_slack"],
-            scope=params["scope"],
+            scope=_names(params["scope"]),
             quorum_lost_source=params["quorum_lost_source"],
-            missing_members=[name for name in params["missing_members"] if name],
+            missing_members=_names(params["missing_members"]),
             give_up=give_up,
             versions_may_differ=params["versions_may_differ"],
             mounts_may_differ=params["mounts_may_differ"],

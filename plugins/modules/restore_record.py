@@ -72,6 +72,18 @@ options:
   restores_files:
     description: Whether this host gets keys and configuration too, or keeps its own.
     type: bool
+  members:
+    description: Hosts whose members of etcd the restore is about. One that is unfinished goes on with the same ones.
+    type: list
+    elements: str
+  options:
+    description: What the operator said to the playbook, for the command to go on with.
+    type: dict
+  seen_record:
+    description:
+      - With V(locked), the record as M(lifeboat.cluster.node_info) saw it when it was decided what to do; empty when there was none.
+      - The lock is not taken when the record has changed since. Without this option nothing is compared.
+    type: dict
   playbook:
     description: Playbook that does the restore, for the command to go on with.
     type: str
@@ -170,6 +182,8 @@ record:
     choice: {description: What the operator chose when data of members were still there., type: str}
     snapshot_sha256: {description: Digest of the snapshot that becomes the data of etcd., type: str}
     restores_files: {description: Whether this host gets keys and configuration too., type: bool}
+    members: {description: Hosts whose members of etcd it is about., type: list, elements: str}
+    options: {description: What the operator said to the playbook., type: dict}
     playbook: {description: Playbook that does it., type: str}
     started_at: {description: When it began., type: str}
     updated_at: {description: When the record changed last., type: str}
@@ -221,6 +235,9 @@ SPEC: Dict[str, Any] = {
     "choice": {"type": "str"},
     "snapshot_sha256": {"type": "str"},
     "restores_files": {"type": "bool"},
+    "members": {"type": "list", "elements": "str"},
+    "options": {"type": "dict"},
+    "seen_record": {"type": "dict"},
     "playbook": {"type": "str"},
     "give_up": {"type": "list", "elements": "str", "default": []},
     "staging": {"type": "list", "elements": "str", "default": []},
@@ -277,6 +294,8 @@ def body(call: Call) -> Dict[str, Any]:
     store, lock = Store(call.params["directory"]), Lock(call.params["directory"])
     of_lock = call.params["state"] not in ("present", "absent")
     # What is refused is refused before the lock is taken.
+    if call.params["state"] == "locked" and call.params["seen_record"] is not None:
+        store.require_unchanged(call.params["seen_record"])
     given_up = _give_up(store, call, dry_run=True)
     change = _lock(lock, call)
     if not call.check_mode:

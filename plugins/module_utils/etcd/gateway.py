@@ -224,7 +224,8 @@ class GatewayClient(MessageClient):
         timed_out = isinstance(error, (socket.timeout, TimeoutError))
         found = "no answer within %g s" % self.connection.timeout_seconds if timed_out else "%s: %s" % (type(error).__name__, error)
         remedy = "Check that etcd runs there and that the address and port are right."
-        if isinstance(error, (ssl.SSLError, ConnectionResetError)) and self.connection.tls:
+        tls_refused = isinstance(error, (ssl.SSLError, ConnectionResetError)) and self.connection.tls
+        if tls_refused:
             remedy = "Check that ca_cert signed the server's certificate, and that the server's CA signed client_cert."
         return Unreachable(
             "etcd at %s cannot be asked for %s" % (self.connection.endpoint, method.name),
@@ -233,6 +234,7 @@ class GatewayClient(MessageClient):
             remedy=remedy,
             endpoint=self.connection.endpoint,
             timed_out=timed_out,
+            tls_refused=tls_refused,
         )
 
 

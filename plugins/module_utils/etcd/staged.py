@@ -64,7 +64,12 @@ class Staged:
         return sorted(os.path.join(self.data_dir, name) for name in names if name.startswith(STAGING_PREFIX) and name != os.path.basename(self.path))
 
     def done(self, promise: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
-        """What the marker of a finished restore says; raises when that was another restore than ``promise`` tells."""
+        """What the marker of a finished restore says; raises when that was another restore than ``promise`` tells.
+
+        None without a marker, and where what it is about is neither beside the data nor in their place any more: whoever empties a directory may leave what is hidden.
+        """
+        if not os.path.isdir(self.member) and not os.path.isdir(os.path.join(self.data_dir, "member")):
+            return None
         try:
             with open(self.marker, "rb") as source:
                 document = json.loads(source.read(1 << 20))

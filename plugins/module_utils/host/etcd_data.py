@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.staged import MARKER_NAME, STAGING_PREFIX
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.wire import Malformed, fields
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host import probing
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.environment_file import settings
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.probing import LookError
@@ -91,6 +92,40 @@ def log_state(directory: str) -> str:
     return DATA if any(name.endswith(".wal") for name in probing.names_in(directory)) else EMPTY
 
 
+_WAL_FRAME = 8
+_WAL_METADATA = 1
+
+
+def cluster_of_log(directory: str) -> Optional[str]:
+    """Of which cluster the data beside a write-ahead log are, as etcd writes ids (hexadecimal); None when the log does not say.
+
+    Each file of a log begins with a checksum and its metadata: node and cluster (etcd-io/etcd server/storage/wal: C(encoder.go) for the frames,
+    C(wal.go) for their order; C(walpb/record.proto), C(api/etcdserverpb/etcdserver.proto) for C(Record) and C(Metadata)). A restore makes a new cluster, a
+    member that joins belongs to that of the others.
+    """
+    logs = [name for name in probing.names_in(directory) if name.endswith(".wal")]
+    if not logs:
+        return None
+    with open(os.path.join(directory, logs[-1]), "rb") as file:
+        head = file.read(1 << 16)
+    position = 0
+    try:
+        while position + _WAL_FRAME <= len(head):
+            # The upper byte says how many bytes fill the frame up.
+            word = int.from_bytes(head[position : position + _WAL_FRAME], "little")
+            size, padding = word & ((1 << 56) - 1), (word >> 56) & 0x7 if word >> 63 else 0
+            record = dict(fields(head[position + _WAL_FRAME : position + _WAL_FRAME + size]))
+            if record.get(1) == _WAL_METADATA and isinstance(record.get(3), bytes):
+                cluster = dict(fields(record[3])).get(2)
+                return "%x" % cluster if isinstance(cluster, int) and cluster else None
+            position += _WAL_FRAME + size + padding
+            if not size:
+                return None
+    except Malformed:
+        return None
+    return None
+
+
 def _owner(found: os.stat_result) -> str:
     try:
         user = pwd.getpwuid(found.st_uid).pw_name
@@ -133,6 +168,7 @@ def describe(data_dir: str, aside: str, mountinfo: str = "/proc/self/mountinfo",
         "size_bytes": 0,
         "newest_mtime": None,
         "wal_files": 0,
+        "cluster_id": None,
         "owner": None,
         "mode": None,
         "restore_markers": [],
@@ -152,6 +188,7 @@ def describe(data_dir: str, aside: str, mountinfo: str = "/proc/self/mountinfo",
     found = os.stat(data_dir)
     answer["size_bytes"], answer["newest_mtime"] = probing.tree_size(member)
     answer["wal_files"] = sum(entry.endswith(".wal") for entry in probing.names_in(os.path.join(member, "wal")))
+    answer["cluster_id"] = cluster_of_log(os.path.join(member, "wal"))
     answer["owner"] = _owner(found)
     answer["mode"] = "%04o" % (found.st_mode & 0o7777)
     for entry in probing.names_in(data_dir):
@@ -268,6 +305,7 @@ def add_directories(answer: Dict[str, Any], directories: Directories, used: Opti
         in_use=used,
         flags_state=state_of(other) if other else answer["state"],
         wal_state=log_state(log) if log else None,
+        cluster_id=cluster_of_log(log) if log and log_state(log) == DATA else answer["cluster_id"],
     )
     return answer
 

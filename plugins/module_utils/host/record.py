@@ -28,7 +28,7 @@ _HISTORY = "restore-history.jsonl"
 # They say which restore this is. While it is unfinished another value means another restore.
 IDENTITY = ("point", "cluster_name", "token", "bump_revision", "restore_id")
 # They change while it goes on.
-PROGRESS = ("revision_after", "phase", "strategy", "source", "choice", "snapshot_sha256", "restores_files", "playbook")
+PROGRESS = ("revision_after", "phase", "strategy", "source", "choice", "snapshot_sha256", "restores_files", "members", "playbook", "options")
 # What was prepared for a restore that was given up gets this name, beside where it was: nobody takes it for prepared data any more.
 GIVEN_UP = ".lifeboat-given-up-"
 _PLAYBOOKS = "lifeboat.cluster."
@@ -97,6 +97,18 @@ class Store:
                 self._files.write(_RECORD, after)
             return Change(True, before, after)
 
+    def require_unchanged(self, seen: Dict[str, Any]) -> None:
+        """Refuse when the record is another one than was ``seen`` (empty: none) when it was decided what to do."""
+        record = self.record() or {}
+        differing = [name for name in ("restore_id", "phase", "updated_at") if record.get(name) != seen.get(name)]
+        if differing:
+            raise RecordError(
+                "Another run has changed this host since it was looked at.",
+                tried="compare the restore record with the one that was seen then",
+                found="%s; seen was %s" % (describe_record(record) if record else "no record", describe_record(seen) if seen else "none"),
+                remedy="Run the same command again: it looks at every machine anew, and decides by what it finds.",
+            )
+
     def absent(self, dry_run: bool = False) -> Change:
         """Move the record into the history file."""
         with self._files.alone(dry_run or self.record() is None):
@@ -163,11 +175,13 @@ def describe_record(record: Dict[str, Any]) -> str:
 def command_to_go_on(record: Dict[str, Any]) -> str:
     """The command that takes an unfinished restore to its end."""
     playbook = str(record.get("playbook") or "recover_cluster")
-    return "ansible-playbook %s%s -e recovery_point_id=%s -e confirm_cluster_name=%s" % (
+    options = record.get("options")
+    return "ansible-playbook %s%s -e recovery_point_id=%s -e confirm_cluster_name=%s%s" % (
         "" if playbook.startswith(_PLAYBOOKS) else _PLAYBOOKS,
         playbook,
         record.get("point"),
         record.get("cluster_name"),
+        "".join(" -e %s=%s" % item for item in sorted(options.items())) if isinstance(options, dict) else "",
     )
 
 

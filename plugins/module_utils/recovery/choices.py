@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import List, Optional
+from typing import Dict, List, Optional
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery import situations
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.refusals import RecoveryRefused, Way
@@ -13,41 +13,58 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.situatio
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.views import HostView, PointView, Record, Seen, listed
 
 SOURCES = ("recovery_point", "survivor", "members")
+SOURCE = "quorum_lost_source"
 
 
-def with_data(seen: Seen) -> List[HostView]:
-    """Members whose data are on their disks."""
-    return [host for host in seen.etcd_hosts if host.etcd_data]
+def with_data(seen: Seen, point: PointView) -> List[HostView]:
+    """Members whose data are on their disks; not a store that never was the cluster."""
+    return [host for host in seen.etcd_hosts if host.etcd_data and not situations.is_stray(host, point)]
 
 
 def ages(seen: Seen, point: PointView) -> str:
     """How old everything is that could become the cluster."""
     now = seen.request.now
     rows = ["recovery point %s: taken %.0f s ago" % (point.point, now - point.taken_at)]
-    for host in with_data(seen):
-        written = "last written %.0f s ago" % (now - host.etcd_data_newest) if host.etcd_data_newest else "nobody knows when last written"
-        rows.append("data on %s: %s%s" % (host.name, written, ", revision %d" % host.etcd_revision if host.etcd_revision else ""))
+    several = len(_lineages(seen, point)) > 1
+    for host in with_data(seen, point):
+        told = ["last written %.0f s ago" % (now - host.etcd_data_newest) if host.etcd_data_newest else "nobody knows when last written"]
+        told += ["revision %d" % host.etcd_own_revision] if host.etcd_own_revision else []
+        told += ["of cluster %s" % (host.etcd_data_cluster or "unknown")] if several else []
+        told += ["moved aside by earlier restores: %s" % ", ".join(host.etcd_asides)] if host.etcd_asides else []
+        rows.append("data on %s: %s" % (host.name, ", ".join(told)))
     rows += ["%s is unreachable, its data are unknown" % name for name in seen.unreachable if name in point.etcd_members]
     return "; ".join(rows)
 
 
+def _lineages(seen: Seen, point: PointView) -> List[List[HostView]]:
+    """Members with data, those of one cluster together, the largest group first: members of two clusters never form a quorum."""
+    groups: Dict[str, List[HostView]] = {}
+    for host in with_data(seen, point):
+        groups.setdefault(host.etcd_data_cluster, []).append(host)
+    return sorted(groups.values(), key=len, reverse=True)
+
+
+def _holders(seen: Seen, point: PointView) -> List[HostView]:
+    """Members whose data can start together."""
+    groups = _lineages(seen, point)
+    return groups[0] if groups else []
+
+
 def _majority(seen: Seen, point: PointView) -> int:
-    """How many members have to start with their own data for a quorum."""
-    return len(point.etcd_members or seen.etcd_hosts) // 2 + 1
+    """How many members have to start with their own data for a quorum. Those that the operator named as missing were no members any more."""
+    return len([name for name in point.etcd_members if name not in seen.request.missing_members] or seen.etcd_hosts) // 2 + 1
 
 
 def ways(seen: Seen, point: PointView) -> List[Way]:
     """What can be chosen, the choice that loses least first."""
     found = []
-    holders = with_data(seen)
+    holders = _holders(seen, point)
     if len(holders) >= _majority(seen, point):
-        found.append(
-            Way("the members start with their own data (%s); files come back where they are missing" % listed(holders), {"quorum_lost_source": "members"})
-        )
-    answering = [host for host in holders if host.etcd_answers]
+        found.append(Way("the members start with the data that they have (%s); files come back where they are missing" % listed(holders), {SOURCE: "members"}))
+    answering = [host for host in with_data(seen, point) if host.etcd_answers]
     if answering and point.store == "v3":
-        found.append(Way("the data on %s becomes the cluster" % _furthest(answering).name, {"quorum_lost_source": "survivor"}))
-    found.append(Way("recovery point %s becomes the cluster; the data on the disks is moved aside" % point.point, {"quorum_lost_source": "recovery_point"}))
+        found.append(Way("the data on %s becomes the cluster" % _furthest(answering).name, {SOURCE: "survivor"}))
+    found.append(Way("recovery point %s becomes the cluster; the data on the disks is moved aside" % point.point, {SOURCE: "recovery_point"}))
     return found
 
 
@@ -68,20 +85,20 @@ def chosen(seen: Seen, point: PointView) -> str:
 
 
 def _furthest(hosts: List[HostView]) -> HostView:
-    return max(hosts, key=lambda host: (host.etcd_revision, host.etcd_data_newest or 0.0))
+    return max(hosts, key=lambda host: (host.etcd_own_revision, host.etcd_data_newest or 0.0))
 
 
 def survivor(seen: Seen, point: PointView) -> HostView:
     """The member whose data becomes the cluster, the one that got furthest: one that answers can be asked for a snapshot with a checksum."""
-    answering = [host for host in with_data(seen) if host.etcd_answers]
+    answering = [host for host in with_data(seen, point) if host.etcd_answers]
     if not answering:
         raise RecoveryRefused(
             "No surviving member answers, so none can be asked for a snapshot.",
-            tried="etcd on %s" % listed(with_data(seen)),
+            tried="etcd on %s" % listed(with_data(seen, point)),
             found="data on the disk, but no answer",
             ways=[
                 Way("start etcd on one of them (its kubelet, with etcd's manifest in place) and run the same command again", repair=True),
-                *(way for way in ways(seen, point) if way.variables.get("quorum_lost_source") != "survivor"),
+                *(way for way in ways(seen, point) if way.variables.get(SOURCE) != "survivor"),
             ],
         )
     return _furthest(answering)
@@ -89,29 +106,57 @@ def survivor(seen: Seen, point: PointView) -> HostView:
 
 def startable(seen: Seen, point: PointView) -> List[HostView]:
     """Members that start with their own data. There have to be enough of them for a quorum."""
-    holders = with_data(seen)
+    holders = _holders(seen, point)
     if len(holders) < _majority(seen, point):
         raise RecoveryRefused(
-            "Too few members have data of their own: %d of %d." % (len(holders), len(point.etcd_members)),
-            tried="looked for data on every etcd host",
+            "Too few members have data of one cluster: %d, and %d make a quorum." % (len(holders), _majority(seen, point)),
+            tried="looked for data on every etcd host, and of which cluster they are",
             found=ages(seen, point),
-            ways=[way for way in ways(seen, point) if way.variables.get("quorum_lost_source") != "members"],
+            ways=[way for way in ways(seen, point) if way.variables.get(SOURCE) != "members"],
         )
     return holders
+
+
+def check_resumed(seen: Seen, point: PointView, restore: Unfinished) -> None:
+    """An unfinished restore goes on with its own source, onto its own members. Whoever says something else has to give it up first: nothing said is ignored."""
+    record = restore.record
+    choice = seen.request.quorum_lost_source
+    if choice and choice != record.source:
+        raise RecoveryRefused(
+            "An earlier run began to restore %s, and %s=%s says something else." % (_described(record), SOURCE, choice),
+            tried="go on with restore %s" % record.restore_id,
+            found=ages(seen, point),
+            ways=[
+                Way("go on with that restore", {SOURCE: record.source}),
+                Way("give that restore up, and use this", {**_give_up(seen, "", record).variables, SOURCE: choice}),
+            ],
+        )
+    wanted = {name for name in point.etcd_members if name not in seen.request.missing_members}
+    if record.members and set(record.members) != wanted:
+        raise RecoveryRefused(
+            "An earlier run began to restore onto other members of etcd: %s." % ", ".join(sorted(record.members)),
+            tried="go on with restore %s" % record.restore_id,
+            found="members now: %s" % ", ".join(sorted(wanted)),
+            ways=[_give_up(seen, "give that restore up, and restore onto the members of now", record)],
+        )
+
+
+def _described(record: Record) -> str:
+    return "what it saved of the survivor" if record.source == "survivor" else "recovery point " + record.point
 
 
 def check_new_survivors(seen: Seen, point: PointView, restore: Unfinished) -> None:
     """Data that came to light after the source was chosen, or that nobody was asked about, are asked about now."""
     if restore.record.choice or seen.request.quorum_lost_source:
         return
-    unknown = [host for host in with_data(seen) if not situations.in_place(host, restore.token)]
+    unknown = [host for host in with_data(seen, point) if not situations.in_place(host, restore.token)]
     if unknown:
         raise RecoveryRefused(
             "Data of members are there that the earlier run did not see: %s." % listed(unknown),
             tried="looked for data on every etcd host",
             found=ages(seen, point),
             ways=[
-                Way("go on with recovery point %s; these data are moved aside" % point.point, {"quorum_lost_source": "recovery_point"}),
+                Way("go on with recovery point %s; these data are moved aside" % point.point, {SOURCE: "recovery_point"}),
                 _give_up(seen, "give the earlier run up and choose anew", restore.record),
             ],
         )
@@ -160,7 +205,10 @@ def check_unfinished(seen: Seen, point: PointView, mine: Optional[Unfinished]) -
     others = [one for one in situations.unfinished(seen) if mine is None or one.token != mine.token]
     if others:
         raise other_restore(seen, point)
-    if mine is not None and situations.lost_since(mine, seen) and situations.used_since(mine, seen) and not seen.request.quorum_lost_source:
+    if mine is not None:
+        check_resumed(seen, point, mine)
+    # A choice between sources is no answer: the same member with an empty log would vote beside one that has acknowledged writes.
+    if mine is not None and situations.lost_since(mine, seen) and situations.used_since(mine, seen):
         raise RecoveryRefused(
             "An earlier run restored recovery point %s, etcd has run since, and %s was lost." % (point.point, listed(situations.lost_since(mine, seen))),
             tried="looked for what that run restored on every etcd host",
@@ -180,11 +228,9 @@ def stray(seen: Seen, point: PointView) -> RecoveryRefused:
         tried="compared the revision that is served with that of the recovery point; revisions only grow",
         found="%s; the point has %d. %s"
         % ("; ".join("%s serves revision %d" % (host.name, host.etcd_revision) for host in strays), point.etcd_revision, ages(seen, point)),
+        # It is an empty store that began by itself; its data are moved aside, whatever is chosen.
         ways=[
-            Way(
-                "it is an empty store that began by itself: the recovery point becomes the cluster, its data are moved aside",
-                {"quorum_lost_source": "recovery_point"},
-            ),
+            *ways(seen, point),
             Way("it is the cluster, and somebody rolled it back: take a recovery point of it now, and recover with that one", {}, "backup_cluster"),
         ],
     )

@@ -62,7 +62,12 @@ class RecoveryPlan:
 
     @property
     def prepare_hosts(self) -> List[str]:
-        """Machines onto which something is brought, and whose restore record says so."""
+        """Machines onto which something is brought."""
+        return list(dict.fromkeys(self.file_hosts + self.etcd_hosts))
+
+    @property
+    def planned_hosts(self) -> List[str]:
+        """Machines whose restore record says what is about to happen: something is brought onto them, or they join anew with the files that they have."""
         return list(dict.fromkeys(self.file_hosts + self.etcd_hosts + self.member_hosts))
 
     def groups(self, name: str) -> List[str]:
@@ -71,6 +76,7 @@ class RecoveryPlan:
             looked_at = (["verify"] if name in self.verify_hosts else []) + (["cluster"] if name == self.speaker else [])
             return (["changes"] if self.give_up else []) + looked_at
         lists = {
+            "planned": self.planned_hosts,
             "prepare": self.prepare_hosts,
             "record": self.record_hosts,
             "verify": self.verify_hosts,
@@ -104,7 +110,7 @@ def superseded(plan: RecoveryPlan, seen: Seen) -> Dict[str, str]:
     return {
         host.name: host.record.restore_id
         for host in seen.hosts
-        if host.name in plan.prepare_hosts and host.record is not None and host.record.begun and (host.record.token, host.record.point) != mine
+        if host.name in plan.planned_hosts and host.record is not None and host.record.begun and (host.record.token, host.record.point) != mine
     }
 
 
@@ -119,7 +125,7 @@ def _speaker(seen: Seen, plan: RecoveryPlan, point: PointView) -> str:
 def _complete(plan: RecoveryPlan, seen: Seen, point: PointView, situation: Situation) -> RecoveryPlan:
     """What follows from the lists of a plan."""
     quorum = bool(situations.serving(seen, point)) or situation is not Situation.PART_LOST
-    changed = set(plan.prepare_hosts + plan.start_hosts + plan.worker_hosts + plan.admin_hosts)
+    changed = set(plan.planned_hosts + plan.start_hosts + plan.worker_hosts + plan.admin_hosts)
     return dataclasses.replace(
         plan,
         situation=situation.value,
@@ -132,7 +138,7 @@ def _complete(plan: RecoveryPlan, seen: Seen, point: PointView, situation: Situa
         speaker=_speaker(seen, plan, point) if quorum else "",
         voters=len([host for host in seen.etcd_hosts if host.name not in plan.left_hosts]),
         record_hosts=[
-            host.name for host in seen.hosts if host.name in plan.prepare_hosts or (host.record is not None and plan.token and host.record.token == plan.token)
+            host.name for host in seen.hosts if host.name in plan.planned_hosts or (host.record is not None and plan.token and host.record.token == plan.token)
         ],
         superseded=superseded(plan, seen),
     )
@@ -251,6 +257,10 @@ def _part(seen: Seen, point: PointView) -> RecoveryPlan:
     return _rebuild(seen, point) if situations.rebuilt(seen) else _whole(seen, point)
 
 
+def _restored_from(source: str, point: PointView) -> str:
+    return "what it saved of the survivor" if source == "survivor" else "recovery point " + point.point
+
+
 def finish_restore(seen: Seen, point: PointView, restore: Unfinished) -> RecoveryPlan:
     """etcd serves what an earlier run restored: nothing is put over any member that has data of it. Who lost them leaves and joins."""
     record = restore.record
@@ -259,14 +269,16 @@ def finish_restore(seen: Seen, point: PointView, restore: Unfinished) -> Recover
     left = [host for host in silent if host not in members]
     files = [host for host in seen.hosts if host not in left and (host.needs_files or (host.files_under_way and not host.etcd_serves))]
     refusals.check_artifacts(files, seen, point)
+    refusals.check_mounts(members, seen, point)
     _check_joining(members, point)
     admins = [host for host in seen.admins if host in files or host.under_way]
     started = [host for host in seen.control_plane if host not in silent]
     clients = [host for host in seen.workers if point.store != "v3" and not host.bare]
     return RecoveryPlan(
         "finish_restore",
-        "an earlier run restored recovery point %s, and etcd serves it: %s joins anew, services are started, nothing is rolled back.%s "
-        "To restore it once more, give that run up: -e lifeboat_give_up=%s." % (point.point, listed(members), _besides(left), record.restore_id),
+        "an earlier run restored %s, and etcd serves it: %s joins anew, services are started, nothing is rolled back.%s "
+        "To restore it once more, give that run up: -e lifeboat_give_up=%s."
+        % (_restored_from(record.source, point), listed(members), _besides(left), record.restore_id),
         point.point,
         token=record.token,
         bump_revision=record.bump_revision,
@@ -316,7 +328,7 @@ def _restore(seen: Seen, point: PointView, token: Token, *, source: str, reason:
         etcd_hosts=members,
         admin_hosts=names(admins),
         # What an earlier run began on the admin node may run by now, and programs of an empty one do; the services of one that lives are none of this.
-        stop_hosts=[host.name for host in seen.hosts if (host in seen.control_plane and not host.bare) or host in admins],
+        stop_hosts=[host.name for host in seen.hosts if ((host in seen.control_plane or host in files) and not host.bare) or host in admins],
         start_hosts=names(seen.control_plane),
         worker_hosts=names(seen.workers),
         initial_cluster={name: point.etcd_members[name] for name in members},
@@ -339,12 +351,14 @@ def _resume(seen: Seen, point: PointView) -> RecoveryPlan:
     if restore is None:
         return _cluster_lost(seen, point)
     refusals.check_snapshot(point)
+    choices.check_resumed(seen, point, restore)
     choices.check_new_survivors(seen, point, restore)
     saved = restore.record.source == "survivor"
     if saved:
         choices.check_saved(seen, restore)
-    reason = "etcd has no quorum: every member is restored from %s, as an earlier run began." % (
-        "what that run saved of the survivor" if saved else "recovery point " + point.point
+    reason = "etcd has no quorum: every member is restored from %s, as an earlier run began. To choose anew, give that run up: -e lifeboat_give_up=%s." % (
+        _restored_from(restore.record.source, point),
+        restore.record.restore_id,
     )
     return _restore(seen, point, restore_token(seen, point, resumed=restore), source=restore.record.source, reason=reason)
 
@@ -373,7 +387,7 @@ def _start_members(seen: Seen, point: PointView) -> RecoveryPlan:
     token = rebuild_token([], point)
     return RecoveryPlan(
         "start_members",
-        "etcd has no quorum: the members start with their own data on %s; joining anew: %s. Nothing is rolled back." % (listed(whole), listed(lost)),
+        "etcd has no quorum: the members start with the data that they have on %s; joining anew: %s. No snapshot is restored." % (listed(whole), listed(lost)),
         point.point,
         token=token.token,
         source="members",
@@ -416,7 +430,7 @@ def _check(seen: Seen, point: PointView) -> None:
     """What has to hold whatever the situation."""
     refusals.check_groups(seen, point)
     refusals.check_scope(seen)
-    refusals.check_reachable(seen)
+    refusals.check_reachable(seen, point)
     refusals.check_seen(seen)
     refusals.check_identity(seen, point)
     refusals.check_one_cluster(situations.serving(seen, point))
@@ -436,6 +450,16 @@ def plan_roll_back(seen: Seen, point: PointView) -> RecoveryPlan:
 
     Only an unfinished run of it is gone on with. A restore that was finished is history: the same command rolls back once more.
     """
+    if seen.request.scope:
+        raise RecoveryRefused(
+            "A roll back is of the whole cluster, and lifeboat_scope says %s." % ", ".join(seen.request.scope),
+            tried="restore etcd on a part of its members",
+            found="every member gets the data of the recovery point, or none",
+            ways=[
+                Way("roll every member back", {"lifeboat_scope": "everything"}),
+                Way("bring back machines that are lost, nothing is rolled back", {"lifeboat_scope": ",".join(seen.request.scope)}, "recover_cluster"),
+            ],
+        )
     _check(seen, point)
     refusals.check_snapshot(point)
     members = refusals.check_members(seen, point)
@@ -456,6 +480,7 @@ def plan_roll_back(seen: Seen, point: PointView) -> RecoveryPlan:
     elif restore is not None and not _above_all(restore, seen, point):
         restore = None
     token = restore_token(seen, point, resumed=restore)
+    refusals.check_mounts(seen.etcd_hosts, seen, point)
     refusals.check_versions(seen.control_plane, seen, point)
     plan = RecoveryPlan(
         "roll_back",

@@ -26,7 +26,8 @@ class Way:
     def __str__(self) -> str:
         options = "".join(" -e %s=%s" % item for item in self.variables.items())
         if self.playbook:
-            return "lifeboat.cluster.%s%s: %s" % (self.playbook, options, self.text)
+            # The cluster's name is confirmed for each playbook that changes it.
+            return "lifeboat.cluster.%s%s -e confirm_cluster_name=<name>: %s" % (self.playbook, options, self.text)
         return "the same command with%s: %s" % (options, self.text) if options else self.text
 
 
@@ -79,17 +80,19 @@ def check_scope(seen: Seen) -> None:
         )
 
 
-def check_reachable(seen: Seen) -> None:
+def check_reachable(seen: Seen, point: PointView) -> None:
     """Nothing is decided about machines that cannot be reached, unless they are members of etcd that the operator named as missing."""
     concerned = [name for name in seen.unreachable if (name in seen.request.scope or not seen.request.scope) and name not in seen.request.missing_members]
     if concerned:
+        members = [name for name in concerned if name in point.etcd_members]
+        gone = Way("members of etcd that are gone: the others become the cluster, these join later", {"confirm_missing_members": ",".join(members)})
         raise RecoveryRefused(
             "Machines that this is about are unreachable: %s." % ", ".join(concerned),
             tried="a connection to every machine of the inventory",
             found="no answer from %s" % ", ".join(seen.unreachable),
             ways=[
                 Way("repair the connection, or take workers and control planes without etcd out of the inventory when they are gone for good", repair=True),
-                Way("members of etcd that are gone: the others become the cluster, these join later", {"confirm_missing_members": ",".join(concerned)}),
+                *([gone] if members else []),
                 Way("one reachable machine alone", {"node_to_recover": "<name>"}, "recover_node"),
             ],
         )
@@ -178,7 +181,11 @@ def check_members(seen: Seen, point: PointView) -> List[str]:
             "confirm_missing_members names machines that are not missing: %s." % ", ".join(wrong),
             tried="matched confirm_missing_members with the members of recovery point %s" % point.point,
             found="missing: %s" % (", ".join(missing) or "none"),
-            ways=[Way("name exactly the members that are missing", {"confirm_missing_members": ",".join(missing)})],
+            ways=[
+                Way("name exactly the members that are missing", {"confirm_missing_members": ",".join(missing)})
+                if missing
+                else Way("run the same command without confirm_missing_members", repair=True)
+            ],
         )
     unconfirmed = [name for name in missing if name not in seen.request.missing_members]
     if unconfirmed or not present:

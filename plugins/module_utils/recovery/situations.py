@@ -9,7 +9,7 @@ import dataclasses
 import enum
 from typing import Dict, List, Optional, Sequence
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.views import HostView, PointView, Record, Seen
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.views import STARTED, HostView, PointView, Record, Seen
 
 
 class Situation(enum.Enum):
@@ -58,7 +58,7 @@ DESCRIPTIONS: Dict[Situation, Description] = {
     Situation.STRAY_STORE: Description(
         "an etcd answers, but its revision is lower than that of the recovery point (an empty store that bootstrapped itself, or a roll back by hand)",
         "refused until chosen",
-        "`quorum_lost_source=recovery_point`, or a newer recovery point of that cluster",
+        "as in `data_there`, that store left out; or a newer recovery point of that cluster",
     ),
     Situation.CLUSTER_LOST: Description("etcd has no quorum and no data of its members is left", "every member is restored from the recovery point"),
     Situation.DATA_THERE: Description(
@@ -171,7 +171,7 @@ def used_since(restore: Unfinished, seen: Seen) -> List[HostView]:
     for host in seen.etcd_hosts:
         place = host.restored(restore.token)
         in_use = place is not None and in_place(host, restore.token) and place.used
-        if in_use or (host.record is not None and host.record.token == restore.token and host.record.phase == "started" and host.etcd_data):
+        if in_use or (host.record is not None and host.record.token == restore.token and host.record.phase == STARTED and host.etcd_data):
             hosts.append(host)
     return hosts
 
@@ -190,6 +190,9 @@ def is_lost(host: HostView) -> bool:
     if host.bare or ("etcd" in host.groups and not host.etcd_data and not host.etcd_answers):
         return True
     if host.record is None or not host.record.begun:
+        return False
+    # Its services ran, and its member does not now: that is a fault of today. It may have been promoted long ago.
+    if host.record.phase == STARTED and "etcd" in host.groups and not host.etcd_serves and not host.needs_files:
         return False
     # Of a restore of etcd that the living cluster knows nothing of, only files can be half done; a member keeps what it has.
     return not host.record.restores_etcd or (host.files_under_way and "etcd" not in host.groups)
@@ -239,7 +242,7 @@ def classify(seen: Seen, point: PointView) -> Situation:
     if seen.request.scope:
         return Situation.PART_LOST
     if any(is_stray(host, point) for host in seen.etcd_hosts):
-        return Situation.STRAY_STORE if seen.request.quorum_lost_source != "recovery_point" else Situation.DATA_THERE
+        return Situation.DATA_THERE if seen.request.quorum_lost_source else Situation.STRAY_STORE
     return _lost(seen, point)
 
 

@@ -53,6 +53,10 @@ def _planned(seen: Seen, point: PointView) -> Optional[Record]:
         record = host.record
         if record is None or record.begun or not record.restores_etcd or record.source != "recovery_point" or not same_restore(record, point):
             continue
+        wanted = {name for name in point.etcd_members if name not in seen.request.missing_members}
+        if record.members and set(record.members) != wanted:
+            # What it staged is of another cluster.
+            continue
         if record.token and point.etcd_revision + record.bump_revision > high_water(seen.hosts, point):
             return record
     return None

@@ -38,6 +38,8 @@ class Record:
     restores_files: bool = False
     playbook: str = "recover_cluster"
     cluster_name: str = ""
+    #: Hosts whose members it is about; none where the record does not say.
+    members: Sequence[str] = ()
 
     @property
     def begun(self) -> bool:
@@ -78,7 +80,14 @@ class HostView:
     etcd_serves: bool = False
     etcd_cluster_id: str = ""
     etcd_data_newest: Optional[float] = None
+    #: Of which cluster the data on the disk are, by their log; empty where that could not be read.
+    etcd_data_cluster: str = ""
+    #: What earlier restores moved aside in the data directory.
+    etcd_asides: Sequence[str] = ()
+    #: The highest revision that any member told this one.
     etcd_revision: int = 0
+    #: The revision of this very member, where it answers.
+    etcd_own_revision: int = 0
     record: Optional[Record] = None
     restores: Sequence[InPlace] = ()
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -99,8 +108,8 @@ class HostView:
         return self.record is not None and self.record.begun and self.record.restores_files and self.record.phase != STARTED
 
     def restored(self, token: str) -> Optional[InPlace]:
-        """What the restore with this token left in the place of the data, or beside it."""
-        return next((one for one in self.restores if one.token == token), None)
+        """What the restore with this token left in the place of the data, or beside it. Where both are gone it left nothing, whatever its marker says."""
+        return next((one for one in self.restores if one.token == token and (one.staged or self.etcd_data)), None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,7 +222,15 @@ def read_record(value: Optional[Mapping[str, Any]], give_up: Sequence[str] = ())
         restores_files=value.get("restores_files") is True,
         playbook=str(value.get("playbook") or "lifeboat.cluster.recover_cluster").rpartition(".")[2],
         cluster_name=str(value.get("cluster_name") or ""),
+        members=tuple(str(name) for name in value.get("members") or ()),
     )
+
+
+def _unasked(asked: Mapping[str, Any]) -> Dict[str, str]:
+    """A member that runs and could not be asked may serve: that it gave no answer says nothing."""
+    if not asked.get("unasked"):
+        return {}
+    return {"its member of etcd": "it runs and could not be asked (%s): bring back its certificates, or stop it" % (asked.get("reason") or "no reason given")}
 
 
 def host_view(name: str, groups: Sequence[str], node: Mapping[str, Any], etcd: Optional[Mapping[str, Any]], give_up: Sequence[str] = ()) -> HostView:
@@ -229,7 +246,7 @@ def host_view(name: str, groups: Sequence[str], node: Mapping[str, Any], etcd: O
         hostname=str(node.get("hostname") or ""),
         missing_files=tuple(str(path) for path in files.get("missing") or ()),
         faulty_files=tuple(str(text) for text in files.get("faults") or ()),
-        unseen={look: str(errors[look]) for look in DECIDING_LOOKS if look in errors},
+        unseen={**{look: str(errors[look]) for look in DECIDING_LOOKS if look in errors}, **_unasked(asked)},
         ca_sha256=(node.get("identity") or {}).get("ca_sha256"),
         etcd_data="data" in (data.get("state"), data.get("flags_state")),
         etcd_mount=bool(data.get("is_mount")),
@@ -237,7 +254,10 @@ def host_view(name: str, groups: Sequence[str], node: Mapping[str, Any], etcd: O
         etcd_serves=bool(asked.get("linearizable")),
         etcd_cluster_id=str(asked.get("cluster_id") or ""),
         etcd_data_newest=data.get("newest_mtime"),
+        etcd_data_cluster=str(data.get("cluster_id") or ""),
+        etcd_asides=tuple(str(path) for path in data.get("asides") or () if "/member." in str(path)),
         etcd_revision=int(asked.get("revision") or 0),
+        etcd_own_revision=int(asked.get("own_revision") or 0),
         record=read_record(node.get("record"), give_up),
         restores=tuple(
             InPlace(str(one["token"]), bool(one["staged"]), bool(one["used"]), int(one.get("revision_after") or 0)) for one in data.get("restores") or ()

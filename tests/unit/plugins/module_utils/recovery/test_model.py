@@ -16,7 +16,7 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan import RecoveryPlan, plan_recovery
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan import RecoveryPlan, plan_recovery, plan_roll_back
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.refusals import RecoveryRefused, Way
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.tokens import DEFAULT_REVISION_SLACK
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.views import HostView, InPlace, PointView, Record, Request, Seen
@@ -112,7 +112,9 @@ def view(world: World, number: int) -> HostView:
         etcd_answers=member.up,
         etcd_serves=member.up and world.serves(member.data),
         etcd_data_newest=NOW - 5 if member.data else None,
+        etcd_data_cluster=member.data,
         etcd_revision=revision,
+        etcd_own_revision=revision,
         record=member.record,
         restores=tuple(places),
     )
@@ -193,6 +195,13 @@ def check_plan(plan: RecoveryPlan, what: Seen) -> None:
             place = hosts[name].restored(plan.token)
             answered = any(host.record is not None and host.record.token == plan.token and host.record.choice for host in hosts.values())
             assert not hosts[name].etcd_data or (place is not None and not place.staged) or answered, "data of %s are replaced and nobody was asked" % name
+    check_adopted(plan, what)
+    if plan.source == "survivor" and plan.survivor:
+        assert hosts[plan.survivor].etcd_data
+
+
+def check_adopted(plan: RecoveryPlan, what: Seen) -> None:
+    hosts = {host.name: host for host in what.hosts}
     if plan.adopted and plan.etcd_hosts:
         # The same raft member with an empty log must not come to life beside one that has acknowledged writes.
         without = [name for name in plan.etcd_hosts if hosts[name].restored(plan.token) is None and (hosts[name].record is None or hosts[name].under_way)]
@@ -202,8 +211,13 @@ def check_plan(plan: RecoveryPlan, what: Seen) -> None:
             if (place := hosts[name].restored(plan.token)) is not None and not place.staged and place.used and hosts[name].etcd_data
         ]
         assert not (without and used), "%s becomes a member that %s may have had acknowledgements from" % (without, used)
-    if plan.source == "survivor" and plan.survivor:
-        assert hosts[plan.survivor].etcd_data
+
+
+def check_roll_back(plan: RecoveryPlan, what: Seen) -> None:
+    """What is stopped in the middle goes on only where no member forgets what it acknowledged; every member gets the recovery point."""
+    check_adopted(plan, what)
+    if plan.strategy == "roll_back":
+        assert set(plan.etcd_hosts) | set(plan.member_hosts) == {host.name for host in what.etcd_hosts}
 
 
 # Carrying out
@@ -221,7 +235,7 @@ def steps(world: World, plan: RecoveryPlan) -> Iterator[World]:
         phase = old.phase if phase == "planned" and old is not None and old.token == plan.token else phase
         return now.changed(number[name], record=dataclasses.replace(mine, phase=phase, restores_files=name in plan.file_hosts))
 
-    for name in plan.prepare_hosts:
+    for name in plan.planned_hosts:
         world = write(world, name, "planned")
         yield world
     fresh = [name for name in plan.etcd_hosts if world.members[number[name]].data != plan.token]
@@ -235,7 +249,7 @@ def steps(world: World, plan: RecoveryPlan) -> Iterator[World]:
         world = world.lineage(plan.token, [number[name] for name in plan.etcd_hosts], SNAPSHOT + 2_000_000)
     for name in plan.start_hosts:
         index = number[name]
-        if name in plan.prepare_hosts:
+        if name in plan.planned_hosts:
             world = write(world, name, "begun")
             yield world
         if name in plan.file_hosts:
@@ -253,7 +267,7 @@ def steps(world: World, plan: RecoveryPlan) -> Iterator[World]:
     if not lineage:
         return
     for name in plan.start_hosts:
-        if name in plan.prepare_hosts:
+        if name in plan.planned_hosts:
             world = write(world, name, "started")
             yield world
     for name in plan.member_hosts:
@@ -358,6 +372,13 @@ def test_every_state_has_a_plan_that_loses_nothing_or_a_refusal_that_leads_on(si
                 continue
             check_plan(plan, what)
             count[plan.situation] += 1
+        for choice in CHOICES:
+            try:
+                check_roll_back(plan_roll_back(what := seen(world, (), choice), point_of("this", size)), what)
+            except RecoveryRefused as refusal:
+                count["dead ends"] += not refusal.ways
+            else:
+                count["rolled back"] += 1
     print("%d members: %s" % (size, ", ".join("%s %d" % item for item in sorted(count.items()))))
     assert count["states"] > 100
     assert not count["dead ends"]

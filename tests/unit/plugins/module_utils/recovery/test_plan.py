@@ -41,7 +41,8 @@ def alive(name: str, **changes: Any) -> HostView:
         etcd_data_newest=NOW - 5,
         etcd_revision=POINT.etcd_revision + 50 if member else 0,
     )
-    return dataclasses.replace(view, **changes)
+    view = dataclasses.replace(view, **changes)
+    return view if view.etcd_own_revision else dataclasses.replace(view, etcd_own_revision=view.etcd_revision)
 
 
 def bare(name: str) -> HostView:
@@ -246,6 +247,8 @@ def test_a_silent_member_is_touched_only_when_it_is_named() -> None:
         recover([*hosts[:3], alive("w1")])
     plan = recover(hosts, scope=["cp3"])
     assert (plan.member_hosts, plan.file_hosts, plan.stop_hosts) == (["cp3"], [], ["cp3"])
+    assert {"planned", "members", "record"} <= set(plan.groups("cp3"))
+    assert "prepare" not in plan.groups("cp3"), "nothing is brought onto it"
 
 
 def test_a_machine_that_lost_some_of_its_files_is_named_and_gets_them_when_asked_for() -> None:
@@ -278,6 +281,21 @@ def test_data_on_a_file_system_that_is_not_mounted_is_not_gone() -> None:
         recover(lost, point)
     assert recover(lost, point, mounts_may_differ=True).strategy == "rebuild_cluster"
     assert recover([dataclasses.replace(bare("cp1"), etcd_mount=True), *lost[1:]], point).strategy == "rebuild_cluster"
+    with pytest.raises(RecoveryRefused, match="a mount point .* and none now: cp1"):
+        roll_back(LIVING, point)
+    with pytest.raises(RecoveryRefused, match="a mount point .* and none now: cp1"):
+        recover([bare("cp1"), serves("cp2"), serves("cp3")], point)
+
+
+def test_only_members_of_etcd_can_be_confirmed_as_missing() -> None:
+    with pytest.raises(RecoveryRefused) as refusal:
+        recover([bare("cp1"), bare("cp2")], unreachable=["cp3", "w1"])
+    assert "confirm_missing_members=cp3:" in str(refusal.value)
+    with pytest.raises(RecoveryRefused) as refusal:
+        recover([bare("cp1"), bare("cp2"), bare("cp3")], unreachable=["w1"])
+    assert "confirm_missing_members" not in str(refusal.value)
+    with pytest.raises(RecoveryRefused, match="without confirm_missing_members"):
+        recover([bare("cp1"), bare("cp2"), bare("cp3")], missing_members=["w1"])
 
 
 def test_system_disks_are_new_and_the_data_survived() -> None:
@@ -289,7 +307,7 @@ def test_system_disks_are_new_and_the_data_survived() -> None:
     assert (plan.strategy, plan.etcd_hosts, plan.file_hosts, plan.start_hosts) == ("start_members", [], list(MEMBERS), list(MEMBERS))
     plan = recover([*kept[:2], bare("cp3")], quorum_lost_source="members")
     assert (plan.member_hosts, plan.start_hosts, plan.file_hosts) == (["cp3"], ["cp1", "cp2"], list(MEMBERS))
-    with pytest.raises(RecoveryRefused, match="Too few members have data of their own: 1 of 3"):
+    with pytest.raises(RecoveryRefused, match="Too few members have data of one cluster: 1, and 2 make a quorum"):
         recover([kept[0], bare("cp2"), bare("cp3")], quorum_lost_source="members")
     # The point's data over them: the files come back all the same, and in a rerun too.
     plan = recover(kept, quorum_lost_source="recovery_point")
@@ -517,19 +535,23 @@ def test_a_restore_after_one_from_a_survivor_is_above_it() -> None:
 
 def test_the_survivor_that_got_furthest_is_taken() -> None:
     """Its revision says so, not the time at which its file was touched."""
-    first = dataclasses.replace(stopped("cp1"), etcd_revision=30, etcd_data_newest=NOW - 50)
-    hosts = [first, dataclasses.replace(stopped("cp2"), etcd_revision=20), bare("cp3")]
+    first = dataclasses.replace(stopped("cp1"), etcd_own_revision=30, etcd_data_newest=NOW - 50)
+    # What the one that got furthest told all others is no revision of theirs.
+    hosts = [first, dataclasses.replace(stopped("cp2"), etcd_own_revision=20, etcd_revision=30), bare("cp3")]
     assert recover(hosts, quorum_lost_source="survivor").survivor == "cp1"
     with pytest.raises(RecoveryRefused, match="cp1: last written 50 s ago, revision 30; data on cp2: last written 5 s ago, revision 20"):
         recover(hosts)
 
 
 def test_a_restore_begun_with_a_survivor_goes_on_with_it() -> None:
-    """Whatever the rerun is told, and without the survivor, which has stopped; who kept keys and configuration keeps them."""
+    """Without the survivor, which has stopped; who kept keys and configuration keeps them. Whoever says something else is not ignored."""
     saved = dataclasses.replace(OLD, source="survivor", choice="survivor")
     survivor = restored("cp1", staged=True, etcd_data=True, record=dataclasses.replace(saved, restores_files=False))
     hosts = [survivor, restored("cp2", staged=True, record=saved), restored("cp3", staged=True, record=saved, missing_files=("/x",)), alive("w1")]
-    for chosen in ("", "survivor", "recovery_point"):
+    with pytest.raises(RecoveryRefused, match="what it saved of the survivor, and quorum_lost_source=recovery_point says something else") as refusal:
+        recover(hosts, quorum_lost_source="recovery_point")
+    assert f"-e lifeboat_give_up={OLD.restore_id} -e quorum_lost_source=recovery_point" in str(refusal.value)
+    for chosen in ("", "survivor"):
         plan = recover(hosts, quorum_lost_source=chosen)
         assert (plan.strategy, plan.source, plan.survivor, plan.token, plan.bump_revision) == ("rebuild_cluster", "survivor", "", OLD.token, OLD.bump_revision)
         assert plan.file_hosts == ["cp2", "cp3"]
@@ -762,3 +784,92 @@ def test_the_manifest_says_which_store_it_is() -> None:
     manifest = {"id": POINT.point, "etcd": {"store": "v2"}}
     assert point_view(manifest, 0, NOW).store == "v2"
     assert point_view({"id": POINT.point}, 0, NOW).store == "v3"
+
+
+def test_a_choice_of_a_source_is_no_reason_to_let_a_member_forget() -> None:
+    """Case 2, by restore_etcd: cp3 with an empty log and cp2 would elect without what cp1 and cp2 acknowledged."""
+    mine = dataclasses.replace(OLD, playbook="restore_etcd", strategy="roll_back")
+    ran = {"used": True, "record": dataclasses.replace(mine, phase="started"), "etcd_answers": True, "etcd_revision": SERVED}
+    lost = alive("cp3", record=mine, etcd_data=False, etcd_answers=False, etcd_serves=False)
+    hosts = [restored("cp1", **ran), restored("cp2", used=True, record=mine), lost]
+    for chosen in ("", "recovery_point"):
+        with pytest.raises(RecoveryRefused, match="etcd has run since, and cp3 was lost"):
+            roll_back(hosts, quorum_lost_source=chosen)
+    given_up = [dataclasses.replace(host, record=None) for host in hosts]
+    plan = roll_back(given_up, give_up=[OLD.restore_id])
+    assert (plan.adopted, plan.etcd_hosts) == (False, list(MEMBERS))
+    assert plan.token != OLD.token
+
+
+def test_only_data_of_one_cluster_start_together() -> None:
+    """What a restore that was given up put on one machine, and the old data on the others."""
+    own = [dataclasses.replace(stopped(name), etcd_answers=False, etcd_own_revision=0, etcd_data_cluster="1a") for name in MEMBERS]
+    mixed = [*own[:2], dataclasses.replace(own[2], etcd_data_cluster="2b", etcd_asides=("/var/lib/etcd/member.lifeboat-old",))]
+    with pytest.raises(RecoveryRefused, match="quorum_lost_source=members") as refusal:
+        recover(mixed)
+    assert "data on cp3: last written 5 s ago, of cluster 2b, moved aside by earlier restores: /var/lib/etcd/member.lifeboat-old" in str(refusal.value)
+    assert "the data that they have (cp1, cp2)" in str(refusal.value)
+    plan = recover(mixed, quorum_lost_source="members")
+    assert (plan.start_hosts, plan.member_hosts, plan.stop_hosts) == (["cp1", "cp2"], ["cp3"], ["cp3"])
+    three = [dataclasses.replace(host, etcd_data_cluster=cluster) for host, cluster in zip(own, ("1a", "2b", "3c"))]
+    with pytest.raises(RecoveryRefused, match="Too few members have data of one cluster: 1, and 2 make a quorum"):
+        recover(three, quorum_lost_source="members")
+
+
+def test_a_store_that_began_by_itself_does_not_hide_the_data_of_the_others() -> None:
+    own = [dataclasses.replace(stopped(name), etcd_answers=False, etcd_revision=0, etcd_own_revision=0) for name in ("cp1", "cp2")]
+    began = alive("cp3", etcd_revision=3)
+    with pytest.raises(RecoveryRefused, match="it is not the cluster of recovery point") as refusal:
+        recover([*own, began])
+    assert "quorum_lost_source=members" in str(refusal.value)
+    plan = recover([*own, began], quorum_lost_source="members")
+    assert (plan.strategy, plan.start_hosts, plan.member_hosts, plan.stop_hosts) == ("start_members", ["cp1", "cp2"], ["cp3"], ["cp3"])
+    assert "data on cp3" not in str(refusal.value), "its data are no choice"
+
+
+def test_a_member_that_was_rebuilt_and_stands_still_is_not_torn_down() -> None:
+    """Case 17: its run failed after it had been promoted, and its record stayed."""
+    back = under_way("cp3", "started", "rebuild_members", etcd_serves=False, etcd_answers=False)
+    plan = recover([alive("cp1"), alive("cp2"), back, bare("w1")])
+    assert (plan.file_hosts, plan.member_hosts, plan.left_hosts) == (["w1"], [], ["cp3"])
+    assert recover([alive("cp1"), alive("cp2"), back], scope=["cp3"]).member_hosts == ["cp3"]
+    # It serves: the run is finished, and its record closed.
+    plan = recover([alive("cp1"), alive("cp2"), dataclasses.replace(back, etcd_serves=True)])
+    assert (plan.member_hosts, plan.start_hosts, plan.record_hosts) == ([], ["cp3"], ["cp3"])
+
+
+def test_a_marker_without_data_is_no_restore() -> None:
+    """rm -rf of all but hidden directories."""
+    ran = restored("cp1", used=True, etcd_answers=True, etcd_revision=SERVED)
+    lost = restored("cp2", used=True, etcd_data=False)
+    with pytest.raises(RecoveryRefused, match="etcd has run since, and cp2, cp3 was lost"):
+        recover([ran, lost, dataclasses.replace(lost, name="cp3")])
+
+
+def test_a_restore_goes_on_onto_its_own_members() -> None:
+    mine = dataclasses.replace(OLD, members=tuple(MEMBERS))
+    two = [restored(name, staged=True, record=mine) for name in ("cp1", "cp2")]
+    with pytest.raises(RecoveryRefused, match="onto other members of etcd: cp1, cp2, cp3") as refusal:
+        recover(two, missing_members=["cp3"], unreachable=["cp3"])
+    assert f"lifeboat_give_up={OLD.restore_id}" in str(refusal.value)
+    planned = [restored(name, "planned", staged=True, record=dataclasses.replace(mine, phase="planned")) for name in ("cp1", "cp2")]
+    plan = recover(planned, missing_members=["cp3"], unreachable=["cp3"])
+    assert (plan.adopted, sorted(plan.initial_cluster)) == (False, ["cp1", "cp2"])
+
+
+def test_a_roll_back_of_a_part_is_refused() -> None:
+    with pytest.raises(RecoveryRefused, match="A roll back is of the whole cluster"):
+        roll_back(LIVING, scope=["cp2"])
+
+
+def test_members_that_are_gone_for_good_do_not_count() -> None:
+    """The cluster was restored onto one member, which stands still now."""
+    alone = dataclasses.replace(stopped("cp1"), etcd_answers=False)
+    options = {"missing_members": ["cp2", "cp3"], "unreachable": ["cp2", "cp3"]}
+    plan = recover([alone], quorum_lost_source="members", **options)
+    assert (plan.strategy, plan.start_hosts) == ("start_members", ["cp1"])
+
+
+def test_workers_that_get_files_are_stopped_first() -> None:
+    half = alive("w1", missing_files=("/etc/kubernetes/kubelet.conf",))
+    assert "w1" in recover([bare("cp1"), bare("cp2"), bare("cp3"), half]).stop_hosts
