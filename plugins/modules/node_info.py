@@ -126,8 +126,9 @@ node:
       type: dict
     identity:
       description: >-
-        C(ca_sha256), C(etcd_ca_sha256), C(front_proxy_ca_sha256) and C(sa_pub_sha256), null where the file is not there. Where the platform keeps no
-        file with the public service-account key, C(sa_pub_sha256) is of what the private one shows in it.
+        C(ca_sha256), C(etcd_ca_sha256), C(front_proxy_ca_sha256), C(sa_pub_sha256) and C(encryption_sha256), null where the file is not there. Where the
+        platform keeps no file with the public service-account key, C(sa_pub_sha256) is of what the private one shows in it. C(encryption_sha256) is of
+        the encryption configuration that the API server of this host reads.
       type: dict
     manifests: {description: "C(live) and C(parked) manifests, and C(images) that they name.", type: dict}
     required_files:

@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 
 from tests.drill.playbooks import Playbooks
-from tests.e2e.bench import LAB, Bench, refused, succeeded
+from tests.e2e.bench import LAB, READY_SECONDS, Bench, refused, succeeded
 from tests.e2e.damage import Copy
 from tests.e2e.footprint import assert_untouched
 from tests.safety.test_10_living import lost, record, write
+from tests.workload.creation import wait_for
 
 CONFIRMED: dict[str, object] = {"confirm_cluster_name": LAB}
 STOP = "systemctl stop kubelet; for one in $(crictl ps --quiet); do crictl stop --timeout 0 $one; done; true"
@@ -82,7 +83,15 @@ def test_a_restore_that_leads_nowhere_is_given_up(living: Bench, operator: Playb
     assert len(points) == 2, second.log
     newest = points[1].stem
     bench.bare(*bench.control_plane)
-    killed = operator.run("recover_cluster", {**CONFIRMED, "recovery_point_id": newest}, kill_when=lambda line: "Put restored data in place" in line)
+
+    def begun(line: str) -> bool:
+        """Yes when every member is being changed, a moment into the task that does it."""
+        if "fence : Put restored data in place and start" not in line:
+            return False
+        wait_for("the restore has begun", lambda: ", ".join(name for name in bench.control_plane if record(bench, name)["phase"] == "planned"), READY_SECONDS)
+        return True
+
+    killed = operator.run("recover_cluster", {**CONFIRMED, "recovery_point_id": newest}, kill_when=begun)
     assert killed.killed
     restore = record(bench, bench.control_plane[0])["restore_id"]
     Copy(location, LAB, newest, bench.keys).flip("etcd/")

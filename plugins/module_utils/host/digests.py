@@ -51,7 +51,7 @@ def file_sha256(path: str) -> str:
 
 
 def public_file_sha256(path: str) -> Optional[str]:
-    """Digest of a file that is no secret; None when it is not there."""
+    """Digest of a file; None when it is not there. Of a short secret this would tell something, of a key file it does not."""
     try:
         return file_sha256(path)
     except OSError as error:

@@ -33,6 +33,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.host.probing impo
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import Process, age_seconds, listening_ports, processes, running, telling_flags
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import Service, read_services
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Systemd, Unit
+from ansible_collections.lifeboat.cluster.plugins.module_utils.pki import in_use
 
 RECORD = "/var/lib/lifeboat/restore.json"
 LOCK = "/var/lib/lifeboat/lock.json"
@@ -325,7 +326,18 @@ class Look:
             "etcd_ca_sha256": certificate_file_sha256(str(etcd.get("ca_cert") or "")),
             "front_proxy_ca_sha256": certificate_file_sha256(str(facts.get("front_proxy_ca_cert") or "")),
             "sa_pub_sha256": public_file_sha256(public_key) if public_key else public_half_sha256(str(facts.get("service_account_key") or "")),
+            "encryption_sha256": self._encryption_sha256(),
         }
+
+    def _encryption_sha256(self) -> Optional[str]:
+        """Of the encryption configuration that the API server of this machine reads, or would read; None without one."""
+        service = self.services.get("kube-apiserver")
+        if service is None or not service.process:
+            return None
+        arguments = str((self.platform.get("etcd") or {}).get("apiserver_arguments_file") or "")
+        places = [str(self.platform.get("manifests_dir") or ""), str(self.platform.get("manifests_parking") or ""), arguments]
+        file = in_use.look(service.process, [place for place in places if place], PROC).real_file
+        return public_file_sha256(file) if file else None
 
     def manifests(self) -> Dict[str, Any]:
         answer: Dict[str, Any] = {}

@@ -87,7 +87,7 @@ def test_a_bare_host_answers_every_probe(bare: Path) -> None:
     assert node["etcd"]["exists"] is False
     assert (node["etcd"]["state"], node["etcd"]["flags_data_dir"], node["etcd"]["flags_wal_dir"]) == ("absent", None, None)
     assert not any(obstacle["in_the_way"] for name, obstacle in node["obstacles"].items() if name != "manifests"), node["obstacles"]
-    assert node["identity"] == {"ca_sha256": None, "etcd_ca_sha256": None, "front_proxy_ca_sha256": None, "sa_pub_sha256": None}
+    assert node["identity"] == {"ca_sha256": None, "etcd_ca_sha256": None, "front_proxy_ca_sha256": None, "sa_pub_sha256": None, "encryption_sha256": None}
     assert node["containers"] == []
     assert node["record"] is None
     assert node["name_resolution"]["localhost"] in ("127.0.0.1", "::1")
