@@ -103,7 +103,7 @@ def plan(server: Server, dump: Dump, request: Request) -> Plan:
         _refuse(
             "The dump was written by newer programs than those on this machine, which would not know its tables.",
             "schema version %s in the dump, %s here" % (dump.contents.version or "unknown", expected),
-            "Update this machine to the version of the recovery point first; or set accept_newer_schema when you know that they fit.",
+            "Update this machine to the version of the recovery point first; or, when you know that they fit, -e velum_database_accept_newer_schema=true.",
         )
     found = credentials.files(request.users, request.returner_file)
     credentials.require(found, "compare the files with each other; nothing was changed")

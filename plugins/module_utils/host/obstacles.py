@@ -101,7 +101,7 @@ def _manifests(node: Mapping[str, Any], platform: Mapping[str, Any]) -> Obstacle
     )
 
 
-def _etcd_directories(node: Mapping[str, Any]) -> Obstacle:
+def _etcd_directories(node: Mapping[str, Any], platform: Mapping[str, Any]) -> Obstacle:
     seen = node["etcd"]
     if seen is None:
         return _unknown("the data directory of etcd", node["probe_errors"].get("etcd", "unknown"))
@@ -109,11 +109,11 @@ def _etcd_directories(node: Mapping[str, Any]) -> Obstacle:
     if not seen["flags_source"]:
         return _clear("%s; nothing here says that etcd uses another one" % data_dir)
     found = "%s says data in %s%s" % (seen["flags_source"], named or "a directory that it does not name", ", log in %s" % log if log else "")
-    if seen["wal_state"] is not None:
+    if seen["wal_state"] is not None and not (platform.get("etcd") or {}).get("wal_into_data_dir"):
         return _blocked(
             found,
             "A restore puts the log into %s/member/wal. On one member after the other: stop etcd, move the log there, take --wal-dir "
-            "(ETCD_WAL_DIR) out, start it." % (named or data_dir),
+            "(ETCD_WAL_DIR) out, start it. Or let a restore do that: lifeboat_platform_overrides: {etcd: {wal_into_data_dir: true}}." % (named or data_dir),
         )
     if seen["in_use"] is not None:
         same = seen["in_use"]
@@ -140,5 +140,5 @@ def obstacles(node: Mapping[str, Any], platform: Mapping[str, Any]) -> Dict[str,
         "lock": _lock(node),
         "parked": _parked(node, platform),
         "manifests": _manifests(node, platform),
-        "etcd_directories": _etcd_directories(node),
+        "etcd_directories": _etcd_directories(node, platform),
     }

@@ -225,7 +225,7 @@ class Catalog:
                 "There is no recovery point %s of cluster %s" % (point, self.cluster),
                 tried=self._location.describe(),
                 found=self._summary(),
-                remedy="list the points with lifeboat.cluster.recovery_point_info; is the location the right one, and mounted?",
+                remedy="list them with lifeboat.cluster.list_recovery_points; is the location the right one, and mounted?",
             )
         return self._points([point])[0]
 

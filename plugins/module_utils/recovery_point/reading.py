@@ -53,7 +53,7 @@ def read_manifest(location: Location, cluster: str, point: str, trust: Trust) ->
         raise NoRecoveryPointError(
             "There is no recovery point %s of cluster %s" % (point, cluster),
             tried="to read %s from %s" % (names.manifest_key(cluster, point), location.describe()),
-            remedy="list the points with lifeboat.cluster.recovery_point_info; a point that was never sealed cannot be used",
+            remedy="list them with lifeboat.cluster.list_recovery_points; a recovery point that was never sealed cannot be used",
         ) from error
     return check_manifest(location, cluster, point, trust, data)
 
@@ -85,7 +85,7 @@ def unchecked(what: str) -> SignatureUncheckedError:
     return SignatureUncheckedError(
         "%s cannot be believed: nobody said who may sign" % what,
         found="no allowed signers file is given",
-        remedy="give lifeboat_allowed_signers; or, knowing by other means that a point is sound, name its id in accept_unsigned",
+        remedy="give lifeboat_allowed_signers; or, knowing by other means that it is sound, name its id: -e '{\"recovery_point_accept_unsigned\": [\"<id>\"]}'",
     )
 
 
@@ -99,7 +99,7 @@ def _check_signature(location: Location, cluster: str, point: str, trust: Trust,
         raise UnsignedError(
             "%s is not signed" % what,
             tried="to read %s from %s" % (names.signature_key(cluster, point), location.describe()),
-            remedy="use a signed point; if you know by other means that this one is sound, name its id in accept_unsigned",
+            remedy="use a signed point; if you know by other means that this one is sound, name its id: -e '{\"recovery_point_accept_unsigned\": [\"<id>\"]}'",
         ) from error
     if trust.allowed_signers is not None:
         return "valid", signing.verify(data, signature, signing.MANIFEST_NAMESPACE, trust.allowed_signers, what, trust.signer)
