@@ -25,6 +25,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.cluster impo
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import RestoreError, SnapshotInvalid
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.inventory import Store
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.restore import Request
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_data
 from tests import environment
 from tests.integration.etcd.servers import PATIENCE_SECONDS, Authority, Cluster, Server
 
@@ -98,9 +99,11 @@ def test_three_members_from_one_snapshot(saved: Path, request_for: Request, new_
         assert marker["revision_after"] == record["revision"] + BUMP
         assert marker["keys_total"] == record["keys_total"]
         _put_into_place(request)
+    built = {etcd_data.cluster_of_log(str(server.data_dir / "member" / "wal")) for server in cluster.servers}
     cluster.start(token="fresh-1")
     with cluster.servers[0].client("grpc") as client:
         view = look(client)
+        assert built == {f"{view.cluster_id:x}"}, "what the log says before etcd runs on it is what etcd says"
         assert len(view.healthy_voters) == 3
         assert view.revision == record["revision"] + BUMP
         comparison = verify.compare_hashes(client, view)
@@ -131,6 +134,32 @@ def test_modes_marker_and_owner(request_for: Request) -> None:
         state = path.lstat()
         assert stat.S_IMODE(state.st_mode) == (0o700 if path.is_dir() else 0o600), path
         assert (state.st_uid, state.st_gid) == (12345, 54321), path
+
+
+def test_data_that_are_gone_are_built_again_whatever_their_marker_says(request_for: Request) -> None:
+    """Whoever empties a data directory leaves what is hidden."""
+    _restore(request_for)
+    shutil.rmtree(request_for.staged.member)
+    assert restore.plan(request_for).changed
+    _restore(request_for)
+    assert os.path.isdir(request_for.staged.member)
+
+
+def test_data_tell_of_which_cluster_they_are(request_for: Request, single: Server) -> None:
+    """A restore makes another cluster, with each token another one; what is no log of etcd tells nothing."""
+    with single.client() as client:
+        living = f"{look(client).cluster_id:x}"
+    assert etcd_data.cluster_of_log(str(single.data_dir / "member" / "wal")) == living
+    _restore(request_for)
+    other = replace(request_for, token="fresh-2")
+    _restore(other)
+    told = {etcd_data.cluster_of_log(os.path.join(request.staged.member, "wal")) for request in (request_for, other)}
+    assert len(told) == 2
+    assert living not in told
+    log = sorted(Path(request_for.staged.member, "wal").glob("*.wal"))[-1]
+    for content in (b"", b"\x08", log.read_bytes()[:30], os.urandom(200), b"\xff" * 64):
+        log.write_bytes(content)
+        assert etcd_data.cluster_of_log(str(log.parent)) is None
 
 
 def test_a_second_run_changes_nothing(request_for: Request) -> None:

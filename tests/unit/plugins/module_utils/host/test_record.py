@@ -116,6 +116,24 @@ def test_unknown_fields_are_refused(store: Store) -> None:
         store.present({"colour": "red"})
 
 
+def test_a_record_that_changed_since_it_was_seen_is_refused(store: Store) -> None:
+    """The plan is older than the lock: another run may have ended in between."""
+    store.require_unchanged({})
+    seen = store.present(BEGUN).after
+    assert seen is not None
+    store.require_unchanged(seen)
+    for then in ({}, {**seen, "phase": "planned"}, {**seen, "restore_id": "r0"}, {**seen, "updated_at": "2026-11-20T12:00:00Z"}):
+        with pytest.raises(RecordError, match="Another run has changed this host since it was looked at"):
+            store.require_unchanged(then)
+
+
+def test_the_command_that_goes_on_says_what_was_said(store: Store) -> None:
+    written = store.present({**BEGUN, "playbook": "recover_node", "options": {"node_to_recover": "cp3"}}).after
+    assert written is not None
+    wanted = "ansible-playbook lifeboat.cluster.recover_node -e recovery_point_id=p1 -e confirm_cluster_name=prod -e node_to_recover=cp3"
+    assert record.command_to_go_on(written) == wanted
+
+
 def test_a_damaged_record_is_named_and_kept(store: Store, tmp_path: Path) -> None:
     store.present(BEGUN)
     path = tmp_path / "lifeboat" / "restore.json"
