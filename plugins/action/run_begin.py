@@ -23,6 +23,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.clock im
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.render import render_once
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils.evidence import collection_root, refuse_loops, template_directory, variable, whole_number
+from ansible_collections.lifeboat.cluster.plugins.plugin_utils.said import command, said
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils.settings import Settings, problems
 
 display = Display()
@@ -160,6 +161,7 @@ class ActionModule(ActionBase):
             display.display("[00:00] earlier runs that failed on their way or were stopped: %s" % newest_of(earlier.dead))
         if earlier.alive:
             display.warning("Another run of cluster %s is going on in this moment: %s" % (cluster_name, ", ".join(earlier.alive)))
+        values = said(options["named"], lambda name: variable(task_vars, self._templar, name))
         fact = {
             "id": run_id,
             "directory": directory,
@@ -170,6 +172,8 @@ class ActionModule(ActionBase):
             "user": user,
             **runs.process_fields(process),
             "dead_run_ids": earlier.dead,
+            "said": values,
+            "command": command(playbook, cluster_name, values, [str(source) for source in task_vars.get("ansible_inventory_sources") or ()]),
         }
         return {
             "changed": False,

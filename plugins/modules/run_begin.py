@@ -129,6 +129,12 @@ run:
     pid:
       description: Process id of ansible-playbook.
       type: int
+    said:
+      description: What the operator has said that a rerun of a recovery needs too, by variable.
+      type: dict
+    command:
+      description: The command that says it again.
+      type: str
     pid_namespace:
       description: Where this id counts. Two containers of one machine differ in it.
       type: str

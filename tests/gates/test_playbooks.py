@@ -17,6 +17,8 @@ from tests.gates.support import ROOT, files_under, need, read_yaml, refuse, run_
 PLAY_CONTROLS = {"any_errors_fatal": (True,), "strategy": ("linear", "ansible.builtin.linear"), "gather_facts": (False,)}
 IMPORT = "ansible.builtin.import_playbook"
 FAILING = ("ansible.builtin.fail",)
+# An entry point of a role that ends in a failure itself.
+FAILING_ENTRY = ("lifeboat.cluster.report", "fail_stage")
 # What a failure that is silently passed over, or a question that nobody answers, looks like.
 FORBIDDEN_KEYWORDS = {
     "ignore_errors": "use failed_when, or a rescue that decides and fails",
@@ -65,6 +67,18 @@ def test_playbooks_can_be_called_by_full_name() -> None:
     refuse(problems, f"use {IMPORT}: lifeboat.cluster.<name>")
 
 
+def fails(task: dict[str, Any]) -> bool:
+    """Whether a task ends in a failure."""
+    included = task.get("ansible.builtin.include_role") or {}
+    return any(key in task for key in FAILING) or (included.get("name"), included.get("tasks_from")) == FAILING_ENTRY
+
+
+def test_the_entry_point_of_failed_stages_fails() -> None:
+    last = read_yaml(ROOT / "roles" / "report" / "tasks" / f"{FAILING_ENTRY[1]}.yml")[-1]
+    assert fails(last)
+    assert "when" not in last
+
+
 def test_no_failure_is_passed_over() -> None:
     """No ignore_errors and the like; each rescue ends in a failure without a condition."""
     problems = []
@@ -76,7 +90,7 @@ def test_no_failure_is_passed_over() -> None:
             rescue = item.get("rescue")
             if isinstance(rescue, list) and rescue:
                 last = rescue[-1]
-                if not any(key in last for key in FAILING) or "when" in last:
+                if not fails(last) or "when" in last:
                     problems.append(f"{shown(path)}: the rescue of {item.get('name')!r} does not end in {FAILING[0]} without a condition")
     refuse(problems, "a rescue runs on every host of a play with any_errors_fatal, and the play goes on as if healed unless it ends in a failure")
 

@@ -66,7 +66,8 @@ class Staged:
     def done(self, promise: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
         """What the marker of a finished restore says; raises when that was another restore than ``promise`` tells.
 
-        None without a marker, and where what it is about is neither beside the data nor in their place any more: whoever empties a directory may leave what is hidden.
+        None without a marker, and where what it is about is neither beside the data nor in their place any more: whoever empties a directory may leave what
+        is hidden.
         """
         if not os.path.isdir(self.member) and not os.path.isdir(os.path.join(self.data_dir, "member")):
             return None

@@ -115,8 +115,9 @@ def cluster_of_log(directory: str) -> Optional[str]:
             word = int.from_bytes(head[position : position + _WAL_FRAME], "little")
             size, padding = word & ((1 << 56) - 1), (word >> 56) & 0x7 if word >> 63 else 0
             record = dict(fields(head[position + _WAL_FRAME : position + _WAL_FRAME + size]))
-            if record.get(1) == _WAL_METADATA and isinstance(record.get(3), bytes):
-                cluster = dict(fields(record[3])).get(2)
+            metadata = record.get(3)
+            if record.get(1) == _WAL_METADATA and isinstance(metadata, bytes):
+                cluster = dict(fields(metadata)).get(2)
                 return "%x" % cluster if isinstance(cluster, int) and cluster else None
             position += _WAL_FRAME + size + padding
             if not size:

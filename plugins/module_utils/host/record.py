@@ -9,6 +9,7 @@ import copy
 import json
 import os
 import secrets
+import shlex
 import time
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
@@ -176,12 +177,14 @@ def command_to_go_on(record: Dict[str, Any]) -> str:
     """The command that takes an unfinished restore to its end."""
     playbook = str(record.get("playbook") or "recover_cluster")
     options = record.get("options")
+    said = {name: value for name, value in options.items() if name != "recovery_point_id"} if isinstance(options, dict) else {}
+    words = ["%s=%s" % item if isinstance(item[1], str) else json.dumps(dict([item])) for item in sorted(said.items())]
     return "ansible-playbook %s%s -e recovery_point_id=%s -e confirm_cluster_name=%s%s" % (
         "" if playbook.startswith(_PLAYBOOKS) else _PLAYBOOKS,
         playbook,
         record.get("point"),
         record.get("cluster_name"),
-        "".join(" -e %s=%s" % item for item in sorted(options.items())) if isinstance(options, dict) else "",
+        "".join(" -e %s" % shlex.quote(word) for word in words),
     )
 
 

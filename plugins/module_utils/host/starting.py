@@ -51,8 +51,12 @@ def _end_retries(node: Node, request: StartRequest, plan: StartPlan, journal: Jo
     with journal.phase("stop %s" % agent.name):
         journal.changing()
         node.systemd.stop([agent.name])
-        # The unit and its process: whoever replaces data looks at both.
-        journal.wait("stop %s" % agent.name, request.wait_seconds, lambda: node.observe([service])[service.name].leftovers())
+
+        def left() -> List[str]:
+            """Of the unit and of its process: whoever replaces data looks at both."""
+            return node.observe([service])[service.name].leftovers()
+
+        journal.wait("stop %s" % agent.name, request.wait_seconds, left)
     return plan_start(node, request)
 
 

@@ -38,8 +38,9 @@ def test_a_member_that_runs_and_could_not_be_asked_may_serve() -> None:
     asked = {"answers": False, "linearizable": False, "unasked": True, "reason": "client_cert /etc/kubernetes/pki/x.crt cannot be read"}
     host = view(asked)
     point = PointView("p1", 0.0, "ca", 50, 50, {"cp1": "https://cp1:2380"}, ["etcd/x", "pki/cp1.x"])
+    refused = r"its member of etcd on cp1: it runs and could not be asked \(client_cert /etc/kubernetes/pki/x.crt cannot be read"
     for source in ("", "recovery_point"):
-        with pytest.raises(RecoveryRefused, match=r"its member of etcd on cp1: it runs and could not be asked \(client_cert /etc/kubernetes/pki/x.crt cannot be read"):
+        with pytest.raises(RecoveryRefused, match=refused):
             plan_recovery(Seen([host], {"cp1": ("pki", "etcd")}, Request(0.0, 1, quorum_lost_source=source)), point)
     silent = view({"answers": False, "unasked": False, "reason": "connection refused"})
     plan = plan_recovery(Seen([silent], {"cp1": ("pki", "etcd")}, Request(0.0, 1, quorum_lost_source="recovery_point")), point)

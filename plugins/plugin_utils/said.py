@@ -1,0 +1,42 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an operator has said to a playbook, and the command that says it again. Names of files and machines, no secrets."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any, Callable, Dict, Mapping, Sequence
+
+# Variables of a recovery that a rerun needs with the same values.
+OF_RECOVERIES = (
+    "recovery_point_id",
+    "quorum_lost_source",
+    "confirm_missing_members",
+    "lifeboat_scope",
+    "lifeboat_accept_damaged",
+    "lifeboat_add_encryption_keys",
+    "lifeboat_identity_files",
+    "recovery_point_level",
+    "node_config_named",
+    "platform_mounts_may_differ",
+    "platform_versions_may_differ",
+)
+
+
+def said(named: Mapping[str, Any], variable: Callable[[str], Any]) -> Dict[str, Any]:
+    """By name what was said; ``named`` first, and nothing that is empty."""
+    values = {**named, **{name: variable(name) for name in OF_RECOVERIES}}
+    return {name: value for name, value in values.items() if value not in (None, "", [], {}, False)}
+
+
+def command(playbook: str, cluster_name: str, values: Mapping[str, Any], inventories: Sequence[str]) -> str:
+    """The command that runs a playbook of this collection with these values."""
+    words = ["ansible-playbook"]
+    for inventory in inventories:
+        words += ["-i", inventory]
+    words += ["lifeboat.cluster.%s" % playbook, "-e", "confirm_cluster_name=%s" % cluster_name]
+    for name, value in values.items():
+        words += ["-e", "%s=%s" % (name, value) if isinstance(value, str) else json.dumps({name: value})]
+    return " ".join(shlex.quote(word) for word in words)
