@@ -128,7 +128,8 @@ def test_a_record_that_changed_since_it_was_seen_is_refused(store: Store) -> Non
 
 
 def test_the_command_that_goes_on_says_what_was_said(store: Store) -> None:
-    written = store.present({**BEGUN, "playbook": "recover_node", "options": {"node_to_recover": "cp3", "recovery_point_id": "p1", "lifeboat_accept_damaged": ["a"]}}).after
+    options = {"node_to_recover": "cp3", "recovery_point_id": "p1", "lifeboat_accept_damaged": ["a"]}
+    written = store.present({**BEGUN, "playbook": "recover_node", "options": options}).after
     assert written is not None
     wanted = "ansible-playbook lifeboat.cluster.recover_node -e recovery_point_id=p1 -e confirm_cluster_name=prod"
     assert record.command_to_go_on(written) == wanted + """ -e '{"lifeboat_accept_damaged": ["a"]}' -e node_to_recover=cp3"""
