@@ -85,7 +85,7 @@ def unchecked(what: str) -> SignatureUncheckedError:
     return SignatureUncheckedError(
         "%s cannot be believed: nobody said who may sign" % what,
         found="no allowed signers file is given",
-        remedy="give lifeboat_allowed_signers; or, knowing by other means that it is sound, name its id: -e '{\"recovery_point_accept_unsigned\": [\"<id>\"]}'",
+        remedy='give lifeboat_allowed_signers; or, knowing by other means that it is sound, name its id: -e \'{"recovery_point_accept_unsigned": ["<id>"]}\'',
     )
 
 
@@ -99,7 +99,7 @@ def _check_signature(location: Location, cluster: str, point: str, trust: Trust,
         raise UnsignedError(
             "%s is not signed" % what,
             tried="to read %s from %s" % (names.signature_key(cluster, point), location.describe()),
-            remedy="use a signed point; if you know by other means that this one is sound, name its id: -e '{\"recovery_point_accept_unsigned\": [\"<id>\"]}'",
+            remedy='use a signed point; if you know by other means that this one is sound, name its id: -e \'{"recovery_point_accept_unsigned": ["<id>"]}\'',
         ) from error
     if trust.allowed_signers is not None:
         return "valid", signing.verify(data, signature, signing.MANIFEST_NAMESPACE, trust.allowed_signers, what, trust.signer)
