@@ -117,6 +117,15 @@ class BoltFile:
         for start, middle, end, _flags in self.rows(name):
             yield self.data[start:middle], self.data[middle:end]
 
+    def last_key(self, name: str) -> Optional[bytes]:
+        """The highest key of a top-level bucket, without reading the others; None when it has none."""
+        bucket = self.buckets.get(name)
+        if bucket is None:
+            return None
+        for start, middle, _end, _flags in self._rows(bucket, set(self._seen), last=True):
+            return self.data[start:middle]
+        return None
+
     def get(self, name: str, key: bytes) -> Optional[bytes]:
         """The value of one key in a small bucket."""
         for row_key, value in self.items(name):
@@ -182,7 +191,7 @@ class BoltFile:
             result[name] = Bucket(name, root, (middle + _BUCKET.size, end) if root == 0 else None)
         return result
 
-    def _rows(self, bucket: Bucket, seen: Set[int]) -> Iterator[Tuple[int, int, int, int]]:
+    def _rows(self, bucket: Bucket, seen: Set[int], last: bool = False) -> Iterator[Tuple[int, int, int, int]]:
         if bucket.inline is not None:
             start, end = bucket.inline
             if end - start < _HEADER.size:
@@ -190,7 +199,7 @@ class BoltFile:
             _identity, flags, count, _overflow = _HEADER.unpack_from(self.data, start)
             if not flags & LEAF:
                 raise self._corrupt("inline bucket %s is not a leaf" % bucket.name, 0)
-            yield from self._leaf(start, end, count, 0)
+            yield from self._of_leaf(start, end, count, 0, last)
             return
         stack = [bucket.root]
         while stack:
@@ -208,11 +217,16 @@ class BoltFile:
             if end > self.size_bytes:
                 raise self._corrupt("it is said to be %d pages long, past the end of the file" % (overflow + 1), page)
             if flags & LEAF:
-                yield from self._leaf(offset, end, count, page)
+                yield from self._of_leaf(offset, end, count, page, last)
             elif flags & BRANCH:
-                stack.extend(reversed(self._children(offset, end, count, page)))
+                children = self._children(offset, end, count, page)
+                stack.extend(children[-1:] if last else reversed(children))
             else:
                 raise self._corrupt("flags %d are neither a leaf's nor a branch's" % flags, page)
+
+    def _of_leaf(self, offset: int, end: int, count: int, page: int, last: bool) -> Iterator[Tuple[int, int, int, int]]:
+        rows = self._leaf(offset, end, count, page)
+        return iter(list(rows)[-1:]) if last else rows
 
     def _leaf(self, offset: int, end: int, count: int, page: int) -> Iterator[Tuple[int, int, int, int]]:
         first = offset + _HEADER.size

@@ -13,10 +13,10 @@ import os
 import pwd
 import stat
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Protocol, Sequence, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.bolt import BoltFile
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import TRAILER_BYTES, EtcdClient, SnapshotStream
@@ -117,8 +117,25 @@ class Saved:
     duration_seconds: float
 
 
+class Source(Protocol):
+    """The bytes of a snapshot, its sha256 at the end, in blocks."""
+
+    total_bytes: int
+    size_bytes: int
+    sha256: str
+
+    def __iter__(self) -> Iterator[Buffer]: ...
+
+    def close(self) -> None: ...
+
+
 def save(client: EtcdClient, path: str, *, minimum_free_bytes: int = 0, owner: str = "") -> Saved:
-    """Stream a snapshot into ``path``: written beside it as ``.part``, proven, synced, renamed. An existing file is never replaced."""
+    """Stream a snapshot of a member into ``path``. An existing file is never replaced."""
+    return save_from(lambda: stream(client), path, minimum_free_bytes=minimum_free_bytes, owner=owner)
+
+
+def save_from(begin: Callable[[], Source], path: str, *, minimum_free_bytes: int = 0, owner: str = "") -> Saved:
+    """Write a snapshot into ``path``: beside it as ``.part``, proven by its source, synced, renamed. An existing file is never replaced."""
     identity = owner_ids(owner) if owner else None
     name = os.path.basename(path)
     with directory_of(path) as (directory_path, directory):
@@ -127,7 +144,7 @@ def save(client: EtcdClient, path: str, *, minimum_free_bytes: int = 0, owner: s
         part = name + ".part"
         started = time.time()
         clock = time.monotonic()
-        with stream(client) as source:
+        with closing(begin()) as source:
             require_space(directory_path, directory, source.total_bytes, minimum_free_bytes)
             descriptor = _open_part(directory, part, path)
             try:
@@ -201,7 +218,7 @@ def _discard(directory: int, part: str) -> None:
         pass
 
 
-def _write_all(source: VerifiedStream, descriptor: int, path: str) -> None:
+def _write_all(source: Source, descriptor: int, path: str) -> None:
     try:
         for block in source:
             view = memoryview(block)

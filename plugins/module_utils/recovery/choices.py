@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery import situations
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.refusals import RecoveryRefused, Way
@@ -61,9 +61,10 @@ def ways(seen: Seen, point: PointView) -> List[Way]:
     holders = _holders(seen, point)
     if len(holders) >= _majority(seen, point):
         found.append(Way("the members start with the data that they have (%s); files come back where they are missing" % listed(holders), {SOURCE: "members"}))
-    answering = [host for host in with_data(seen, point) if host.etcd_answers]
-    if answering and point.store == "v3":
-        found.append(Way("the data on %s becomes the cluster" % _furthest(answering).name, {SOURCE: "survivor"}))
+    if holders and point.store == "v3":
+        best = _furthest(with_data(seen, point))
+        read = "" if best.etcd_answers else ", read from its disk: what was written in the last moment before it ended may be missing"
+        found.append(Way("the data on %s becomes the cluster%s" % (best.name, read), {SOURCE: "survivor"}))
     found.append(Way("recovery point %s becomes the cluster; the data on the disks is moved aside" % point.point, {SOURCE: "recovery_point"}))
     return found
 
@@ -84,24 +85,22 @@ def chosen(seen: Seen, point: PointView) -> str:
     )
 
 
-def _furthest(hosts: List[HostView]) -> HostView:
-    return max(hosts, key=lambda host: (host.etcd_own_revision, host.etcd_data_newest or 0.0))
+def _furthest(hosts: Sequence[HostView]) -> HostView:
+    """The member that got furthest. One that answers can be asked for a snapshot with a checksum, and tells its revision; else its disk is read."""
+    return max(hosts, key=lambda host: (host.etcd_answers, host.etcd_own_revision, host.etcd_data_newest or 0.0))
 
 
 def survivor(seen: Seen, point: PointView) -> HostView:
-    """The member whose data becomes the cluster, the one that got furthest: one that answers can be asked for a snapshot with a checksum."""
-    answering = [host for host in with_data(seen, point) if host.etcd_answers]
-    if not answering:
+    """The member whose data becomes the cluster. Raises RecoveryRefused when there is none."""
+    holders = with_data(seen, point)
+    if not holders:
         raise RecoveryRefused(
-            "No surviving member answers, so none can be asked for a snapshot.",
-            tried="etcd on %s" % listed(with_data(seen, point)),
-            found="data on the disk, but no answer",
-            ways=[
-                Way("start etcd on one of them (its kubelet, with etcd's manifest in place) and run the same command again", repair=True),
-                *(way for way in ways(seen, point) if way.variables.get(SOURCE) != "survivor"),
-            ],
+            "No member has data, so none can become the cluster.",
+            tried="looked for data on every etcd host",
+            found=ages(seen, point),
+            ways=[way for way in ways(seen, point) if way.variables.get(SOURCE) != "survivor"],
         )
-    return _furthest(answering)
+    return _furthest(holders)
 
 
 def startable(seen: Seen, point: PointView) -> List[HostView]:

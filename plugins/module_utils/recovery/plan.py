@@ -370,7 +370,7 @@ def _data_there(seen: Seen, point: PointView) -> RecoveryPlan:
     if source == "members":
         return _start_members(seen, point)
     survivor = choices.survivor(seen, point) if source == "survivor" else None
-    where = "the data on " + survivor.name if survivor else "recovery point " + point.point
+    where = "the data on %s%s" % (survivor.name, "" if survivor.etcd_answers else " (read from its disk)") if survivor else "recovery point " + point.point
     reason = "etcd has no quorum: every member is restored from %s." % where
     return _restore(seen, point, restore_token(seen, point, survivor), source=source, reason=reason, survivor=survivor)
 

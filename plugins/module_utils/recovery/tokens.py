@@ -44,7 +44,7 @@ def new_name(point: PointView) -> str:
 
 def high_water(hosts: Sequence[HostView], point: PointView) -> int:
     """The highest revision that anybody is known to have seen."""
-    return max([point.high_water_revision, point.etcd_revision, *(host.etcd_revision for host in hosts)])
+    return max([point.high_water_revision, point.etcd_revision, *(max(host.etcd_revision, host.etcd_own_revision) for host in hosts)])
 
 
 def _planned(seen: Seen, point: PointView) -> Optional[Record]:
@@ -69,7 +69,7 @@ def restore_token(seen: Seen, point: PointView, survivor: Optional[HostView] = N
     planned = _planned(seen, point) if survivor is None else None
     if planned is not None:
         return Token(planned.token, planned.bump_revision, True)
-    begin = survivor.etcd_revision if survivor else point.etcd_revision
+    begin = survivor.etcd_own_revision if survivor else point.etcd_revision
     return Token(new_name(point), target_revision(high_water(seen.hosts, point), seen.request.slack, seen.request.now) - begin, False)
 
 

@@ -86,7 +86,7 @@ class HostView:
     etcd_asides: Sequence[str] = ()
     #: The highest revision that any member told this one.
     etcd_revision: int = 0
-    #: The revision of this very member, where it answers.
+    #: The revision of this very member: as it says, or as its database on the disk has it.
     etcd_own_revision: int = 0
     record: Optional[Record] = None
     restores: Sequence[InPlace] = ()
@@ -257,7 +257,7 @@ def host_view(name: str, groups: Sequence[str], node: Mapping[str, Any], etcd: O
         etcd_data_cluster=str(data.get("cluster_id") or ""),
         etcd_asides=tuple(str(path) for path in data.get("asides") or () if "/member." in str(path)),
         etcd_revision=int(asked.get("revision") or 0),
-        etcd_own_revision=int(asked.get("own_revision") or 0),
+        etcd_own_revision=int(asked.get("own_revision") or data.get("revision") or 0),
         record=read_record(node.get("record"), give_up),
         restores=tuple(
             InPlace(str(one["token"]), bool(one["staged"]), bool(one["used"]), int(one.get("revision_after") or 0)) for one in data.get("restores") or ()

@@ -123,10 +123,17 @@ def test_the_newest_survivor_becomes_the_cluster_when_chosen() -> None:
     assert plan.file_hosts == ["cp3"]
 
 
-def test_survivors_that_do_not_answer_cannot_become_the_cluster() -> None:
-    silent = dataclasses.replace(stopped("cp1"), etcd_answers=False)
-    with pytest.raises(RecoveryRefused, match="No surviving member answers"):
-        recover([silent, bare("cp2"), bare("cp3")], quorum_lost_source="survivor")
+def test_a_survivor_that_does_not_answer_is_read_from_its_disk() -> None:
+    """Started again without a quorum, etcd answers no client; with a new system disk it does not even run."""
+    silent = dataclasses.replace(stopped("cp1"), etcd_answers=False, etcd_revision=0)
+    hosts = [silent, bare("cp2"), bare("cp3")]
+    with pytest.raises(RecoveryRefused, match="the data on cp1 becomes the cluster, read from its disk"):
+        recover(hosts)
+    plan = recover(hosts, quorum_lost_source="survivor")
+    assert (plan.survivor, plan.etcd_hosts, plan.file_hosts) == ("cp1", list(MEMBERS), ["cp2", "cp3"])
+    assert "cp1 (read from its disk)" in plan.reason
+    with pytest.raises(RecoveryRefused, match="No member has data"):
+        recover([dataclasses.replace(alive("cp1"), etcd_revision=3, etcd_own_revision=3), bare("cp2"), bare("cp3")], quorum_lost_source="survivor")
 
 
 def test_the_point_becomes_the_cluster_when_chosen() -> None:
@@ -524,7 +531,7 @@ def test_a_restore_after_one_from_a_survivor_is_above_it() -> None:
     """What the survivor has was restored before: its revision is the clock's already, and is not moved on by as much again."""
     earlier = 1_795_000_000.0
     served = target_revision(POINT.high_water_revision, DEFAULT_REVISION_SLACK, earlier) + 3_000
-    hosts = [dataclasses.replace(stopped("cp1"), etcd_revision=served), bare("cp2"), bare("cp3"), alive("w1")]
+    hosts = [dataclasses.replace(stopped("cp1"), etcd_own_revision=served), bare("cp2"), bare("cp3"), alive("w1")]
     plan = recover(hosts, quorum_lost_source="survivor", now=earlier + 60)
     after = served + plan.bump_revision
     assert after > served
