@@ -41,6 +41,21 @@ def test_data_disks_survive_the_system_disks(living: Bench, operator: Playbooks)
     bench.verify(memory, bench.expected(rolled_back=False, rebuilt=bench.control_plane, since=since))
 
 
+def test_the_last_data_disk_becomes_the_cluster(living: Bench, operator: Playbooks) -> None:
+    """Two machines burnt, the third has a new system disk: nobody can be asked, and its database is read. Nothing that was written is lost."""
+    bench = living
+    written = write(bench, "last")
+    memory = bench.memory(bench.settled())
+    last, *burnt = bench.control_plane
+    bench.bare(*burnt)
+    bench.lab.node(last).run(["sh", "-c", LOSE_SYSTEM_DISK])
+    since = time.time()
+    refused(operator.run("recover_cluster", CONFIRMED), f"the data on {last} becomes the cluster, read from its disk", "quorum_lost_source=survivor")
+    succeeded(operator.run("recover_cluster", {**CONFIRMED, "quorum_lost_source": "survivor"}))
+    assert not lost(bench, written)
+    bench.verify(memory, bench.expected(rolled_back=False, rebuilt=bench.control_plane, since=since))
+
+
 def test_a_data_directory_that_cannot_be_read_is_not_empty(living: Bench, operator: Playbooks) -> None:
     """Case 3: the look fails on one machine; the newest data may be there."""
     bench = living
