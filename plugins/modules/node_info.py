@@ -119,7 +119,8 @@ node:
       description: >-
         C(data_dir), C(resolved) (without links), C(state) (V(absent), V(empty), or V(data): a database, a log or a v2 snapshot below C(member)),
         C(exists), C(is_mount), C(mount_source) (of the file system that it lies on), C(member), C(size_bytes), C(newest_mtime), C(wal_files),
-        C(owner), C(mode), C(restore_markers), C(asides) and C(restores) (C(token), C(staged), C(used), C(revision_after) of each finished restore).
+        C(owner), C(mode), C(restore_markers), C(asides), C(restores) (C(token), C(staged), C(used), C(revision_after) of each finished restore),
+        C(cluster_id) (of which cluster the data are, as their log says) and C(revision) (how far the database is; null where it does not say).
         What etcd itself names, as its process, its manifest or its unit (C(flags_source)) says -
         C(flags_data_dir) with C(flags_state), C(flags_wal_dir) with C(wal_state) where the log is not in the data directory. C(in_use) says whether a
         running etcd works in C(data_dir), null when that is not known.
