@@ -13,20 +13,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-import struct
 import time
 from typing import Any, Callable, Dict, Iterator, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import snapshot
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.bolt import BoltFile
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.database import database_of
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import SnapshotError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.wire import Buffer
 
 _BLOCK_BYTES = 1 << 20
 _TRIES = 5
 _PAUSE_SECONDS = 1.0
-# The main half of a key of bucket C(key), and the values of bucket C(meta).
-_REVISION = struct.Struct(">q")
 
 
 class Database:
@@ -89,22 +87,6 @@ class Database:
 
 class ChangedError(SnapshotError):
     """Somebody writes the database."""
-
-
-def revision_of(path: str) -> int:
-    """The revision of the store in a database file, without reading all of it. Raises SnapshotInvalid (StoreCorrupt) when it is none, or is being written."""
-    with BoltFile(path) as bolt:
-        newest = bolt.last_key("key")
-        known = [_REVISION.unpack_from(newest)[0] if newest is not None and len(newest) >= _REVISION.size else 0]
-        for name in (b"finishedCompactRev", b"scheduledCompactRev"):
-            value = bolt.get("meta", name)
-            known += [_REVISION.unpack_from(value)[0]] if value is not None and len(value) >= _REVISION.size else []
-    return int(max(known))
-
-
-def database_of(data_dir: str) -> str:
-    """Where a member keeps its database."""
-    return os.path.join(data_dir, "member", "snap", "db")
 
 
 def save(data_dir: str, path: str, *, owner: str = "", pause: Callable[[float], None] = time.sleep) -> Dict[str, Any]:

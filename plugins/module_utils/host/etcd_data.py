@@ -18,7 +18,7 @@ import stat
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import disk
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.database import database_of, revision_of
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.staged import MARKER_NAME, STAGING_PREFIX
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.wire import Malformed, fields
@@ -97,7 +97,7 @@ def log_state(directory: str) -> str:
 def _revision(database: str) -> Optional[int]:
     """How far the data on the disk are. A database that is being written, or is damaged, does not say: whoever needs it asks the member, or reads all of it."""
     try:
-        return disk.revision_of(database)
+        return revision_of(database)
     except EtcdError:
         return None
 
@@ -201,7 +201,7 @@ def describe(data_dir: str, aside: str, mountinfo: str = "/proc/self/mountinfo",
     answer["size_bytes"], answer["newest_mtime"] = probing.tree_size(member)
     answer["wal_files"] = sum(entry.endswith(".wal") for entry in probing.names_in(os.path.join(member, "wal")))
     answer["cluster_id"] = cluster_of_log(os.path.join(member, "wal"))
-    answer["revision"] = _revision(disk.database_of(data_dir))
+    answer["revision"] = _revision(database_of(data_dir))
     answer["owner"] = _owner(found)
     answer["mode"] = "%04o" % (found.st_mode & 0o7777)
     for entry in probing.names_in(data_dir):

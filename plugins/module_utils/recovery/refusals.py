@@ -9,7 +9,7 @@ import dataclasses
 from typing import Any, Dict, List, Mapping, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.views import HostView, PointView, Seen, listed
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.views import UNASKED, HostView, PointView, Seen, listed
 
 GROUPS = "admin, etcd, control_plane and workers"
 
@@ -100,7 +100,15 @@ def check_reachable(seen: Seen, point: PointView) -> None:
 
 def check_seen(seen: Seen) -> None:
     """A look that failed is not an answer: what was not seen is not absent."""
-    blind = ["%s on %s: %s" % (look, host.name, why) for host in seen.hosts if seen.in_scope(host) for look, why in sorted(host.unseen.items())]
+    # While others serve, one that could not be asked is a member that does not serve; where nobody does, it may be the one that does.
+    harmless = {UNASKED} if any(host.etcd_serves for host in seen.etcd_hosts) else set()
+    blind = [
+        "%s on %s: %s" % (look, host.name, why)
+        for host in seen.hosts
+        if seen.in_scope(host)
+        for look, why in sorted(host.unseen.items())
+        if look not in harmless
+    ]
     if blind:
         raise RecoveryRefused(
             "Machines could not be looked at well enough to decide anything about them.",

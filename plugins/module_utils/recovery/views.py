@@ -22,6 +22,10 @@ FINISHED = "finished"
 DECIDING_LOOKS = ("bare_evidence", "required_files", "etcd", "identity", "record", "lock")
 
 
+#: A look of its own: at a member that runs and could not be asked.
+UNASKED = "its member of etcd"
+
+
 @dataclasses.dataclass(frozen=True)
 class Record:
     """The restore record of one machine, while it is unfinished. ``phase`` is never ``finished``: such a record is history."""
@@ -230,7 +234,7 @@ def _unasked(asked: Mapping[str, Any]) -> Dict[str, str]:
     """A member that runs and could not be asked may serve: that it gave no answer says nothing."""
     if not asked.get("unasked"):
         return {}
-    return {"its member of etcd": "it runs and could not be asked (%s): bring back its certificates, or stop it" % (asked.get("reason") or "no reason given")}
+    return {UNASKED: "it runs and could not be asked (%s): bring back its certificates, or stop it" % (asked.get("reason") or "no reason given")}
 
 
 def host_view(name: str, groups: Sequence[str], node: Mapping[str, Any], etcd: Optional[Mapping[str, Any]], give_up: Sequence[str] = ()) -> HostView:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import disk, restore, snapshot, verify
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.database import database_of, revision_of
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import SnapshotError, SnapshotInvalid, Unreachable
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.restore import Request
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_data
@@ -51,8 +52,8 @@ def test_what_the_last_member_acknowledged_comes_back_from_its_disk(new_cluster:
     # Without a quorum it cannot publish itself, and serves nobody.
     with last.client("grpc", 3) as client, pytest.raises(Unreachable):
         client.status()
-    database = disk.database_of(str(last.data_dir))
-    assert disk.revision_of(database) == revision
+    database = database_of(str(last.data_dir))
+    assert revision_of(database) == revision
     assert etcd_data.describe(str(last.data_dir), str(tmp_path / "aside"))["revision"] == revision
     record = disk.save(str(last.data_dir), str(tmp_path / "survivor.db"))
     assert (record["revision"], record["trailer_ok"]) == (revision, True)
@@ -102,7 +103,7 @@ def test_what_is_written_meanwhile_is_read_again(new_cluster: Callable[..., Clus
     end(server)
     data = tmp_path / "data"
     shutil.copytree(server.data_dir, data)
-    database = Path(disk.database_of(str(data)))
+    database = Path(database_of(str(data)))
     reading = disk.Database(str(database))
     blocks = iter(reading)
     next(blocks)
@@ -118,7 +119,7 @@ def test_what_is_written_meanwhile_is_read_again(new_cluster: Callable[..., Clus
 def test_what_is_no_database_is_said(tmp_path: Path) -> None:
     with pytest.raises(SnapshotError, match="cannot be read"):
         disk.save(str(tmp_path), str(tmp_path / "x.db"))
-    database = Path(disk.database_of(str(tmp_path)))
+    database = Path(database_of(str(tmp_path)))
     database.parent.mkdir(parents=True)
     database.write_bytes(os.urandom(70_000))
     with pytest.raises(SnapshotInvalid):

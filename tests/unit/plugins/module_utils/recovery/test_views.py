@@ -45,3 +45,14 @@ def test_a_member_that_runs_and_could_not_be_asked_may_serve() -> None:
     silent = view({"answers": False, "unasked": False, "reason": "connection refused"})
     plan = plan_recovery(Seen([silent], {"cp1": ("pki", "etcd")}, Request(0.0, 1, quorum_lost_source="recovery_point")), point)
     assert plan.strategy == "rebuild_cluster"
+
+
+def test_beside_members_that_serve_it_is_one_that_does_not() -> None:
+    blind = view({"answers": False, "unasked": True, "reason": "no certificate"})
+    others = [host_view(name, GROUPS, {**NODE, "hostname": name}, {"answers": True, "linearizable": True, "revision": 60}) for name in ("cp2", "cp3")]
+    members = {name: f"https://{name}:2380" for name in ("cp1", "cp2", "cp3")}
+    point = PointView("p1", 0.0, "ca", 50, 50, members, ["etcd/x", *(f"pki/{name}.x" for name in members)])
+    components = dict.fromkeys(members, ("pki", "etcd"))
+    with pytest.raises(RecoveryRefused, match="recover_node -e node_to_recover=cp1"):
+        plan_recovery(Seen([blind, *others], components, Request(0.0, 1)), point)
+    assert plan_recovery(Seen([blind, *others], components, Request(0.0, 1, scope=["cp1"])), point).member_hosts == ["cp1"]
