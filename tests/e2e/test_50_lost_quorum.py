@@ -61,7 +61,7 @@ def killed_in(task: str) -> Callable[[str], bool]:
 
 
 def test_a_survivor_is_not_lost_when_killed(living: Bench, operator: Playbooks) -> None:
-    """Killed when the survivor is being stopped, and when its data are being replaced: the reruns go on with what was saved of it, whatever they are told."""
+    """Killed when the survivor is being stopped, and when its data are being replaced: the reruns go on with what was saved of it."""
     bench = living
     marker = bench.mark("after-the-point")
     memory = bench.memory(bench.settled())
@@ -69,7 +69,8 @@ def test_a_survivor_is_not_lost_when_killed(living: Bench, operator: Playbooks) 
     since = time.time()
     assert operator.run("recover_cluster", {**CONFIRMED, "quorum_lost_source": "survivor"}, kill_when=killed_in("Stop the services in order")).killed
     assert operator.run("recover_cluster", CONFIRMED, kill_when=killed_in("Put restored data in place and start the services")).killed
-    finished = succeeded(operator.run("recover_cluster", FROM_POINT))
+    # By now two members may serve what was saved, and the third joins them.
+    finished = succeeded(operator.run("recover_cluster", CONFIRMED))
     assert "saved of the survivor" in finished.message()
     bench.verify(memory, bench.expected(rolled_back=False, rebuilt=bench.control_plane[1:], marker=marker, since=since))
 
