@@ -121,6 +121,8 @@ class ActionModule(ActionBase):
         playbook = options.get("playbook") or _playbook_name()
         scope = _scope(playbook, options["named"], options.get("scope"), variable(task_vars, self._templar, "lifeboat_scope"), task_vars)
         self._check_settings(playbook, options["changes_cluster"])
+        # Of the controller alone, and of -e: what machines have in the inventory is there in a rerun too.
+        values = said(options["named"], lambda name: self._templar.template(task_vars[name]) if name in task_vars else None)
         runs_directory = os.path.abspath(os.path.expanduser(str(of("directory", "lifeboat_runs_directory") or runs.DEFAULT_DIRECTORY)))
         targets = {name: whole_number(of("%s_target_seconds" % name, "%s_target_seconds" % name), "%s_target_seconds" % name) for name in ("rpo", "rto")}
         times = {name: _moment(options.get(name), name) for name in ("declared_at", "disaster_at")}
@@ -161,7 +163,6 @@ class ActionModule(ActionBase):
             display.display("[00:00] earlier runs that failed on their way or were stopped: %s" % newest_of(earlier.dead))
         if earlier.alive:
             display.warning("Another run of cluster %s is going on in this moment: %s" % (cluster_name, ", ".join(earlier.alive)))
-        values = said(options["named"], lambda name: variable(task_vars, self._templar, name))
         fact = {
             "id": run_id,
             "directory": directory,

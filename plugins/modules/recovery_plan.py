@@ -39,6 +39,12 @@ options:
     description: The highest etcd revision in any manifest or restore result of this cluster.
     type: int
     default: 0
+  survivor:
+    description:
+      - The host whose data become the cluster with O(quorum_lost_source=survivor), where data of several clusters are on the disks. Without it the one
+        that got furthest.
+    type: str
+    default: ""
   quorum_lost_source:
     description: The operator's choice when quorum is lost but data of old members is still there.
     type: str
@@ -167,6 +173,7 @@ def body(call: Call) -> t.Dict[str, t.Any]:
             slack=params["revision_slack"],
             scope=_names(params["scope"]),
             quorum_lost_source=params["quorum_lost_source"],
+            survivor=params["survivor"].strip(),
             missing_members=_names(params["missing_members"]),
             give_up=give_up,
             versions_may_differ=params["versions_may_differ"],
@@ -191,6 +198,7 @@ def main() -> t.NoReturn:
             "manifest": {"type": "dict", "required": True},
             "high_water_revision": {"type": "int", "default": 0},
             "quorum_lost_source": {"type": "str", "choices": ["", "recovery_point", "survivor", "members"], "default": ""},
+            "survivor": {"type": "str", "default": ""},
             "scope": {"type": "list", "elements": "str", "default": []},
             "unreachable": {"type": "list", "elements": "str", "default": []},
             "missing_members": {"type": "list", "elements": "str", "default": []},

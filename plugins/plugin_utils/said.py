@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from typing import Any, Callable, Dict, Mapping, Sequence
 
@@ -13,16 +14,24 @@ from typing import Any, Callable, Dict, Mapping, Sequence
 OF_RECOVERIES = (
     "recovery_point_id",
     "quorum_lost_source",
+    "quorum_lost_survivor",
     "confirm_missing_members",
     "lifeboat_scope",
     "lifeboat_accept_damaged",
     "lifeboat_add_encryption_keys",
     "lifeboat_identity_files",
+    "lifeboat_allowed_signers",
+    "lifeboat_host_names",
+    "lifeboat_moved_names",
+    "recovery_point_accept_unsigned",
     "recovery_point_level",
     "node_config_named",
     "platform_mounts_may_differ",
     "platform_versions_may_differ",
+    "platform_revision_slack",
 )
+# Ansible splits key=value at blanks, and reads quotes in it.
+_PLAIN = re.compile(r"[A-Za-z0-9_.,:/@%+-]+")
 
 
 def said(named: Mapping[str, Any], variable: Callable[[str], Any]) -> Dict[str, Any]:
@@ -36,7 +45,7 @@ def command(playbook: str, cluster_name: str, values: Mapping[str, Any], invento
     words = ["ansible-playbook"]
     for inventory in inventories:
         words += ["-i", inventory]
-    words += ["lifeboat.cluster.%s" % playbook, "-e", "confirm_cluster_name=%s" % cluster_name]
-    for name, value in values.items():
-        words += ["-e", "%s=%s" % (name, value) if isinstance(value, str) else json.dumps({name: value})]
+    words += ["lifeboat.cluster.%s" % playbook]
+    for name, value in {"confirm_cluster_name": cluster_name, **values}.items():
+        words += ["-e", "%s=%s" % (name, value) if isinstance(value, str) and _PLAIN.fullmatch(value) else json.dumps({name: value})]
     return " ".join(shlex.quote(word) for word in words)

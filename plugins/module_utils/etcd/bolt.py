@@ -15,7 +15,7 @@ import mmap
 import os
 import struct
 from dataclasses import dataclass
-from typing import Dict, Iterator, List, Optional, Set, Tuple
+from typing import Dict, Iterator, List, Optional, Set, Tuple, Union
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import SnapshotInvalid, StoreCorrupt
 
@@ -63,10 +63,24 @@ def _fnv1a64(data: bytes) -> int:
     return result
 
 
+class _Reads:
+    """A file that is read piece by piece."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __getitem__(self, part: slice) -> bytes:
+        return os.pread(self._descriptor, max(0, part.stop - part.start), part.start)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+
 class BoltFile:
     """An open bbolt file. Rows are given as offsets into ``data``, so that nothing is copied that nobody wants."""
 
-    def __init__(self, path: str, head_only: bool = False) -> None:
+    def __init__(self, path: str, head_only: bool = False, mapped: bool = True) -> None:
         self.path = path
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -78,7 +92,8 @@ class BoltFile:
                 raise SnapshotInvalid(
                     "%s is not an etcd database" % path, found="a file of %d bytes" % self.size_bytes, remedy="Use another copy.", path=path, reason="truncated"
                 )
-            self.data = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+            # A disk that fails ends a program that has mapped the file, and is an OSError for one that reads it.
+            self.data: Union[mmap.mmap, _Reads] = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) if mapped else _Reads(os.dup(descriptor))
         finally:
             os.close(descriptor)
         self._seen: Set[int] = set()
@@ -168,7 +183,7 @@ class BoltFile:
         start = offset + _HEADER.size
         if start + _META.size > self.size_bytes:
             return None, "the file ends before it"
-        magic, version, page_size, _flags, root, _sequence, freelist, high_water, transaction, checksum = _META.unpack_from(self.data, start)
+        magic, version, page_size, _flags, root, _sequence, freelist, high_water, transaction, checksum = _META.unpack(self.data[start : start + _META.size])
         if magic != _MAGIC:
             return None, "no bbolt magic number"
         if version != _VERSION:
@@ -187,7 +202,7 @@ class BoltFile:
             if end - middle < _BUCKET.size:
                 raise self._corrupt("a bucket's head of %d bytes" % (end - middle), self.meta.root)
             name = self.data[start:middle].decode("utf-8", "backslashreplace")
-            root, _sequence = _BUCKET.unpack_from(self.data, middle)
+            root, _sequence = _BUCKET.unpack(self.data[middle : middle + _BUCKET.size])
             result[name] = Bucket(name, root, (middle + _BUCKET.size, end) if root == 0 else None)
         return result
 
@@ -196,7 +211,7 @@ class BoltFile:
             start, end = bucket.inline
             if end - start < _HEADER.size:
                 raise self._corrupt("inline bucket %s is cut off" % bucket.name, 0)
-            _identity, flags, count, _overflow = _HEADER.unpack_from(self.data, start)
+            _identity, flags, count, _overflow = _HEADER.unpack(self.data[start : start + _HEADER.size])
             if not flags & LEAF:
                 raise self._corrupt("inline bucket %s is not a leaf" % bucket.name, 0)
             yield from self._of_leaf(start, end, count, 0, last)
@@ -210,7 +225,7 @@ class BoltFile:
             offset = page * self.meta.page_size
             if page < 2 or page >= self.meta.high_water or offset + self.meta.page_size > self.size_bytes:
                 raise self._corrupt("bucket %s refers to it, but it lies outside of the file" % (bucket.name or "(root)"), page)
-            identity, flags, count, overflow = _HEADER.unpack_from(self.data, offset)
+            identity, flags, count, overflow = _HEADER.unpack(self.data[offset : offset + _HEADER.size])
             end = offset + (overflow + 1) * self.meta.page_size
             if identity != page:
                 raise self._corrupt("it says that it is page %d" % identity, page)

@@ -58,10 +58,22 @@ class Database:
         status = os.fstat(self._descriptor)
         return status.st_size, status.st_mtime_ns
 
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._descriptor, min(_BLOCK_BYTES, self._database_bytes - self.size_bytes))
+        except OSError as error:
+            raise SnapshotError(
+                "The database of this member cannot be read to its end.",
+                tried="read %s" % self.path,
+                found="%s after %d of %d bytes" % (error.strerror, self.size_bytes, self._database_bytes),
+                remedy="The disk fails. Choose another source: the data of another member, or the recovery point.",
+                path=self.path,
+            ) from None
+
     def __iter__(self) -> Iterator[Buffer]:
         digest = hashlib.sha256()
         whole = hashlib.sha256()
-        for block in iter(lambda: os.read(self._descriptor, min(_BLOCK_BYTES, self._database_bytes - self.size_bytes)), b""):
+        for block in iter(self._read, b""):
             digest.update(block)
             whole.update(block)
             self.size_bytes += len(block)
@@ -104,4 +116,9 @@ def save(data_dir: str, path: str, *, owner: str = "", pause: Callable[[float], 
             pause(_PAUSE_SECONDS)
         else:
             break
-    return dict(snapshot.record(path), taken_at=saved.taken_at, duration_seconds=saved.duration_seconds, data_dir=data_dir)
+    try:
+        record = snapshot.record(path)
+    except BaseException:
+        os.unlink(path)
+        raise
+    return dict(record, taken_at=saved.taken_at, duration_seconds=saved.duration_seconds, data_dir=data_dir)

@@ -8,6 +8,11 @@ from __future__ import annotations
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 
 
+def tls_words(text: str) -> bool:
+    """Whether a program that says no more than a text speaks of TLS or of certificates."""
+    return any(word in text.lower() for word in ("tls", "ssl", "certificate", "handshake"))
+
+
 class EtcdError(LifeboatError):
     """An etcd member, or a tool of etcd, did not do what was asked of it."""
 

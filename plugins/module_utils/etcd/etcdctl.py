@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import messages
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, MessageClient, SnapshotStream, WatchProbe
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError, NotAvailable, Rejected, Unreachable
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError, NotAvailable, Rejected, Unreachable, tls_words
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.wire import Malformed, Message
 
 _GRACE_SECONDS = 5.0
@@ -124,6 +124,7 @@ class EtcdctlClient(MessageClient):
             remedy="Check that etcd runs there, that address and port are right, and that ca_cert and client_cert belong to it.",
             endpoint=self.connection.endpoint,
             timed_out=timed_out,
+            tls_refused=tls_words(found),
         )
 
     def _no_etcd(self, what: str, found: str) -> EtcdError:

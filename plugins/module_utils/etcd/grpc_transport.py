@@ -18,7 +18,7 @@ from typing import Any, Callable, Iterator, Mapping, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import messages
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, MessageClient, SnapshotStream, snapshot_blob
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError, NotAvailable, Rejected, Unreachable
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError, NotAvailable, Rejected, Unreachable, tls_words
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.wire import Buffer, Malformed, Message
 
 _SWITCH = "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"
@@ -163,6 +163,7 @@ class GrpcClient(MessageClient):
                 remedy="Check that etcd runs there, that address and port are right, and that ca_cert and client_cert belong to it.",
                 endpoint=endpoint,
                 timed_out=False,
+                tls_refused=tls_words(reason),
             )
         return Rejected("etcd at %s refused: %s" % (endpoint, method.name), reason=reason, tried="gRPC", endpoint=endpoint)
 

@@ -16,9 +16,9 @@ import pwd
 import re
 import stat
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.database import database_of, revision_of
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.database import database_of, look
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.staged import MARKER_NAME, STAGING_PREFIX
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.wire import Malformed, fields
@@ -94,12 +94,12 @@ def log_state(directory: str) -> str:
     return DATA if any(name.endswith(".wal") for name in probing.names_in(directory)) else EMPTY
 
 
-def _revision(database: str) -> Optional[int]:
-    """How far the data on the disk are. A database that is being written, or is damaged, does not say: whoever needs it asks the member, or reads all of it."""
+def _database(data_dir: str) -> Tuple[Optional[int], Optional[int]]:
+    """How far the data on the disk are, and how many members with a vote they name. A database that is being written, or is damaged, does not say."""
     try:
-        return revision_of(database)
+        return look(database_of(data_dir)) if state_of(data_dir) == DATA and os.path.exists(database_of(data_dir)) else (None, None)
     except EtcdError:
-        return None
+        return None, None
 
 
 _WAL_FRAME = 8
@@ -181,6 +181,7 @@ def describe(data_dir: str, aside: str, mountinfo: str = "/proc/self/mountinfo",
         "wal_files": 0,
         "cluster_id": None,
         "revision": None,
+        "voters": None,
         "owner": None,
         "mode": None,
         "restore_markers": [],
@@ -201,7 +202,7 @@ def describe(data_dir: str, aside: str, mountinfo: str = "/proc/self/mountinfo",
     answer["size_bytes"], answer["newest_mtime"] = probing.tree_size(member)
     answer["wal_files"] = sum(entry.endswith(".wal") for entry in probing.names_in(os.path.join(member, "wal")))
     answer["cluster_id"] = cluster_of_log(os.path.join(member, "wal"))
-    answer["revision"] = _revision(database_of(data_dir))
+    answer["revision"], answer["voters"] = _database(data_dir)
     answer["owner"] = _owner(found)
     answer["mode"] = "%04o" % (found.st_mode & 0o7777)
     for entry in probing.names_in(data_dir):

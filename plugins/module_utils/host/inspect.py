@@ -336,8 +336,8 @@ class Look:
             return None
         arguments = str((self.platform.get("etcd") or {}).get("apiserver_arguments_file") or "")
         places = [str(self.platform.get("manifests_dir") or ""), str(self.platform.get("manifests_parking") or ""), arguments]
-        file = in_use.look(service.process, [place for place in places if place], PROC).real_file
-        return public_file_sha256(file) if file else None
+        found = in_use.look(service.process, [place for place in places if place], PROC)
+        return public_file_sha256(found.real_file) if found.exists else None
 
     def manifests(self) -> Dict[str, Any]:
         answer: Dict[str, Any] = {}

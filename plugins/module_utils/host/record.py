@@ -178,7 +178,7 @@ def command_to_go_on(record: Dict[str, Any]) -> str:
     playbook = str(record.get("playbook") or "recover_cluster")
     options = record.get("options")
     said = {name: value for name, value in options.items() if name != "recovery_point_id"} if isinstance(options, dict) else {}
-    words = ["%s=%s" % item if isinstance(item[1], str) else json.dumps(dict([item])) for item in sorted(said.items())]
+    words = [json.dumps({name: value}) for name, value in sorted(said.items())]
     return "ansible-playbook %s%s -e recovery_point_id=%s -e confirm_cluster_name=%s%s" % (
         "" if playbook.startswith(_PLAYBOOKS) else _PLAYBOOKS,
         playbook,

@@ -14,6 +14,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.views im
 
 SOURCES = ("recovery_point", "survivor", "members")
 SOURCE = "quorum_lost_source"
+SURVIVOR = "quorum_lost_survivor"
 
 
 def with_data(seen: Seen, point: PointView) -> List[HostView]:
@@ -37,10 +38,15 @@ def ages(seen: Seen, point: PointView) -> str:
 
 
 def _lineages(seen: Seen, point: PointView) -> List[List[HostView]]:
-    """Members with data, those of one cluster together, the largest group first: members of two clusters never form a quorum."""
+    """Members with data, those of one cluster together, the largest group first: members of two clusters never form a quorum.
+
+    Of data that do not tell it is taken that they belong to the others, as long as those are of one cluster.
+    """
     groups: Dict[str, List[HostView]] = {}
     for host in with_data(seen, point):
         groups.setdefault(host.etcd_data_cluster, []).append(host)
+    if len(groups) == 2 and "" in groups:
+        groups = {"": with_data(seen, point)}
     return sorted(groups.values(), key=len, reverse=True)
 
 
@@ -50,21 +56,24 @@ def _holders(seen: Seen, point: PointView) -> List[HostView]:
     return groups[0] if groups else []
 
 
-def _majority(seen: Seen, point: PointView) -> int:
-    """How many members have to start with their own data for a quorum. Those that the operator named as missing were no members any more."""
-    return len([name for name in point.etcd_members if name not in seen.request.missing_members] or seen.etcd_hosts) // 2 + 1
+def _majority(holders: Sequence[HostView], seen: Seen, point: PointView) -> int:
+    """How many members have to start with their own data for a quorum: of those that the data name, else of those of the recovery point."""
+    told = max((host.etcd_data_voters for host in holders), default=0)
+    return (told or len(point.etcd_members or seen.etcd_hosts)) // 2 + 1
 
 
 def ways(seen: Seen, point: PointView) -> List[Way]:
     """What can be chosen, the choice that loses least first."""
     found = []
     holders = _holders(seen, point)
-    if len(holders) >= _majority(seen, point):
+    if len(holders) >= _majority(holders, seen, point):
         found.append(Way("the members start with the data that they have (%s); files come back where they are missing" % listed(holders), {SOURCE: "members"}))
-    if holders and point.store == "v3":
-        best = _furthest(with_data(seen, point))
+    lineages = _lineages(seen, point) if point.store == "v3" else []
+    for group in lineages:
+        best = _furthest(group)
         read = "" if best.etcd_answers else ", read from its disk: what was written in the last moment before it ended may be missing"
-        found.append(Way("the data on %s becomes the cluster%s" % (best.name, read), {SOURCE: "survivor"}))
+        named = {SURVIVOR: best.name} if len(lineages) > 1 else {}
+        found.append(Way("the data on %s becomes the cluster%s" % (best.name, read), {SOURCE: "survivor", **named}))
     found.append(Way("recovery point %s becomes the cluster; the data on the disks is moved aside" % point.point, {SOURCE: "recovery_point"}))
     return found
 
@@ -86,29 +95,36 @@ def chosen(seen: Seen, point: PointView) -> str:
 
 
 def _furthest(hosts: Sequence[HostView]) -> HostView:
-    """The member that got furthest. One that answers can be asked for a snapshot with a checksum, and tells its revision; else its disk is read."""
-    return max(hosts, key=lambda host: (host.etcd_answers, host.etcd_own_revision, host.etcd_data_newest or 0.0))
+    """The member of one cluster that got furthest. Of two that are equal the one that answers: it can be asked for a snapshot with a checksum."""
+    return max(hosts, key=lambda host: (host.etcd_own_revision, host.etcd_answers, host.etcd_data_newest or 0.0))
 
 
 def survivor(seen: Seen, point: PointView) -> HostView:
-    """The member whose data becomes the cluster. Raises RecoveryRefused when there is none."""
-    holders = with_data(seen, point)
-    if not holders:
+    """The member whose data becomes the cluster. Raises RecoveryRefused when there is none, and when data of several clusters are there and none was named."""
+    groups = _lineages(seen, point)
+    named = [host for host in with_data(seen, point) if host.name == seen.request.survivor]
+    if named:
+        return named[0]
+    if len(groups) != 1 or seen.request.survivor:
         raise RecoveryRefused(
-            "No member has data, so none can become the cluster.",
-            tried="looked for data on every etcd host",
+            "%s has no data of etcd." % seen.request.survivor
+            if seen.request.survivor
+            else "Data of several clusters are there: name the member whose data become the cluster."
+            if groups
+            else "No member has data, so none can become the cluster.",
+            tried="looked for data on every etcd host, and of which cluster they are",
             found=ages(seen, point),
-            ways=[way for way in ways(seen, point) if way.variables.get(SOURCE) != "survivor"],
+            ways=[way for way in ways(seen, point) if groups or way.variables.get(SOURCE) != "survivor"],
         )
-    return _furthest(holders)
+    return _furthest(groups[0])
 
 
 def startable(seen: Seen, point: PointView) -> List[HostView]:
     """Members that start with their own data. There have to be enough of them for a quorum."""
     holders = _holders(seen, point)
-    if len(holders) < _majority(seen, point):
+    if len(holders) < _majority(holders, seen, point):
         raise RecoveryRefused(
-            "Too few members have data of one cluster: %d, and %d make a quorum." % (len(holders), _majority(seen, point)),
+            "Too few members have data of one cluster: %d, and %d make a quorum." % (len(holders), _majority(holders, seen, point)),
             tried="looked for data on every etcd host, and of which cluster they are",
             found=ages(seen, point),
             ways=[way for way in ways(seen, point) if way.variables.get(SOURCE) != "members"],

@@ -431,7 +431,7 @@ def _check(seen: Seen, point: PointView) -> None:
     refusals.check_groups(seen, point)
     refusals.check_scope(seen)
     refusals.check_reachable(seen, point)
-    refusals.check_seen(seen)
+    refusals.check_seen(seen, bool(situations.serving(seen, point)))
     refusals.check_identity(seen, point)
     refusals.check_one_cluster(situations.serving(seen, point))
 

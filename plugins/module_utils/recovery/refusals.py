@@ -85,7 +85,8 @@ def check_reachable(seen: Seen, point: PointView) -> None:
     concerned = [name for name in seen.unreachable if (name in seen.request.scope or not seen.request.scope) and name not in seen.request.missing_members]
     if concerned:
         members = [name for name in concerned if name in point.etcd_members]
-        gone = Way("members of etcd that are gone: the others become the cluster, these join later", {"confirm_missing_members": ",".join(members)})
+        all_gone = ",".join(dict.fromkeys([*seen.request.missing_members, *members]))
+        gone = Way("members of etcd that are gone: the others become the cluster, these join later", {"confirm_missing_members": all_gone})
         raise RecoveryRefused(
             "Machines that this is about are unreachable: %s." % ", ".join(concerned),
             tried="a connection to every machine of the inventory",
@@ -98,10 +99,10 @@ def check_reachable(seen: Seen, point: PointView) -> None:
         )
 
 
-def check_seen(seen: Seen) -> None:
-    """A look that failed is not an answer: what was not seen is not absent."""
+def check_seen(seen: Seen, serve: bool) -> None:
+    """A look that failed is not an answer: what was not seen is not absent. ``serve``: whether members of the cluster serve."""
     # While others serve, one that could not be asked is a member that does not serve; where nobody does, it may be the one that does.
-    harmless = {UNASKED} if any(host.etcd_serves for host in seen.etcd_hosts) else set()
+    harmless = {UNASKED} if serve else set()
     blind = [
         "%s on %s: %s" % (look, host.name, why)
         for host in seen.hosts

@@ -86,6 +86,8 @@ class HostView:
     etcd_data_newest: Optional[float] = None
     #: Of which cluster the data on the disk are, by their log; empty where that could not be read.
     etcd_data_cluster: str = ""
+    #: How many members with a vote these data name; 0 where they do not say.
+    etcd_data_voters: int = 0
     #: What earlier restores moved aside in the data directory.
     etcd_asides: Sequence[str] = ()
     #: The highest revision that any member told this one.
@@ -149,6 +151,8 @@ class Request:
     slack: int
     scope: Sequence[str] = ()
     quorum_lost_source: str = ""
+    #: The member whose data become the cluster, where data of several clusters are there.
+    survivor: str = ""
     missing_members: Sequence[str] = ()
     give_up: Sequence[str] = ()
     versions_may_differ: bool = False
@@ -259,6 +263,7 @@ def host_view(name: str, groups: Sequence[str], node: Mapping[str, Any], etcd: O
         etcd_cluster_id=str(asked.get("cluster_id") or ""),
         etcd_data_newest=data.get("newest_mtime"),
         etcd_data_cluster=str(data.get("cluster_id") or ""),
+        etcd_data_voters=int(data.get("voters") or 0),
         etcd_asides=tuple(str(path) for path in data.get("asides") or () if "/member." in str(path)),
         etcd_revision=int(asked.get("revision") or 0),
         etcd_own_revision=int(asked.get("own_revision") or data.get("revision") or 0),

@@ -24,7 +24,7 @@ def test_what_was_said_is_said_again() -> None:
     assert values == {"node_to_recover": "cp3", "recovery_point_id": "p1", "lifeboat_accept_damaged": ["a b", "it's"], "platform_mounts_may_differ": True}
     text = command("recover_node", "shop 1", values, ["/etc/my inventory"])
     assert shlex.split(text) == [
-        *("ansible-playbook", "-i", "/etc/my inventory", "lifeboat.cluster.recover_node", "-e", "confirm_cluster_name=shop 1"),
+        *("ansible-playbook", "-i", "/etc/my inventory", "lifeboat.cluster.recover_node", "-e", '{"confirm_cluster_name": "shop 1"}'),
         *("-e", "node_to_recover=cp3", "-e", "recovery_point_id=p1", "-e", '{"lifeboat_accept_damaged": ["a b", "it\'s"]}'),
         *("-e", '{"platform_mounts_may_differ": true}'),
     ]

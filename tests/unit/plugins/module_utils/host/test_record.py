@@ -132,7 +132,7 @@ def test_the_command_that_goes_on_says_what_was_said(store: Store) -> None:
     written = store.present({**BEGUN, "playbook": "recover_node", "options": options}).after
     assert written is not None
     wanted = "ansible-playbook lifeboat.cluster.recover_node -e recovery_point_id=p1 -e confirm_cluster_name=prod"
-    assert record.command_to_go_on(written) == wanted + """ -e '{"lifeboat_accept_damaged": ["a"]}' -e node_to_recover=cp3"""
+    assert record.command_to_go_on(written) == wanted + """ -e '{"lifeboat_accept_damaged": ["a"]}' -e '{"node_to_recover": "cp3"}'"""
 
 
 def test_a_damaged_record_is_named_and_kept(store: Store, tmp_path: Path) -> None:

@@ -125,11 +125,13 @@ def point_of(name: str, size: int) -> PointView:
     return PointView(name, NOW - 600, CA, SNAPSHOT, SNAPSHOT + 100, {host: "https://%s:2380" % host for host in NAMES[:size]}, artifacts)
 
 
-def seen(world: World, scope: Sequence[str] = (), choice: str = "", give_up: Sequence[str] = ()) -> Seen:
+def seen(world: World, scope: Sequence[str] = (), choice: str = "", give_up: Sequence[str] = (), survivor: str = "") -> Seen:
     hosts = [view(world, number) for number in range(len(world.members))]
     hosts = [dataclasses.replace(host, record=None) if host.record and host.record.restore_id in give_up else host for host in hosts]
     return Seen(
-        hosts, {host.name: ("pki", "etcd") for host in hosts}, Request(NOW, DEFAULT_REVISION_SLACK, scope=scope, quorum_lost_source=choice, give_up=give_up)
+        hosts,
+        {host.name: ("pki", "etcd") for host in hosts},
+        Request(NOW, DEFAULT_REVISION_SLACK, scope=scope, quorum_lost_source=choice, survivor=survivor, give_up=give_up),
     )
 
 
@@ -325,7 +327,13 @@ def answers(world: World, ways: Sequence[Way], before: Dict[str, str]) -> Iterat
 def run(world: World, options: Dict[str, str]) -> Tuple[Optional[RecoveryPlan], Sequence[Way]]:
     """One run: a plan, or the ways that its refusal names."""
     scope = [options["scope"]] if "scope" in options else []
-    what = seen(world, scope, options.get("quorum_lost_source", ""), [one for one in options.get("lifeboat_give_up", "").split(",") if one])
+    what = seen(
+        world,
+        scope,
+        options.get("quorum_lost_source", ""),
+        [one for one in options.get("lifeboat_give_up", "").split(",") if one],
+        options.get("quorum_lost_survivor", ""),
+    )
     try:
         plan = plan_recovery(what, point_of(options.get("point", "this"), len(world.members)))
     except RecoveryRefused as refusal:

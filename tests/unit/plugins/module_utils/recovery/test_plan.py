@@ -301,6 +301,8 @@ def test_only_members_of_etcd_can_be_confirmed_as_missing() -> None:
     with pytest.raises(RecoveryRefused) as refusal:
         recover([bare("cp1"), bare("cp2"), bare("cp3")], unreachable=["w1"])
     assert "confirm_missing_members" not in str(refusal.value)
+    with pytest.raises(RecoveryRefused, match="confirm_missing_members=cp2,cp3:"):
+        recover([bare("cp1")], unreachable=["cp2", "cp3"], missing_members=["cp2"])
     with pytest.raises(RecoveryRefused, match="without confirm_missing_members"):
         recover([bare("cp1"), bare("cp2"), bare("cp3")], missing_members=["w1"])
 
@@ -869,12 +871,39 @@ def test_a_roll_back_of_a_part_is_refused() -> None:
         roll_back(LIVING, scope=["cp2"])
 
 
-def test_members_that_are_gone_for_good_do_not_count() -> None:
-    """The cluster was restored onto one member, which stands still now."""
+def test_the_data_say_how_many_members_make_a_quorum() -> None:
+    """A cluster that was restored onto one member, which stands still now; and one of three, which would never get a quorum."""
     alone = dataclasses.replace(stopped("cp1"), etcd_answers=False)
     options = {"missing_members": ["cp2", "cp3"], "unreachable": ["cp2", "cp3"]}
-    plan = recover([alone], quorum_lost_source="members", **options)
+    plan = recover([dataclasses.replace(alone, etcd_data_voters=1)], quorum_lost_source="members", **options)
     assert (plan.strategy, plan.start_hosts) == ("start_members", ["cp1"])
+    for voters in (0, 3):
+        with pytest.raises(RecoveryRefused, match="Too few members have data of one cluster: 1, and 2 make a quorum"):
+            recover([dataclasses.replace(alone, etcd_data_voters=voters)], quorum_lost_source="members", **options)
+
+
+def test_with_data_of_several_clusters_the_survivor_is_named() -> None:
+    """A restore that was given up has a revision that no real data have."""
+    old = [dataclasses.replace(stopped(name), etcd_data_cluster="1a", etcd_own_revision=9_000) for name in ("cp1", "cp2")]
+    given_up = dataclasses.replace(stopped("cp3"), etcd_data_cluster="2b", etcd_own_revision=200_000_000)
+    with pytest.raises(RecoveryRefused, match="Data of several clusters are there") as refusal:
+        recover([*old, given_up], quorum_lost_source="survivor")
+    assert "-e quorum_lost_source=survivor -e quorum_lost_survivor=cp1" in str(refusal.value)
+    assert "-e quorum_lost_source=survivor -e quorum_lost_survivor=cp3" in str(refusal.value)
+    assert recover([*old, given_up], quorum_lost_source="survivor", survivor="cp2").survivor == "cp2"
+    with pytest.raises(RecoveryRefused, match="w1 has no data of etcd"):
+        recover([*old, given_up], quorum_lost_source="survivor", survivor="w1")
+    # Data that do not tell belong to the others.
+    unknown = dataclasses.replace(given_up, etcd_data_cluster="", etcd_own_revision=9_001)
+    assert recover([*old, unknown], quorum_lost_source="survivor").survivor == "cp3"
+    further = dataclasses.replace(old[0], etcd_answers=False, etcd_own_revision=9_500)
+    assert recover([further, old[1], bare("cp3")], quorum_lost_source="survivor").survivor == "cp1", "the one that got furthest, though the other answers"
+
+
+def test_a_store_that_began_by_itself_does_not_stand_for_a_cluster_that_could_not_be_asked() -> None:
+    blind = [dataclasses.replace(stopped(name), etcd_answers=False, unseen={"its member of etcd": "no certificate"}) for name in ("cp1", "cp2")]
+    with pytest.raises(RecoveryRefused, match="its member of etcd on cp1: no certificate"):
+        recover([*blind, alive("cp3", etcd_revision=3, etcd_own_revision=3)], quorum_lost_source="recovery_point")
 
 
 def test_workers_that_get_files_are_stopped_first() -> None:
