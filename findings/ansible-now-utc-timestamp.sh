@@ -1,4 +1,8 @@
 #!/bin/sh
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
 # ansible-core 2.19.1 (PyPI), with any Python that it supports.
 #
 # One would guess: {{ now(utc=true).timestamp() }} is the time since 1970 in UTC, whatever the time zone of the controller, because utc=true says so.
@@ -21,6 +25,9 @@ india=$(off Asia/Kolkata 'now(utc=true).timestamp()')
 local=$(off Asia/Kolkata 'now().timestamp()')
 echo "now(utc=true).timestamp() is off by $utc s in UTC and by $india s in Asia/Kolkata; now().timestamp() by $local s there"
 # Between the two looks a second may pass.
-[ "$utc" -ge -2 ] && [ "$utc" -le 2 ] && [ "$india" -ge -19802 ] && [ "$india" -le -19798 ] && [ "$local" -ge -2 ] && [ "$local" -le 2 ] ||
-    { echo "CHANGED"; exit 1; }
-echo "as described"
+if [ "$utc" -ge -2 ] && [ "$utc" -le 2 ] && [ "$india" -ge -19802 ] && [ "$india" -le -19798 ] && [ "$local" -ge -2 ] && [ "$local" -le 2 ]; then
+    echo "as described"
+else
+    echo "CHANGED"
+    exit 1
+fi

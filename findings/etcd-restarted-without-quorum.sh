@@ -1,4 +1,8 @@
 #!/bin/sh
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
 # etcd 3.6.16 (Go module go.etcd.io/etcd/server/v3), three members on one machine.
 #
 # One would guess: a member that has lost its quorum answers what needs none (status, serializable reads, a snapshot), so after a disaster the last member
@@ -48,5 +52,8 @@ again=$(read_serializable)
 status=$(ask /v3/maintenance/status '{}')
 echo "started again without a quorum, serializable read: $again; status: $status"
 case $running in *header*) ;; *) echo "CHANGED: a member that lost its quorum while it ran does not answer"; exit 1 ;; esac
-[ "$again" = "no answer" ] && [ "$status" = "no answer" ] || { echo "CHANGED: it answers"; exit 1; }
+if [ "$again" != "no answer" ] || [ "$status" != "no answer" ]; then
+    echo "CHANGED: it answers"
+    exit 1
+fi
 echo "as described"

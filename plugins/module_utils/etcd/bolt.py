@@ -15,7 +15,7 @@ import mmap
 import os
 import struct
 from dataclasses import dataclass
-from typing import Dict, Iterator, List, Optional, Set, Tuple, Union
+from typing import Dict, Iterator, List, Optional, Set, Tuple, cast
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import SnapshotInvalid, StoreCorrupt
 
@@ -64,7 +64,7 @@ def _fnv1a64(data: bytes) -> int:
 
 
 class _Reads:
-    """A file that is read piece by piece."""
+    """A file that is read piece by piece: as much of a mapping as heads, rows and values of small buckets need."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -93,7 +93,7 @@ class BoltFile:
                     "%s is not an etcd database" % path, found="a file of %d bytes" % self.size_bytes, remedy="Use another copy.", path=path, reason="truncated"
                 )
             # A disk that fails ends a program that has mapped the file, and is an OSError for one that reads it.
-            self.data: Union[mmap.mmap, _Reads] = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) if mapped else _Reads(os.dup(descriptor))
+            self.data = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) if mapped else cast(mmap.mmap, _Reads(os.dup(descriptor)))
         finally:
             os.close(descriptor)
         self._seen: Set[int] = set()
