@@ -15,7 +15,8 @@ set -eu
 VERSION=v3.6.16
 work=$(mktemp -d)
 trap 'kill $(cat "$work"/*.pid 2>/dev/null) 2>/dev/null || true; rm -rf "$work"' EXIT
-GOBIN="$work/bin" GOFLAGS=-mod=mod go install "go.etcd.io/etcd/server/v3@$VERSION"
+(cd "$work" && go mod init finding && go get "go.etcd.io/etcd/server/v3@$VERSION" && go build -o bin/server go.etcd.io/etcd/server/v3) > "$work/go.log" 2>&1 ||
+    { cat "$work/go.log"; exit 1; }
 
 cluster="a=http://127.0.0.1:23811,b=http://127.0.0.1:23812,c=http://127.0.0.1:23813"
 member() { # name number
@@ -41,7 +42,9 @@ for _ in $(seq 60); do
     case $(ask /v3/kv/put '{"key": "a2V5", "value": "dmFsdWU="}') in *revision*|*header*) break ;; esac
     sleep 1
 done
-kill "$(cat "$work/b.pid")" "$(cat "$work/c.pid")"; rm "$work/b.pid" "$work/c.pid"
+kill -9 "$(cat "$work/b.pid")" "$(cat "$work/c.pid")"
+while kill -0 "$(cat "$work/b.pid")" 2>/dev/null || kill -0 "$(cat "$work/c.pid")" 2>/dev/null; do sleep 1; done
+rm "$work/b.pid" "$work/c.pid"
 sleep 5
 running=$(read_serializable)
 echo "quorum lost while it runs, serializable read: $running"
