@@ -208,6 +208,9 @@ GOOD: dict[str, Any] = {
     "recovery_point_encryption": {"coverage": {"covered": True, "found": "opened: aescbc key1 (secrets); on cp1", "kms": []}},
     "recovery_point_compared": {"encryption": {"same": True, "addable": False, "problems": [], "configuration": "/etc/kubernetes/enc/e.yaml"}},
     "pki_add_encryption_keys": False,
+    "pki_living": "cp2",
+    "pki_encryption_living": {"encryption": {"file": "/etc/kubernetes/enc/e.yaml", "option": "/etc/kubernetes/enc/e.yaml"}},
+    "pki_encryption_here": {"encryption": {"file": "/etc/kubernetes/enc/e.yaml", "option": "/etc/kubernetes/enc/e.yaml"}},
     "recovery_point_catalog": {
         "points": [{"id": "a", "state": "complete"}, {"id": "b", "state": "open"}],
         "counts": {"all": 9, "sealed": 8, "open": 1, "abandoned": 0, "pruning": 0, "foreign": 0},
@@ -496,6 +499,7 @@ BREAKS: dict[str, list[Break]] = {
     "recovery_point.sealed": [("recovery_point_sealed.signed", False), ("recovery_point_sealed.manifest.artifacts", [])],
     "recovery_point.encryption_covered": [("recovery_point_encryption.coverage.covered", False)],
     "recovery_point.kms_not_needed": [("recovery_point_encryption.coverage.kms", [{"name": "vault", "version": "v2", "endpoint": "unix:///run/kms.sock"}])],
+    "pki.encryption_named": [("pki_encryption_here.encryption", {"file": "", "option": ""})],
     "pki.encryption_keys_here": [
         ("recovery_point_compared.encryption", {"same": False, "addable": True, "problems": ["aescbc key1 (secrets) is not here"], "configuration": "/e.yaml"}),
         (

@@ -25,10 +25,15 @@ PLAY = (
   gather_facts: false
   any_errors_fatal: true
   vars:
-    platform_groups: [prepare]
+    platform_groups: [planned, prepare]
     platform_hosts_entries: {}
     platform_data: {services: {}, etcd: {data_dir: "{{ data_dir }}"}}
-    platform_node: {record: null, lock: null}
+    # As a look found it just before.
+    platform_node:
+      record: >-
+        {{ none if late | default(false) | bool
+           else lookup('ansible.builtin.file', '/var/lib/lifeboat/restore.json', errors='ignore') | default('{}', true) | from_json }}
+      lock: null
     platform_snapshot_sha256: ""
     platform_plan:
       point: "{{ point }}"
@@ -38,6 +43,7 @@ PLAY = (
       source: recovery_point
       choice: ""
       file_hosts: [cp1]
+      initial_cluster: {cp1: https://cp1:2380, cp2: https://cp2:2380}
       member_hosts: [cp1, cp2]
   tasks:
     - ansible.builtin.include_role: {name: lifeboat.cluster.platform, tasks_from: lock}
@@ -125,6 +131,18 @@ def test_a_rerun_keeps_how_far_it_came_and_an_unanswered_question_gives_nothing_
     done = restores.run("p1", TOKEN, lifeboat_give_up="")
     assert done.returncode == 0, done.stdout
     assert (restores.record["token"], restores.record["phase"]) == (TOKEN, "begun")
+
+
+def test_a_plan_that_is_older_than_what_is_there_is_refused(machine: Machine) -> None:
+    """Another run began, or ended, between the look and the lock."""
+    restores = Restores(machine)
+    assert restores.run("p1", TOKEN, change="yes").returncode == 0
+    assert (restores.record["members"], restores.record["options"]) == (["cp1", "cp2"], {})
+    before = (machine.state / "restore.json").read_text()
+    done = restores.run("p1", TOKEN, late="yes")
+    assert done.returncode == 2, done.stdout
+    assert "Another run has changed this host since it was looked at" in done.stdout
+    assert (machine.state / "restore.json").read_text() == before
 
 
 def test_the_lock_announces_what_the_work_takes(machine: Machine) -> None:

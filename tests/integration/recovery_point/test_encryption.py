@@ -184,8 +184,10 @@ class Scene(Stage):
 
 
 @pytest.fixture
-def scene(stage: Stage, binaries: Path) -> Iterator[Scene]:
+def scene(stage: Stage, binaries: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     """An etcd with what API servers write."""
+    # Both hosts are this machine, and a run has one private directory on a machine: they come one after the other.
+    monkeypatch.setenv("ANSIBLE_FORKS", "1")
     stage.__class__ = Scene
     assert isinstance(stage, Scene)
     peer, client = free_ports()
