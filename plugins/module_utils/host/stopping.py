@@ -138,6 +138,17 @@ def _stop_group(node: Node, group: Sequence[Service], wait_seconds: float, journ
         )
 
 
+def _prove_stopped(node: Node, services: Sequence[Service], wait_seconds: float, journal: Journal) -> Dict[str, Observation]:
+    """Look at every service again. A kubelet that was about to start a container when its manifest was taken away may have done so before it ended."""
+    after = node.observe(services)
+    agent = node.agent_unit()
+    if any(seen.alive for seen in after.values()) and not any(seen.live for seen in after.values()) and (agent is None or agent.stopped):
+        _stop_directly(node, [service for service in services if service.kind == STATIC_POD], journal)
+        journal.wait("prove stopped", wait_seconds, lambda: _what_runs(node, services))
+        after = node.observe(services)
+    return after
+
+
 def stop(node: Node, groups: Sequence[Sequence[Service]], wait_seconds: float, journal: Journal) -> Dict[str, Any]:
     """Stop groups of services in order; each is proven gone before the next is touched."""
     services = [service for group in groups for service in group]
@@ -149,7 +160,7 @@ def stop(node: Node, groups: Sequence[Sequence[Service]], wait_seconds: float, j
             others = other_pods.stop(node, wait_seconds, journal)
         _stop_group(node, group, wait_seconds, journal)
     with journal.phase("prove stopped"):
-        after = node.observe(services)
+        after = _prove_stopped(node, services, wait_seconds, journal)
     left = [text for seen in after.values() for text in seen.leftovers()]
     live = [node.live_path(seen.service) for seen in after.values() if seen.live]
     if left or live:

@@ -19,7 +19,7 @@ import pytest
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host import files, services, starting, stopping
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.archive import CaptureRequest, WantedPath, capture
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.readiness import MembersDifferError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import ServiceError, read_groups, read_services
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import Node, ServiceError, read_groups, read_services
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.start_plan import plan_start
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.starting import start
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.stopping import plan_stop, stop
@@ -109,6 +109,21 @@ def test_without_a_working_kubelet_the_runtime_stops_containers(running: World, 
     assert len([call for call in running.log("crictl") if " stop " in call]) == 3
     assert len([call for call in running.log("crictl") if " stopp " in call]) == 3
     assert running.unit()["active"] == "inactive"
+
+
+def test_a_container_that_the_kubelet_was_about_to_start_is_stopped(running: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its manifest was away already, and the kubelet ended right after (an API server that was started over and over, on a busy machine)."""
+    stop_group = stopping._stop_group
+
+    def late(node: Node, group: Any, wait_seconds: float, journal: Any) -> None:
+        stop_group(node, group, wait_seconds, journal)
+        if any(service.name == "kubelet" for service in group):
+            running._begin(API)
+
+    monkeypatch.setattr(stopping, "_stop_group", late)
+    result = stopped(running)
+    assert all(item["state"] == "stopped" for item in result["services"])
+    assert API not in running._processes
 
 
 def test_a_container_that_nobody_will_start_is_removed(running: World) -> None:
