@@ -1,5 +1,5 @@
 #!/bin/sh
-# Copyright: (c) 2026, Lifeboat contributors
+# Copyright: (c) 2026, the contributors of this project
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
