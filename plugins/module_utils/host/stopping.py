@@ -102,6 +102,16 @@ def _what_runs(node: Node, group: Sequence[Service]) -> List[str]:
     return cheap or [text for seen in node.observe(group).values() for text in seen.leftovers()]
 
 
+def _end_and_look(node: Node, group: Sequence[Service], pods: Sequence[Service], journal: Journal, refused: List[str]) -> List[str]:
+    """End the containers that had their time, and say what of the group still runs.
+
+    More than once: a kubelet that was busy replacing a container that failed its probes starts the new one before it learns
+    that the manifest is gone, and an API server without etcd that only starts does not listen to signals for 20 seconds.
+    """
+    refused[:] = _stop_directly(node, pods, journal, asked_before=True)
+    return _what_runs(node, group)
+
+
 def _stop_group(node: Node, group: Sequence[Service], wait_seconds: float, journal: Journal) -> None:
     name = "stop " + " ".join(service.name for service in group)
     pods = [service for service in group if service.kind == STATIC_POD]
@@ -124,8 +134,7 @@ def _stop_group(node: Node, group: Sequence[Service], wait_seconds: float, journ
         patience = min(max(service.grace_seconds or PATIENCE_SECONDS for service in pods), wait_seconds) if pods and agent_works else wait_seconds
         left = journal.wait(name, patience, lambda: _what_runs(node, group))
         if left and patience < wait_seconds:
-            refused += _stop_directly(node, pods, journal, asked_before=True)
-            left = journal.wait(name, wait_seconds - patience, lambda: _what_runs(node, group))
+            left = journal.wait(name, wait_seconds - patience, lambda: _end_and_look(node, group, pods, journal, refused))
     if left:
         ports = [port for seen in node.observe(group, with_containers=False).values() for port in seen.ports]
         raise ServiceError(

@@ -355,7 +355,10 @@ class World:
         if not running or self.unit()["sub"] != "running" or (self.directory / "hung-kubelet").exists():
             return
         wanted = {path.stem for path in self.manifests.glob("*.yaml")} if self.manifests.is_dir() else set()
-        for name in wanted - set(self._processes) - self.refused:
+        # A kubelet that was replacing a container does not know yet that its manifest is gone.
+        once_more = {flag.name.removeprefix("once-more-") for flag in self.directory.glob("once-more-*")}
+        for name in (wanted | once_more) - set(self._processes) - self.refused:
+            self.flag(f"once-more-{name}", on=False)
             self._begin(name)
         for name in set(self._processes) - wanted - units - {KUBELET}:
             self._end(name, signal.SIGTERM)

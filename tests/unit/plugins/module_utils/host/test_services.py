@@ -158,6 +158,20 @@ def test_a_short_grace_is_kept(world: World) -> None:
     assert [call for call in world.log("crictl") if " stop --timeout 0 " in call]
 
 
+def test_a_container_that_the_kubelet_replaces_meanwhile_has_no_second_grace(world: World) -> None:
+    """Seen on the lab without etcd: the one that failed its probes was ended, its successor did not listen for 22 seconds."""
+    world.flag(f"deaf-{API}")
+    world.write_manifests()
+    started(world)
+    world.flag(f"once-more-{API}")
+    node = world.node()
+    node.services[API] = replace(node.services[API], grace_seconds=1)
+    result = stop(node, read_groups(node.services, world.platform["stop"]), 20, world.journal("stopped"))
+    assert all(item["state"] == "stopped" for item in result["services"])
+    ended = {call.split()[-1] for call in world.log("crictl") if " stop --timeout 0 " in call}
+    assert len(ended) == 2, "the first and the one that replaced it"
+
+
 def test_what_does_not_stop_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.flag(f"deaf-{SCHEDULER}")
     world.write_manifests()
