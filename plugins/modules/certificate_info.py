@@ -123,6 +123,10 @@ certificates:
     server: {description: "For a kubeconfig, the server that it names.", type: str}
     connection: {description: "For a connection C(ok), C(reason), C(status), C(fingerprint_sha256); else null.", type: dict}
     digests: {description: "For C(same_key), C(public_sha256) and C(key_salted_sha256).", type: dict}
+    keyless:
+      description: For C(authority), whether the key is not on this machine. Kubernetes can do without, and no recovery point holds it then.
+      type: bool
+    understood: {description: Whether the file could be read as what it is said to be; nothing is proven of one that could not., type: bool}
     matches: {description: "For C(same_key), whether the two belong together; null when that cannot be told.", type: bool}
 ok:
   description: Whether all checks are met.

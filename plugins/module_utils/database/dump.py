@@ -32,7 +32,7 @@ _TRAILER = b"-- Lifeboat: "
 _LONGEST_TRAILER = 1 << 20
 _BLOCK_BYTES = 1 << 20
 # Newer dumps begin with this comment, in which older clients see an unknown command.
-_SANDBOX = b"/*M!999999"
+_SANDBOX = (b"/*M!999999", b"/*!999999")
 _SERVERS = ("mariadbd", "mysqld")
 _INSTALLERS = ("mariadb-install-db", "mysql_install_db")
 _SCHEMA = "proof"

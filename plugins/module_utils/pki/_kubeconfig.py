@@ -13,8 +13,6 @@ from typing import Any, Dict, List, Tuple
 
 _PLAIN = re.compile(r"[^\s&*!|>%@`{}\[\],\"'#?-](?:[^#\n]|(?<!\s)#)*\Z|-?[0-9.]+\Z")
 _KEY = re.compile(r"([A-Za-z][A-Za-z0-9_./-]*):(?: +(.*))?\Z")
-_CLUSTER_FIELDS = {"certificate-authority", "certificate-authority-data", "server", "tls-server-name"}
-_USER_FIELDS = {"client-certificate", "client-certificate-data", "client-key", "client-key-data"}
 
 
 class NotUnderstoodError(Exception):
@@ -141,7 +139,7 @@ def _credential(fields: Dict[str, Any], name: str) -> Credential:
 
 
 def parse(text: str) -> Kubeconfig:
-    """The credentials of the current context, when they are a CA and a client certificate with its key."""
+    """The credentials of the current context, when they are a CA and a client certificate with its key. Other fields (a proxy, extensions) are client-go's."""
     document = _Parser(text).document()
     if not isinstance(document, dict) or document.get("kind") != "Config" or not isinstance(document.get("current-context"), str):
         raise NotUnderstoodError
@@ -149,7 +147,7 @@ def parse(text: str) -> Kubeconfig:
     cluster = _named(document, "cluster", str(context.get("cluster")))
     user = _named(document, "user", str(context.get("user")))
     server = cluster.get("server")
-    if set(cluster) - _CLUSTER_FIELDS or set(user) - _USER_FIELDS or not isinstance(server, str):
+    if not isinstance(server, str):
         raise NotUnderstoodError
     return Kubeconfig(
         server=server,

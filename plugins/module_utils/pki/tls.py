@@ -86,6 +86,10 @@ class Finding:
     connection: Optional[Dict[str, Any]] = None
     digests: Optional[Dict[str, Optional[str]]] = None
     matches: Optional[bool] = None
+    # An authority whose key is not on this machine: Kubernetes can do without (kubeadm's external CA mode).
+    keyless: bool = False
+    # Whether the file could be read as what it is said to be. What cannot be understood is no proof that it does not work.
+    understood: bool = True
 
 
 class _FailedError(Exception):
@@ -305,6 +309,17 @@ def _key_pair(check: Check, finding: Finding) -> None:
     _check_dates(finding, check.days)
 
 
+def _check_authority_key(certificates: Sequence[bytes], key: bytes) -> None:
+    """While authorities are rotated the file holds an old one and a new one, in any order: the key is that of one of them."""
+    for position, der in enumerate(certificates, 1):
+        try:
+            _load_pair(_context(ssl.PROTOCOL_TLS_SERVER), ssl.DER_cert_to_PEM_cert(der).encode("ascii"), key)
+            return
+        except _FailedError:
+            if position == len(certificates):
+                raise
+
+
 def _authority(check: Check, finding: Finding) -> None:
     data = _read(check.certificate, "the certificate")
     found = _authorities([der for der in _pem.certificates(data) if der])
@@ -312,8 +327,10 @@ def _authority(check: Check, finding: Finding) -> None:
         _fail("there is no certificate in the file")
     _fill(finding, found[0])
     finding.fingerprints_sha256 = [hashlib.sha256(der).hexdigest() for _described, der in found]
-    if check.key:
-        _load_pair(_context(ssl.PROTOCOL_TLS_SERVER), data, _read(check.key, "the key"))
+    if check.key and not os.path.lexists(check.key):
+        finding.keyless = True
+    elif check.key:
+        _check_authority_key([der for _described, der in found], _read(check.key, "the key"))
     if any(not described for described, _der in found):
         _fail("a certificate in the file is no CA")
     for item in found:
@@ -356,6 +373,7 @@ def _kubeconfig_check(check: Check, finding: Finding) -> None:
     try:
         config = _kubeconfig.parse(_read(check.kubeconfig, "the kubeconfig").decode("utf-8"))
     except (_kubeconfig.NotUnderstoodError, UnicodeDecodeError):
+        finding.understood = False
         _fail("not understood: it is not of the form that kubeadm writes, with a CA and a client certificate")
     finding.server = config.server
     certificate = _credential(check, config.certificate, "the client certificate")

@@ -144,7 +144,12 @@ def _identities_of(path: str) -> List[Any]:
         ) from error
     refused: Optional[str] = None
     identities: List[Any] = []
-    if b"-----BEGIN " in content:
+    content = content[3:] if content.startswith(b"\xef\xbb\xbf") else content
+    if content.startswith((b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----")):
+        refused = "it is encrypted itself (age-keygen's key behind a passphrase): decrypt it first, age --decrypt"
+    elif b"AGE-PLUGIN-" in content:
+        refused = "it is the identity of a plugin (a hardware key), which is no key by itself: add a recipient whose key is a file"
+    elif b"-----BEGIN " in content:
         try:
             return [pyrage.ssh.Identity.from_buffer(content)]
         except (pyrage.IdentityError, ValueError):

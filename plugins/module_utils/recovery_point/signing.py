@@ -50,11 +50,15 @@ def sign(data: bytes, key_file: str, namespace: str) -> bytes:
         )
     outcome = _ssh_keygen(["-Y", "sign", "-f", key_file, "-n", namespace], data)
     if not outcome.succeeded or not outcome.output.startswith(b"-----BEGIN SSH SIGNATURE-----"):
+        nameless = "No user exists for uid" in outcome.complaint
         raise SigningUnavailableError(
             "Signing failed",
             tried="ssh-keygen -Y sign -f %s -n %s" % (key_file, namespace),
             found=outcome.complaint,
-            remedy="the key must be readable, of mode 0600, owned by the user that runs this, without passphrase (or in ssh-agent: then give its .pub file)",
+            remedy="ssh-keygen wants a name for the user that runs this: give uid %d one in /etc/passwd of the controller (of its image, or with nss_wrapper)"
+            % os.getuid()
+            if nameless
+            else "the key must be readable, of mode 0600, owned by the user that runs this, without passphrase (or in ssh-agent: then give its .pub file)",
         )
     return outcome.output
 

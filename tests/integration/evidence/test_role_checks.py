@@ -20,7 +20,8 @@ from tests.checks_seen import ROOT
 from tests.integration.evidence.playground import BEGIN, Playground
 
 HOSTS = ("cp1", "cp2")
-CERTIFICATES = {"certificates": [{"id": "apiserver", "ok": True, "reason": ""}]}
+CERTIFICATE = {"id": "apiserver", "ok": True, "reason": "", "understood": True, "keyless": False}
+CERTIFICATES = {"certificates": [CERTIFICATE]}
 ARCHIVE = {"archive": {"missing_required": [], "entries": [{"path": "etc/kubernetes"}]}}
 CLEAR = {"in_the_way": False, "found": "none", "remedy": "Nothing has to be done."}
 PLANNED = {"staging": {"entries": 3}, "plan": {"space": [{"enough": True}], "create": [], "replace": [], "same": [], "refused": []}}
@@ -327,7 +328,7 @@ GOOD: dict[str, Any] = {
 Break = tuple[str, Any]
 IN_THE_WAY = {"in_the_way": True, "found": "it is in the way", "remedy": "Take it away."}
 PROBLEM = [{"message": "alarm NOSPACE"}]
-FAILED_CERTIFICATE = [{"id": "apiserver", "ok": False, "reason": "key and certificate do not belong together"}]
+FAILED_CERTIFICATE = [{**CERTIFICATE, "ok": False, "reason": "key and certificate do not belong together"}]
 
 # One bad thing each; most checks have several ways not to be met.
 BREAKS: dict[str, list[Break]] = {
@@ -420,6 +421,8 @@ BREAKS: dict[str, list[Break]] = {
     "pki.certificates": [("pki_certificates.certificates", FAILED_CERTIFICATE), ("pki_certificates.certificates", [])],
     "pki.unpacked": [("pki_planned.staging.entries", 0), ("pki_planned.plan.space.0.enough", False)],
     "pki.certificates_work": [("pki_certificates.certificates", FAILED_CERTIFICATE), ("pki_certificates.certificates", [])],
+    "pki.understood": [("pki_certificates.certificates", [{**CERTIFICATE, "ok": False, "understood": False}])],
+    "pki.authority_keys": [("pki_certificates.certificates", [{**CERTIFICATE, "keyless": True}])],
     "pki.shared_equal": [
         ("platform_data.pki.shared", ["one", "two", "three"]),
         ("pki_published", ["service-account 1", "cluster-ca 2", "cluster-ca 3"]),

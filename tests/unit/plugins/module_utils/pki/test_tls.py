@@ -221,6 +221,14 @@ def test_authority(maker: Maker, ca: Pair) -> None:
     finding = examine(Check("x", "authority", certificate=str(bundle)))
     assert finding.ok
     assert len(finding.fingerprints_sha256) == 2
+    for pair in (ca, other):
+        assert examine(Check("x", "authority", certificate=str(bundle), key=str(pair.key_path))).ok, (
+            "while authorities are rotated the key is that of one of them"
+        )
+    third = maker.make("third", authority=True)
+    assert examine(Check("x", "authority", certificate=str(bundle), key=str(third.key_path))).reason == "the key does not belong to the certificate"
+    finding = examine(Check("x", "authority", certificate=str(ca.path), key=str(maker.directory / "kept-elsewhere.key")))
+    assert (finding.ok, finding.keyless) == (True, True)
     bundle.write_bytes(ca.path.read_bytes() + maker.make("leaf", ca).path.read_bytes())
     assert examine(Check("x", "authority", certificate=str(bundle))).reason == "a certificate in the file is no CA"
     assert pair_check(ca).ok
@@ -391,8 +399,6 @@ def test_kubeconfig_that_names_files(ca: Pair, admin: Pair, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("client-key-data: ", "token: abc\n    client-key-data: "),
-        ("server:", "insecure-skip-tls-verify: true\n    server:"),
         ("kind: Config", "kind: List"),
         ("kind: Config", "kind: Config\nkind: Config"),
         ("name: kubernetes-admin\n", "name: &x kubernetes-admin\n"),
@@ -414,6 +420,23 @@ def test_other_forms_of_kubeconfig_are_not_guessed_at(ca: Pair, admin: Pair, tmp
     path.write_text(path.read_text().replace(old, new, 1))
     finding = examine(Check("x", "kubeconfig", kubeconfig=str(path)))
     assert finding.reason.startswith("not understood")
+    assert not finding.understood
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        ("server:", "proxy-url: http://proxy.example.org:3128\n    server:"),
+        ("server:", "disable-compression: true\n    server:"),
+        ("server:", "extensions:\n    - name: client.authentication.k8s.io/exec\n      extension:\n        audience: x\n    server:"),
+        ("client-key-data: ", "username: me\n    client-key-data: "),
+    ],
+)
+def test_fields_that_say_nothing_of_certificates_do_not_matter(ca: Pair, admin: Pair, tmp_path: Path, field: tuple[str, str]) -> None:
+    path = kubeadm(tmp_path / "admin.conf", ca, admin)
+    path.write_text(path.read_text().replace(*field, 1))
+    finding = examine(Check("x", "kubeconfig", kubeconfig=str(path)))
+    assert (finding.ok, finding.understood) == (True, True), finding.reason
 
 
 def test_any_damage_to_a_kubeconfig_is_a_finding(ca: Pair, admin: Pair, tmp_path: Path) -> None:

@@ -298,6 +298,20 @@ def test_identity_files_that_cannot_be_used_are_named_and_not_quoted(tmp_path: P
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "passphrase", "-f", tmp_path / "locked"], check=True)
     with pytest.raises((IdentityRefusedError, WrongIdentityError), match="passphrase"):
         sealing.load_identities([str(tmp_path / "locked")])
+    for content, word in (
+        (b"-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n", "it is encrypted itself"),
+        (b"age-encryption.org/v1\n-> scrypt x 18\n\xff\xfe", "it is encrypted itself"),
+        (b"# recipient: age1yubikey1x\nAGE-PLUGIN-YUBIKEY-1X\n", "identity of a plugin"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(IdentityRefusedError, match=word):
+            sealing.load_identities([str(path)])
+
+
+def test_an_identity_file_may_begin_with_a_byte_order_mark(tmp_path: Path, keys: Keys) -> None:
+    path = tmp_path / "identity"
+    path.write_bytes(b"\xef\xbb\xbf" + Path(keys.identity_file).read_bytes())
+    assert len(sealing.load_identities([str(path)])) == len(sealing.load_identities([str(keys.identity_file)]))
 
 
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, keys: Keys) -> None:
