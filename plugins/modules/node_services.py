@@ -331,6 +331,10 @@ def body(call: Call) -> Dict[str, Any]:
         result = start(node, request, journal)
         if params["record"] == STARTED and params["until"] == READY:
             store.present({"phase": STARTED})
+    for alarm in result["alarms_disarmed"]:
+        call.warn(
+            "The restored data had an alarm, which was taken back: %s. See that etcd has room (--quota-backend-bytes), and compact and defragment it." % alarm
+        )
     for conflict in result["hosts_conflicts"]:
         call.warn("/etc/hosts: %s" % conflict)
     for path in result["left_parked"]:

@@ -115,6 +115,10 @@ class Member:
         }
 
 
+#: Raised by a member whose database is as large as its quota; it stays until it is taken back, in snapshots too.
+NOSPACE = "NOSPACE"
+
+
 @dataclass(frozen=True)
 class Alarm:
     """An alarm that is raised for a member: NOSPACE or CORRUPT."""
@@ -223,6 +227,9 @@ class EtcdClient(Protocol):
     def alarms(self) -> Tuple[Alarm, ...]:
         """Alarms that are raised (needs a quorum)."""
 
+    def disarm_nospace(self) -> Tuple[Alarm, ...]:
+        """Take back every alarm of a store without room, also those of members that there are no more; they are returned. Still full, it raises it again."""
+
     def snapshot(self) -> SnapshotStream:
         """Begin a snapshot."""
 
@@ -330,6 +337,13 @@ class MessageClient:
         """See EtcdClient."""
         answer = self._call(messages.ALARM, {})
         return tuple(Alarm(member_id=alarm["memberID"], alarm=alarm["alarm"]) for alarm in answer["alarms"])
+
+    def disarm_nospace(self) -> Tuple[Alarm, ...]:
+        """See EtcdClient."""
+        raised = tuple(alarm for alarm in self.alarms() if alarm.alarm == NOSPACE)
+        for alarm in raised:
+            self._call(messages.ALARM, {"action": "DEACTIVATE", "memberID": alarm.member_id, "alarm": alarm.alarm})
+        return raised
 
     def range(
         self,

@@ -156,7 +156,8 @@ def _text(key: bytes) -> str:
 _COMMANDS: Dict[str, Callable[[Mapping[str, Any]], List[str]]] = {
     messages.STATUS.name: lambda request: ["endpoint", "status"],
     messages.HASH_KV.name: lambda request: ["endpoint", "hashkv"] + (["--rev=%d" % request["revision"]] if request.get("revision") else []),
-    messages.ALARM.name: lambda request: ["alarm", "list"],
+    # It takes back all alarms that are raised.
+    messages.ALARM.name: lambda request: ["alarm", "disarm" if request.get("action") == "DEACTIVATE" else "list"],
     messages.MEMBER_LIST.name: lambda request: ["member", "list"],
     messages.MEMBER_ADD.name: lambda request: (
         ["member", "add", "joining", "--peer-urls=%s" % ",".join(request["peerURLs"])] + (["--learner"] if request.get("isLearner") else [])

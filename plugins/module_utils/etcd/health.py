@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import hex_id
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import NOSPACE, hex_id
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.cluster import DEFAULT_MAX_LAG_ENTRIES, ClusterView, MemberState
 
 ERROR = "error"
@@ -70,7 +70,9 @@ def problems(view: ClusterView, *, max_lag_entries: int = DEFAULT_MAX_LAG_ENTRIE
     for alarm in view.alarms:
         state = view.state_of(alarm.member_id)
         name = state.label if state else hex_id(alarm.member_id)
-        result.append(Problem("alarm_%s" % alarm.alarm.lower(), ERROR, "alarm %s is raised by %s" % (alarm.alarm, name), alarm.member_id))
+        # Without room nothing is written any more; what is read, and a snapshot, is whole.
+        severity = WARNING if alarm.alarm == NOSPACE else ERROR
+        result.append(Problem("alarm_%s" % alarm.alarm.lower(), severity, "alarm %s is raised by %s" % (alarm.alarm, name), alarm.member_id))
     if not view.has_quorum:
         answering = sum(1 for state in view.states if state.reachable and not state.member.is_learner)
         text = "%d of %d voters are healthy (%d answer), %d are needed" % (len(view.healthy_voters), len(view.voters), answering, view.quorum)

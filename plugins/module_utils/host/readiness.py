@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.api import ApiClient
@@ -43,6 +43,8 @@ class EtcdProof:
         self._place = place
         self._client: Optional[EtcdClient] = None
         self.revision = 0
+        # Alarms that came with restored data: with them etcd refuses every write, whatever its quota is now.
+        self.disarmed: List[str] = []
 
     def _connection(self, timeout_seconds: float) -> Connection:
         from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection
@@ -72,6 +74,11 @@ class EtcdProof:
         except EtcdError as error:
             return "etcd: %s" % (error.found or error.message)
         self._refuse_other_data()
+        if self._restored is not None:
+            try:
+                self.disarmed += ["%s of member %x" % (alarm.alarm, alarm.member_id) for alarm in self._client.disarm_nospace()]
+            except EtcdError as error:
+                return "etcd, to take back alarms that were restored: %s" % (error.found or error.message)
         return ""
 
     def _refuse_other_data(self) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,8 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client impor
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.cluster import look
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import Rejected, SnapshotError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.restore import Request, apply, plan
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.etcd_place import Restored
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.readiness import EtcdProof
 from tests.integration.etcd.servers import Cluster, wait_for
 
 
@@ -101,7 +104,7 @@ def test_the_hashes_of_members_that_differ(new_cluster: Callable[..., Cluster], 
             assert len({entry.value.hash for entry in comparison.hashes if entry.value}) == 2
 
 
-def test_an_alarm(new_cluster: Callable[..., Cluster], tmp_path: Path, transport: str) -> None:
+def test_an_alarm(new_cluster: Callable[..., Cluster], binaries: Path, tmp_path: Path, transport: str) -> None:
     server = new_cluster(1, "--quota-backend-bytes", "4000000").servers[0]
     with server.client(transport) as client:
         # etcd looks at the size of its database when a batch was committed: a quick machine writes far more before that than the quota allows.
@@ -114,12 +117,37 @@ def test_an_alarm(new_cluster: Callable[..., Cluster], tmp_path: Path, transport
 
         wait_for("the quota to be exceeded", full)
         wait_for("the alarm", client.alarms)
-        assert _problems(client) == {"alarm_nospace": "error"}
-        with pytest.raises(SnapshotError, match="alarm NOSPACE is raised by node1"):
-            take.prepare(client, str(tmp_path / "etcd.db"))
-        seen = take.prepare(client, str(tmp_path / "etcd.db"), allowed=["alarm_nospace"])
+        assert _problems(client) == {"alarm_nospace": "warning"}
+        seen = take.prepare(client, str(tmp_path / "etcd.db"))
         record = take.take(client, str(tmp_path / "etcd.db"), seen).record
         assert record["alarms"] == [{"member_id": record["member_id"], "alarm": "NOSPACE"}]
+
+    # The alarm comes back with the data, and would refuse every write on a member with room for all of it.
+    server = new_cluster(1, "--quota-backend-bytes", "100000000", start=False).servers[0]
+    server.data_dir.mkdir(mode=0o700)
+    request = Request(
+        snapshot=str(tmp_path / "etcd.db"),
+        data_dir=str(server.data_dir),
+        name=server.name,
+        initial_cluster={server.name: server.peer_url},
+        token="fresh-1",
+        bump_revision=1000,
+        etcdutl=str(binaries / "etcdutl"),
+    )
+    marker = apply(plan(request))
+    os.rename(os.path.join(request.staged.path, "member"), os.path.join(request.data_dir, "member"))
+    server.cluster.start(token="fresh-1")
+    with server.client(transport) as client:
+        with pytest.raises(Rejected, match="space exceeded"):
+            client.put(b"/registry/a", b"x")
+        connection = server.connection()
+        facts = {name: getattr(connection, name) for name in ("endpoint", "ca_cert", "client_cert", "client_key")}
+        proof = EtcdProof(facts, Restored(int(marker["revision_after"]), "marker", request.data_dir))
+        wait_for("the proof", lambda: proof.missing() == "")
+        assert len(proof.disarmed) == 1
+        assert proof.disarmed[0].startswith("NOSPACE of member ")
+        assert client.put(b"/registry/a", b"x") > int(marker["revision_after"])
+        assert client.disarm_nospace() == ()
 
 
 def test_a_member_that_lags(new_cluster: Callable[..., Cluster], tmp_path: Path) -> None:

@@ -59,9 +59,11 @@ def test_problems(states: str, found: dict[str, str]) -> None:
 
 def test_alarms_and_what_is_allowed() -> None:
     seen = health.problems(view("vvv", alarms=(Alarm(2, "NOSPACE"), Alarm(9, "CORRUPT"))))
-    assert [problem.id for problem in seen] == ["alarm_nospace", "alarm_corrupt"]
-    assert "node2" in seen[0].message
-    assert [problem.id for problem in health.forbidding(seen, ["alarm_nospace"])] == ["alarm_corrupt"]
+    # What a store without room holds is whole: it can be read, and saved.
+    assert [(problem.id, problem.severity) for problem in seen] == [("alarm_corrupt", "error"), ("alarm_nospace", "warning")]
+    assert "node2" in seen[1].message
+    assert [problem.id for problem in health.forbidding(seen)] == ["alarm_corrupt"]
+    assert health.forbidding(seen, ["alarm_corrupt"]) == []
 
 
 @pytest.mark.parametrize("version", ["3.0.17", "3.2.32", "3.3.20", "3.4.7", "3.5.0", "3.5.2"])
