@@ -5,20 +5,34 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping
+import ipaddress
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from ansible.errors import AnsibleFilterError
 
 
-def hosts_entries(names: Mapping[str, str]) -> Dict[str, List[str]]:
-    """From address by name to names by address; names without an address are left out."""
-    if not isinstance(names, Mapping):
-        raise AnsibleFilterError("hosts_entries needs a dictionary of addresses by name, not %s" % type(names).__name__)
+def hosts_entries(names: Mapping[str, str], besides: Optional[Mapping[str, str]] = None) -> Dict[str, List[str]]:
+    """From address by name to names by address; names without an address are left out.
+
+    So are names whose address is a name: in recovery points of inventories without addresses. What an operator says (``besides``) is taken as it is.
+    """
+    for given in (names, besides or {}):
+        if not isinstance(given, Mapping):
+            raise AnsibleFilterError("hosts_entries needs a dictionary of addresses by name, not %s" % type(given).__name__)
     entries: Dict[str, List[str]] = {}
-    for name, address in sorted(names.items()):
+    addressed = {name: address for name, address in names.items() if address and _is_address(str(address))}
+    for name, address in sorted({**addressed, **(besides or {})}.items()):
         if address:
             entries.setdefault(str(address), []).append(str(name))
     return entries
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 class FilterModule:

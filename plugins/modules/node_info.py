@@ -77,6 +77,7 @@ node:
     hostname: {description: Name of the host., type: str}
     fqdn: {description: Full name, type: str}
     addresses: {description: Own addresses without loopback and link-local., type: list, elements: str}
+    default_address: {description: The address from which the host reaches others; null without a route., type: str}
     machine_id: {description: Content of /etc/machine-id., type: str}
     boot_id: {description: Changes with every boot., type: str}
     now_epoch: {description: The host's clock in seconds since 1970., type: float}

@@ -68,7 +68,8 @@ def _check(entries: Dict[str, List[str]]) -> None:
         try:
             ipaddress.ip_address(address)
         except ValueError as error:
-            raise HostsError("%r is no IP address." % address, tried="write it to /etc/hosts", remedy="Correct the address in the inventory.") from error
+            remedy = "Correct the address in lifeboat_host_names, or lifeboat_node_address in the inventory."
+            raise HostsError("%r is no IP address." % address, tried="write it to /etc/hosts", remedy=remedy) from error
         for name in names:
             if not name or any(character.isspace() or character == "#" for character in name):
                 raise HostsError("%r is no host name." % name, tried="write it to /etc/hosts", remedy="Correct the name in the inventory.")

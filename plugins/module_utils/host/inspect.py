@@ -190,6 +190,14 @@ class Look:
     def addresses(self) -> List[str]:
         return local_addresses(text("/proc/net/fib_trie"), text_or_none("/proc/net/if_inet6") or "")
 
+    def default_address(self) -> Optional[str]:
+        """The address from which this machine reaches others: asked of its routes, nothing is sent."""
+        for family, elsewhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+            with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect((elsewhere, 9))
+                return str(probe.getsockname()[0])
+        return None
+
     def machine_id(self) -> str:
         return text("/etc/machine-id").strip()
 
@@ -429,9 +437,10 @@ class Look:
 
 # fmt: off
 PROBES = (
-    "hostname", "fqdn", "addresses", "machine_id", "boot_id", "now_epoch", "uptime_seconds", "clock_synchronised", "python_version", "kernel", "os",
-    "architecture", "cgroup_version", "memory_bytes", "cpus", "login_user", "space", "units", "containers", "listening", "processes", "flags", "images",
-    "versions", "etcd", "identity", "manifests", "required_files", "bare_evidence", "record", "lock", "stale_staging", "resolv", "name_resolution",
+    "hostname", "fqdn", "addresses", "default_address", "machine_id", "boot_id", "now_epoch", "uptime_seconds", "clock_synchronised", "python_version",
+    "kernel", "os", "architecture", "cgroup_version", "memory_bytes", "cpus", "login_user", "space", "units", "containers", "listening", "processes",
+    "flags", "images", "versions", "etcd", "identity", "manifests", "required_files", "bare_evidence", "record", "lock", "stale_staging", "resolv",
+    "name_resolution",
 )
 # fmt: on
 

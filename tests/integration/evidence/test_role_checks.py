@@ -156,6 +156,7 @@ GOOD: dict[str, Any] = {
     "platform_seen": {"node": {"hostname": "cp1", "python_version": "3.11.2"}},
     "platform_node": {
         "hostname": "cp1",
+        "addresses": ["192.0.2.11"],
         "identity": {"ca_sha256": "ca"},
         "space": [{"path": "/", "free_bytes": 9_000_000_000}],
         "units": {"containerd.service": {"active": "active"}},
@@ -173,6 +174,7 @@ GOOD: dict[str, Any] = {
     "platform_captured_logs": [],
     "platform_identity": {"kube_system_uid": "uid", "ca_sha256": "ca"},
     "lifeboat_node_name": "cp1",
+    "platform_address": "192.0.2.11",
     "platform_clock_tolerance_seconds": 30,
     "platform_minimum_free_bytes": 268_435_456,
     "platform_images": ["registry.k8s.io/etcd:3.6.16-0"],
@@ -438,6 +440,7 @@ BREAKS: dict[str, list[Break]] = {
     ],
     "platform.plan": [("platform_plan.strategy", "hope")],
     "platform.host_name": [("lifeboat_node_name", "cp9")],
+    "platform.address": [("platform_address", "cp1.example.org")],
     "platform.clock": [("platform_node.clock_ahead_seconds", -31.0), ("platform_node.clock_ahead_seconds", 31.0)],
     "platform.space": [("platform_node.space.0.free_bytes", 0)],
     "platform.runtime": [("platform_node.units.containerd%service.active", "inactive")],

@@ -111,6 +111,7 @@ class Scene(Stage):
         node = {
             "hostname": "cp1",
             "clock_ahead_seconds": 0.0,
+            "addresses": ["192.0.2.11"],
             "space": [],
             "units": {"containerd.service": {"active": "active"}},
             "images": [],
@@ -129,7 +130,7 @@ class Scene(Stage):
             "survivor": "",
         }
         groups = {"cp1": ["changes", "prepare", "record", "verify", "control_plane"]}
-        facts = {"platform_node": node, "platform_components": ["etcd"]}
+        facts = {"platform_node": node, "platform_address": "192.0.2.11", "platform_components": ["etcd"]}
         return [
             ("localhost", [role("recovery_point", "verify"), {"ansible.builtin.set_fact": {"platform_plan": plan, "platform_plan_groups": groups}}]),
             (

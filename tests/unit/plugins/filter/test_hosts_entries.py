@@ -20,6 +20,14 @@ def test_a_name_that_could_not_be_looked_up_is_left_out() -> None:
     assert hosts_entries({"gone": "", "cp1": "192.0.2.11"}) == {"192.0.2.11": ["cp1"]}
 
 
+def test_a_name_in_the_place_of_an_address_is_left_out_unless_the_operator_says_so() -> None:
+    """Recovery points of an inventory of names; and a mistake of today, which has to be told."""
+    names = {"cp1": "cp1.example.org", "cp2": "192.0.2.12", "six": "fd00::11"}
+    assert hosts_entries(names) == {"192.0.2.12": ["cp2"], "fd00::11": ["six"]}
+    assert hosts_entries(names, {"cp1": "192.0.2.11", "cp2": "192.0.2.99"}) == {"192.0.2.11": ["cp1"], "192.0.2.99": ["cp2"], "fd00::11": ["six"]}
+    assert hosts_entries({}, {"cp1": "cp1.example.org"}) == {"cp1.example.org": ["cp1"]}
+
+
 def test_anything_but_a_dictionary_is_refused() -> None:
     with pytest.raises(AnsibleFilterError, match="not list"):
         hosts_entries(["cp1"])

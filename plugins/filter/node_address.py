@@ -1,0 +1,62 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Under which address a machine serves the cluster: as the machine says, not as Ansible connects to it."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
+from urllib.parse import urlsplit
+
+from ansible.errors import AnsibleFilterError
+
+# Flags that name the machine's own address, those that the cluster goes by first; with a list the first one counts.
+_FLAGS = (
+    ("kube-apiserver", "advertise-address"),
+    ("etcd", "initial-advertise-peer-urls"),
+    ("etcd", "advertise-client-urls"),
+    ("kubelet", "node-ip"),
+)
+
+
+def _address(text: str) -> Optional[str]:
+    """An address out of a literal or a URL; None for names, and for what every machine has."""
+    first = text.split(",")[0].strip()
+    host = urlsplit(first).hostname if "://" in first else first
+    try:
+        found = ipaddress.ip_address(host or "")
+    except ValueError:
+        return None
+    return None if found.is_unspecified or found.is_loopback else str(found)
+
+
+def _said(node: Mapping[str, Any]) -> Iterator[str]:
+    flags = node.get("flags") or {}
+    for process, flag in _FLAGS:
+        found = _address(str((flags.get(process) or {}).get(flag) or ""))
+        if found:
+            yield found
+
+
+def node_address(node: Mapping[str, Any], connected: str, named: str = "") -> str:
+    """The address of a machine: what the inventory ``named``; what Ansible is ``connected`` to, where the machine has that address; what its processes say;
+    the one by which it reaches others. Last of all what Ansible is connected to, whatever that is: a machine behind a NAT, of which nothing is known."""
+    if not isinstance(node, Mapping):
+        raise AnsibleFilterError("node_address needs what node_info found, not %s" % type(node).__name__)
+    if named:
+        return named
+    own: List[str] = [str(address) for address in node.get("addresses") or ()]
+    literal = _address(connected)
+    if literal in own:
+        return connected
+    candidates = [address for address in _said(node) if address in own] + [str(node.get("default_address") or "")] + own
+    return next((address for address in candidates if address), connected)
+
+
+class FilterModule:
+    """Filters of the collection."""
+
+    def filters(self) -> Dict[str, Callable[..., Any]]:
+        """By name."""
+        return {"node_address": node_address}
