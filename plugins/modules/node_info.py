@@ -77,6 +77,7 @@ node:
     hostname: {description: Name of the host., type: str}
     fqdn: {description: Full name, type: str}
     addresses: {description: Own addresses without loopback and link-local., type: list, elements: str}
+    node_name: {description: "Under which name the cluster knows the host, by its kubelet's option or certificate; null where neither is there.", type: str}
     default_address: {description: The address from which the host reaches others; null without a route., type: str}
     machine_id: {description: Content of /etc/machine-id., type: str}
     boot_id: {description: Changes with every boot., type: str}

@@ -34,6 +34,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes im
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import Service, read_services
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Systemd, Unit
 from ansible_collections.lifeboat.cluster.plugins.module_utils.pki import in_use
+from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.tls import KEY_PAIR, Check, examine
 
 RECORD = "/var/lib/lifeboat/restore.json"
 LOCK = "/var/lib/lifeboat/lock.json"
@@ -197,6 +198,24 @@ class Look:
                 probe.connect((elsewhere, 9))
                 return str(probe.getsockname()[0])
         return None
+
+    def node_name(self) -> Optional[str]:
+        """Under which name the cluster knows this machine: the kubelet's option, or whose its certificate is; None where neither is there.
+
+        The kubelet makes a host name small (kubernetes/kubernetes pkg/util/node C(GetHostname)).
+        """
+        service = self.services.get("kubelet")
+        for process in self.own_processes(service) if service is not None else []:
+            override = telling_flags(process.pid, PROC).get("hostname-override")
+            if override:
+                return override.strip().lower()
+        own = self.platform.get("node_certificate") or {}
+        certificate, key = (str(own.get(part) or "") for part in ("certificate", "key"))
+        if not certificate or text_or_none(certificate) is None:
+            return None
+        subject = examine(Check("node", KEY_PAIR, certificate=certificate, key=key or certificate)).subject
+        names = [part.rpartition(":")[2] for part in subject.split(", ") if part.startswith("CN=" + _NODE_USER)]
+        return names[0] if names else None
 
     def machine_id(self) -> str:
         return text("/etc/machine-id").strip()
@@ -435,12 +454,15 @@ class Look:
         return look_up_all(self.question.names)
 
 
+# Before the name of a node, in the user that its kubelet is.
+_NODE_USER = "system:node:"
+
 # fmt: off
 PROBES = (
-    "hostname", "fqdn", "addresses", "default_address", "machine_id", "boot_id", "now_epoch", "uptime_seconds", "clock_synchronised", "python_version",
-    "kernel", "os", "architecture", "cgroup_version", "memory_bytes", "cpus", "login_user", "space", "units", "containers", "listening", "processes",
-    "flags", "images", "versions", "etcd", "identity", "manifests", "required_files", "bare_evidence", "record", "lock", "stale_staging", "resolv",
-    "name_resolution",
+    "hostname", "fqdn", "addresses", "default_address", "node_name", "machine_id", "boot_id", "now_epoch", "uptime_seconds", "clock_synchronised",
+    "python_version", "kernel", "os", "architecture", "cgroup_version", "memory_bytes", "cpus", "login_user", "space", "units", "containers", "listening",
+    "processes", "flags", "images", "versions", "etcd", "identity", "manifests", "required_files", "bare_evidence", "record", "lock", "stale_staging",
+    "resolv", "name_resolution",
 )
 # fmt: on
 

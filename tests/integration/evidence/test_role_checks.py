@@ -156,6 +156,7 @@ GOOD: dict[str, Any] = {
     "platform_seen": {"node": {"hostname": "cp1", "python_version": "3.11.2"}},
     "platform_node": {
         "hostname": "cp1",
+        "node_name": None,
         "addresses": ["192.0.2.11"],
         "identity": {"ca_sha256": "ca"},
         "space": [{"path": "/", "free_bytes": 9_000_000_000}],

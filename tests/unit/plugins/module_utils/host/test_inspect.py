@@ -171,6 +171,20 @@ def test_the_authority_and_the_key_lie_where_the_kind_of_machine_has_them(bare: 
     assert look(Question(facts))["identity"]["sa_pub_sha256"] is None
 
 
+def test_the_kubelet_tells_under_which_name_the_cluster_knows_the_machine(bare: Path) -> None:
+    """By its certificate, which stays when it is stopped; a name unlike that of the host (real-clusters, row 25)."""
+    own = bare / "kubelet.pem"
+    facts = {**platform(bare), "node_certificate": {"certificate": str(own)}}
+    assert look(Question(facts))["node_name"] is None
+    for subject_, name in (("/O=system:nodes/CN=system:node:rack-1.example.org", "rack-1.example.org"), ("/CN=somebody", None)):
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", subject_]
+        subprocess.run([*command, "-keyout", str(bare / "key"), "-out", str(bare / "crt")], check=True, capture_output=True)
+        own.write_bytes((bare / "crt").read_bytes() + (bare / "key").read_bytes())
+        assert look(Question(facts))["node_name"] == name
+    own.write_text("no certificate")
+    assert look(Question(facts))["node_name"] is None
+
+
 def test_the_unit_of_the_runtime_is_looked_at(bare: Path) -> None:
     facts = platform(bare)
     assert look(Question(facts))["units"] == {}
