@@ -153,3 +153,12 @@ def host_path(text: str, path: str) -> str:
         if volumes.get(mounts[mount]) and (path == place or path.startswith(place + "/")):
             return volumes[mounts[mount]].rstrip("/") + path[len(place) :]
     return path
+
+
+def host_paths(text: str) -> List[str]:
+    """The paths of the host that the pod mounts, as its volumes name them."""
+    document = _document(text)
+    if document:
+        volumes = (document.get("spec") or {}).get("volumes") or []
+        return [str((item.get("hostPath") or {}).get("path")) for item in volumes if (item.get("hostPath") or {}).get("path")]
+    return [item["*path"] for item in _items(text, "volumes") if item.get("*path", "").startswith("/")]

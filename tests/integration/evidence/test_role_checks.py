@@ -87,6 +87,7 @@ GOOD: dict[str, Any] = {
     "node_left": {"leaving": {"places": ["node"]}},
     "node_known": {"leaving": {"traces": {"database": [], "keys": [], "cache": [], "etcd": [], "node": []}}},
     "node_config_archive": ARCHIVE,
+    "node_config_needed": {"files": [], "paths": []},
     "node_config_certificates": CERTIFICATES,
     "node_config_planned": PLANNED,
     "pki_archive": ARCHIVE,
@@ -406,6 +407,8 @@ BREAKS: dict[str, list[Break]] = {
     "node.attachments": [("result.cluster.volume_attachments.0.node_exists", False)],
     "node.api_services": [("result.cluster.api_services_unavailable", [{"name": "v1.metrics"}])],
     "node_config.captured": [("node_config_archive.archive.missing_required", ["/etc/kubernetes"]), ("node_config_archive.archive.entries", [])],
+    "node_config.needed_captured": [("node_config_needed.files", [{"path": "/data", "by": "static pod x, hostPath", "exists": True, "large": True}])],
+    "node_config.needed_there": [("node_config_needed.files", [{"path": "/etc/x", "by": "static pod x, hostPath", "exists": False, "large": False}])],
     "node_config.kubelet_kubeconfig": [("node_config_certificates.certificates", FAILED_CERTIFICATE), ("node_config_certificates.certificates", [])],
     "node_config.unpacked": [("node_config_planned.staging.entries", 0), ("node_config_planned.plan.space.0.enough", False)],
     "node_config.units_run": [
