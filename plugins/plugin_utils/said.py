@@ -27,6 +27,7 @@ OF_RECOVERIES = (
     "recovery_point_level",
     "node_config_named",
     "platform_mounts_may_differ",
+    "platform_certificates_may_be_expired",
     "platform_versions_may_differ",
     "platform_revision_slack",
 )
