@@ -51,6 +51,10 @@ options:
       - Without them, that is not known.
     type: list
     elements: path
+  etcd_data_dir:
+    description: Where the local member of etcd had its data, by a recovery point. It counts where nothing on this machine says it.
+    type: path
+    default: ""
   certificates:
     description: >-
       Certificates, keys and kubeconfigs of this machine, as in O(lifeboat.cluster.certificate_info#module:checks). For which name they are made is
@@ -120,13 +124,21 @@ node:
     etcd:
       description: >-
         C(data_dir), C(resolved) (without links), C(state) (V(absent), V(empty), or V(data): a database, a log or a v2 snapshot below C(member)),
-        C(exists), C(is_mount), C(mount_source) (of the file system that it lies on), C(member), C(size_bytes), C(newest_mtime), C(wal_files),
+        C(exists), C(is_mount) (whether it is, or lies on, a file system of its own), C(mount_source) (of the file system), C(member), C(size_bytes),
+        C(newest_mtime), C(wal_files),
         C(owner), C(mode), C(restore_markers), C(asides), C(restores) (C(token), C(staged), C(used), C(revision_after) of each finished restore),
         C(cluster_id) (of which cluster the data are, as their log says) and C(revision) (how far the database is; null where it does not say).
         What etcd itself names, as its process, its manifest or its unit (C(flags_source)) says -
         C(flags_data_dir) with C(flags_state), C(flags_wal_dir) with C(wal_state) where the log is not in the data directory. C(in_use) says whether a
         running etcd works in C(data_dir), null when that is not known.
       type: dict
+    told:
+      description: >-
+        What flags of etcd and of the API server say of the platform's facts - a part of O(platform), to be laid over it, with C(etcd.data_dir),
+        C(etcd.endpoint), C(etcd.client_port), C(etcd.peer_port), C(etcd.ca_cert), C(etcd.client_cert), C(etcd.client_key), C(api.server), C(api.port) and the
+        ports of both services. Only what is known is in it.
+      type: dict
+    told_differently: {description: Where RV(node.told) and O(platform) differ, in words., type: list, elements: str}
     identity:
       description: >-
         C(ca_sha256), C(etcd_ca_sha256), C(front_proxy_ca_sha256), C(sa_pub_sha256) and C(encryption_sha256), null where the file is not there. Where the
@@ -177,6 +189,7 @@ SPEC: Dict[str, Any] = {
     "programs": {"type": "list", "elements": "str", "default": []},
     "required_files": {"type": "list", "elements": "path"},
     "certificates": {"type": "list", "elements": "dict", "default": []},
+    "etcd_data_dir": {"type": "path", "default": ""},
 }
 
 

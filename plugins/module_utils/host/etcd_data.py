@@ -22,12 +22,14 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.database imp
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.staged import MARKER_NAME, STAGING_PREFIX
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.wire import Malformed, fields
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host import probing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import probing, static_pod
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.environment_file import settings
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.probing import LookError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import arguments, environment, telling_flags
 
 ABSENT, EMPTY, DATA = "absent", "empty", "data"
+# File systems of a machine's own, on which a data directory may lie without being there for it.
+_COMMON_MOUNTS = frozenset(("/", "/var", "/var/lib", "/srv", "/opt", "/home", "/usr", "/mnt", "/media"))
 _VARIABLES = ("ETCD_DATA_DIR", "ETCD_WAL_DIR", "ETCD_CONFIG_FILE", "ETCD_NAME")
 _ESCAPES = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
 
@@ -154,10 +156,17 @@ def owner(path: str) -> str:
     return _owner(os.stat(path))
 
 
+def _of_its_own(mount: Optional[Mount], real: str) -> bool:
+    """Whether a directory is, or lies on, a file system that is there for it: not one on which much else of a machine lies."""
+    return mount is not None and (mount.point == real or mount.point not in _COMMON_MOUNTS)
+
+
 def _meant_to_be_mounted(data_dir: str, fstab: str) -> bool:
+    """Whether the file system table has the directory, or one above it that is not there for much else."""
     lines = [line.split() for line in (probing.text_or_none(fstab) or "").splitlines()]
     points = [os.path.normpath(_plain(words[1])) for words in lines if len(words) > 1 and not words[0].startswith("#") and words[1].startswith("/")]
-    return os.path.normpath(data_dir) in points
+    plain = os.path.normpath(data_dir)
+    return any(plain == point or (point not in _COMMON_MOUNTS and plain.startswith(point + "/")) for point in points)
 
 
 def describe(data_dir: str, aside: str, mountinfo: str = "/proc/self/mountinfo", fstab: str = "/etc/fstab") -> Dict[str, Any]:
@@ -173,7 +182,7 @@ def describe(data_dir: str, aside: str, mountinfo: str = "/proc/self/mountinfo",
         "resolved": real,
         "state": state,
         "exists": state != ABSENT,
-        "is_mount": mount is not None and mount.point == real,
+        "is_mount": _of_its_own(mount, real),
         "mount_source": mount.source if mount else None,
         "member": probing.is_directory(member),
         "size_bytes": 0,
@@ -274,7 +283,9 @@ def of_manifest(path: str) -> Directories:
     if text is None:
         return Directories()
     lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    return _directories(_value("data-dir", lines), _value("wal-dir", lines), "the manifest %s" % path)
+    data, wal = (_value(flag, lines) for flag in ("data-dir", "wal-dir"))
+    # As the host has them: the container may know them by other paths.
+    return _directories(static_pod.host_path(text, data) if data else None, static_pod.host_path(text, wal) if wal else None, "the manifest %s" % path)
 
 
 def of_unit(unit: str, command: str, environment_file: str) -> Directories:

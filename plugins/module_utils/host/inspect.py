@@ -23,14 +23,22 @@ from typing import Any, Callable, Dict, Generic, List, Mapping, Optional, Sequen
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.tools import serving
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_data, probing, required
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_data, probing, required, static_pod, told
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import mount_points, room
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import Container, ContainerRuntime, find_program
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.digests import certificate_file_sha256, public_file_sha256, public_half_sha256
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.etcd_data import Directories
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.obstacles import obstacles
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.probing import DECIDING, text, text_or_none
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import Process, age_seconds, listening_ports, processes, running, telling_flags
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import (
+    Process,
+    age_seconds,
+    listening_ports,
+    only_telling,
+    processes,
+    running,
+    telling_flags,
+)
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import Service, read_services
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Systemd, Unit
 from ansible_collections.lifeboat.cluster.plugins.module_utils.pki import in_use
@@ -75,6 +83,8 @@ class Question:
     # None: nobody says which files a restore would bring, so nobody knows whether the machine is empty.
     required_files: Optional[Sequence[str]] = None
     certificates: Sequence[Mapping[str, Any]] = ()
+    # Where the local member had its data, by a recovery point; counts where nothing on this machine says it.
+    etcd_data_dir: str = ""
 
 
 def in_time(work: Callable[[], Any], seconds: float) -> Tuple[bool, Any]:
@@ -261,7 +271,7 @@ class Look:
     def space(self) -> List[Dict[str, Any]]:
         mounts = sorted(mount_points(), key=len, reverse=True)
         answer = []
-        for path in self.question.paths:
+        for path in [*self.question.paths, *self._etcd_path_besides()]:
             there = os.path.realpath(probing.existing_ancestor(os.path.abspath(path)))
             free, inodes = room(there)
             status = os.statvfs(there)
@@ -318,16 +328,58 @@ class Look:
     def etcd(self) -> Dict[str, Any]:
         return self._etcd()
 
+    def _etcd_path_besides(self) -> List[str]:
+        """The data directory of the local member, where it is not in the question."""
+        with suppress(LifeboatError, OSError, ValueError):
+            place = str(self._etcd()["data_dir"]) if self._etcd_service() else ""
+            return [place] if place and place not in self.question.paths else []
+        return []
+
+    def _etcd_service(self) -> Optional[Service]:
+        return self.services.get(str((self.platform.get("etcd") or {}).get("service") or "etcd"))
+
     def _look_at_etcd(self) -> Dict[str, Any]:
         facts = self.platform.get("etcd") or {}
-        data_dir = str(facts.get("data_dir") or "/var/lib/etcd")
         directories, pid = self._etcd_directories(facts)
+        data_dir = self._etcd_place(facts, directories, pid)
         used = etcd_data.in_use(pid, directories.data, data_dir) if pid else None
         return etcd_data.add_directories(etcd_data.describe(data_dir, ASIDE), directories, used)
 
+    def _etcd_place(self, facts: Mapping[str, Any], directories: Directories, pid: int) -> str:
+        """Where the data are on this host: what the inventory names; what a running etcd works in; what would start it; what the recovery point says."""
+        usual = str(facts.get("data_dir") or "/var/lib/etcd")
+        if facts.get("data_dir_given") or not directories.data:
+            return usual if facts.get("data_dir_given") else self.question.etcd_data_dir or usual
+        for path in (usual, self._on_host(directories.data), directories.data):
+            if etcd_data.in_use(pid, directories.data, path) if pid else os.path.realpath(path) == os.path.realpath(directories.data):
+                return path
+        return usual
+
+    def _manifest(self, service: Optional[Service]) -> str:
+        """The manifest of a static pod, live or parked; empty without one."""
+        for directory in (self.platform.get("manifests_dir"), self.platform.get("manifests_parking")):
+            found = text_or_none(os.path.join(str(directory), service.manifest)) if directory and service is not None and service.manifest else None
+            if found is not None:
+                return found
+        return ""
+
+    def _on_host(self, path: str) -> str:
+        """Where a path of etcd's pod lies on this host."""
+        return static_pod.host_path(self._manifest(self._etcd_service()), path)
+
+    def told(self) -> Dict[str, Any]:
+        """What this machine says of the platform's facts."""
+        flags: Dict[str, Mapping[str, str]] = {}
+        running_with = self.flags()
+        for name, service in (("etcd", self._etcd_service()), ("kube-apiserver", self.services.get("kube-apiserver"))):
+            if service is not None:
+                flags[name] = running_with.get(service.process) or only_telling(static_pod.flags(self._manifest(service)))
+        place = str(self._etcd()["data_dir"]) if self._etcd_service() else ""
+        return told.told(flags, place, self._on_host, self.platform)
+
     def _etcd_directories(self, facts: Mapping[str, Any]) -> Tuple[Directories, int]:
         """Which directories etcd names, and the process that runs with them: the process says it, or else what would start it."""
-        service = self.services.get(str(facts.get("service") or "etcd"))
+        service = self._etcd_service()
         if service is None:
             return Directories(), 0
         for process in self.own_processes(service):
@@ -461,7 +513,7 @@ _NODE_USER = "system:node:"
 PROBES = (
     "hostname", "fqdn", "addresses", "default_address", "node_name", "machine_id", "boot_id", "now_epoch", "uptime_seconds", "clock_synchronised",
     "python_version", "kernel", "os", "architecture", "cgroup_version", "memory_bytes", "cpus", "login_user", "space", "units", "containers", "listening",
-    "processes", "flags", "images", "versions", "etcd", "identity", "manifests", "required_files", "bare_evidence", "record", "lock", "stale_staging",
+    "processes", "flags", "told", "images", "versions", "etcd", "identity", "manifests", "required_files", "bare_evidence", "record", "lock", "stale_staging",
     "resolv", "name_resolution",
 )
 # fmt: on
@@ -510,6 +562,7 @@ def look(question: Question) -> Dict[str, Any]:
     node["etcdutl"] = _etcdutl(node["versions"] or {}, node["images"] or [])
     unknown = node["bare_evidence"] is None or any(name in errors for name in DECIDING)
     node["bare"] = None if unknown else not node["bare_evidence"]
+    node["told_differently"] = told.differences(node["told"] or {}, question.platform)
     node["probe_errors"] = errors
     node["obstacles"] = obstacles(node, question.platform)
     return node

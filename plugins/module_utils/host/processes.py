@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Set
+from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set
 
 # The kernel cuts a process's short name to this many bytes.
 SHORT_NAME_BYTES = 15
@@ -146,6 +146,11 @@ def telling_flags(pid: int, proc: str = "/proc") -> Dict[str, str]:
             value = "true" if not following or following.startswith("-") else following
         flags[name] = value
     return flags
+
+
+def only_telling(flags: Mapping[str, str]) -> Dict[str, str]:
+    """Of flags that stand somewhere else than on a command line, those that may be returned."""
+    return {name: value for name, value in flags.items() if name in _TELLING_FLAGS}
 
 
 def processes(names: Iterable[str], proc: str = "/proc", own_network: bool = True) -> Dict[str, List[Process]]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _ETCD_TIMEOUT_SECONDS = 2.0
 _HASH_TIMEOUT_SECONDS = 60.0
 _API_TIMEOUT_SECONDS = 5.0
+# Alarms are raised in the store, which answers already; longer than this it is no matter of starting.
+ALARM_PATIENCE_SECONDS = 10.0
 _PROBE_KEY = b"lifeboat-probe"
 
 
@@ -45,6 +47,7 @@ class EtcdProof:
         self.revision = 0
         # Alarms that came with restored data: with them etcd refuses every write, whatever its quota is now.
         self.disarmed: List[str] = []
+        self._asked_since = 0.0
 
     def _connection(self, timeout_seconds: float) -> Connection:
         from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection
@@ -74,11 +77,18 @@ class EtcdProof:
         except EtcdError as error:
             return "etcd: %s" % (error.found or error.message)
         self._refuse_other_data()
-        if self._restored is not None:
-            try:
-                self.disarmed += ["%s of member %x" % (alarm.alarm, alarm.member_id) for alarm in self._client.disarm_nospace()]
-            except EtcdError as error:
-                return "etcd, to take back alarms that were restored: %s" % (error.found or error.message)
+        return self._take_back_alarms(self._client) if self._restored is not None else ""
+
+    def _take_back_alarms(self, client: EtcdClient) -> str:
+        """Why they are still there. An etcd that can never be asked for them is not waited for: its health is looked at in the end."""
+        from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError
+
+        self._asked_since = self._asked_since or time.monotonic()
+        try:
+            self.disarmed += ["%s of member %x" % (alarm.alarm, alarm.member_id) for alarm in client.disarm_nospace()]
+        except EtcdError as error:
+            waiting = time.monotonic() - self._asked_since < ALARM_PATIENCE_SECONDS
+            return "etcd, to take back alarms that were restored: %s" % (error.found or error.message) if waiting else ""
         return ""
 
     def _refuse_other_data(self) -> None:

@@ -73,6 +73,12 @@ def argument(text: str, flag: str) -> str:
     return found.group(1) if found else ""
 
 
+def flags(text: str) -> Dict[str, str]:
+    """All arguments C(--flag=value) by their names without dashes, in whatever form the command is written."""
+    plain = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    return {name: value.rstrip(",") for name, value in re.findall(r"""--([a-z0-9-]+)=([^\s"'\]]*)""", plain)}
+
+
 def _unquoted(value: str) -> str:
     plain = value.split(" #")[0].strip()
     return plain[1:-1] if len(plain) > 1 and plain[0] == plain[-1] and plain[0] in "\"'" else plain

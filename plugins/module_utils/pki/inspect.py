@@ -228,6 +228,10 @@ class Inspector:
                 "options": arguments["values"],
                 "other_options": arguments["names"],
             }
+            if arguments["program"] == "etcd":
+                # As the machine has them, which the container may know by other paths.
+                for name, option in (("data_directory", "data-dir"), ("log_directory", "wal-dir")):
+                    pod[name] = _host_path(document, container, arguments["values"][option]) if arguments["values"].get(option) else None
             named = arguments["values"].get(ENCRYPTION_OPTION)
             if named:
                 # Where it lies on the machine, which the container may know by another path.

@@ -38,5 +38,6 @@ def test_of_certificates_that_a_kubelet_rotated_the_newest_counts() -> None:
 
 
 def test_anything_but_artifacts_is_refused() -> None:
+    wrong: Any = {}
     with pytest.raises(AnsibleFilterError, match="not dict"):
-        expired_certificates({}, "cp1", NOW)  # type: ignore[arg-type]
+        expired_certificates(wrong, "cp1", NOW)

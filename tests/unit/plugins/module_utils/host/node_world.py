@@ -71,6 +71,7 @@ def daemon(world, role, port):
             if self.path.endswith("status"): self.answer(200, {"header": header, "version": "3.6.16", "leader": leader})
             elif self.path.endswith("range"): self.answer(200, {"header": header, "count": "0"})
             elif self.path.endswith("hashkv"): self.answer(200, {"header": header, "hash": hashed, "compact_revision": "900"})
+            elif self.path.endswith("alarm"): self.answer(200, {"header": header})
             elif self.path.endswith("member/list"): self.answer(200, json.load(open(world + "/members.json")))
             else: self.answer(404, {"code": 5, "message": "Not Found"})
     class Server(ThreadingHTTPServer):

@@ -91,6 +91,9 @@ def test_a_directory_is_described_with_its_mount(tmp_path: Path) -> None:
     mountinfo.write_text("21 1 8:1 / / rw - ext4 /dev/sda1 rw\n")
     found = subject.describe(str(data), str(tmp_path / "aside"), str(mountinfo))
     assert (found["is_mount"], found["mount_source"]) == (False, "/dev/sda1")
+    mountinfo.write_text(f"21 1 8:1 / / rw - ext4 /dev/sda1 rw\n30 21 8:17 / {tmp_path} rw - xfs /dev/sdb1 rw\n")
+    found = subject.describe(str(data), str(tmp_path / "aside"), str(mountinfo))
+    assert found["is_mount"], "it lies below a file system of its own"
     # The real file: whatever it is, the directory lies on something.
     assert subject.describe(str(data), str(tmp_path / "aside"))["mount_source"]
 

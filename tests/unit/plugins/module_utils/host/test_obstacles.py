@@ -160,9 +160,29 @@ def test_manifests_that_cannot_be_looked_at(machine: Path) -> None:
 def test_etcd_works_elsewhere(machine: Path, flags: str, words: str, remedy: str) -> None:
     """Case 11: node_info said it, and nobody compared it with the platform's data."""
     (machine / "manifests" / "etcd.yaml").write_text("    - etcd\n    - " + flags.replace("{root}", str(machine)) + "\n")
-    one = the_only(seen(machine), "etcd_directories")
+    facts = platform(machine)
+    facts["etcd"]["data_dir_given"] = True
+    one = the_only(seen(machine, **facts), "etcd_directories")
     assert words in one["found"]
     assert remedy.replace("{root}", str(machine)) in one["remedy"]
+
+
+def test_where_the_inventory_is_silent_the_machine_says_where_etcd_works(machine: Path) -> None:
+    """By its manifest, as the host has the path; where there is none, by the recovery point."""
+    facts, elsewhere = platform(machine), machine / "srv" / "data"
+    (elsewhere / "member" / "snap").mkdir(parents=True)
+    (elsewhere / "member" / "snap" / "db").write_bytes(b"\0" * 4096)
+    mounts = f"    volumeMounts:\n    - mountPath: /inside\n      name: data\n  volumes:\n  - hostPath:\n      path: {machine}/srv\n    name: data\n"
+    manifest = machine / "manifests" / "etcd.yaml"
+    manifest.write_text("spec:\n  containers:\n  - command:\n    - etcd\n    - --data-dir=/inside/data\n" + mounts)
+    node = look(Question(facts))
+    assert (node["etcd"]["data_dir"], node["etcd"]["state"]) == (str(elsewhere), "data")
+    assert not node["obstacles"]["etcd_directories"]["in_the_way"]
+    assert node["told"]["etcd"] == {"data_dir": str(elsewhere)}
+    assert node["told_differently"] == [f"etcd.data_dir is {elsewhere}, not {machine}/etcd"]
+    manifest.unlink()
+    assert look(Question(facts, etcd_data_dir=str(elsewhere)))["etcd"]["state"] == "data"
+    assert look(Question(facts))["etcd"]["data_dir"] == str(machine / "etcd")
 
 
 def test_etcd_works_in_the_platforms_directory_under_another_name(machine: Path) -> None:
