@@ -39,19 +39,21 @@ def _said(node: Mapping[str, Any]) -> Iterator[str]:
             yield found
 
 
-def node_address(node: Mapping[str, Any], connected: str, named: str = "") -> str:
-    """The address of a machine: what the inventory ``named``; what Ansible is ``connected`` to, where the machine has that address; what its processes say;
-    the one by which it reaches others. Last of all what Ansible is connected to, whatever that is: a machine behind a NAT, of which nothing is known."""
+def node_address(node: Mapping[str, Any], connected: str, named: str = "", before: str = "") -> str:
+    """The address of a machine in the cluster.
+
+    What the inventory ``named``; what the machine's own processes say; what it was when the recovery point was made (``before``), where the machine has that
+    address; the one to which its name leads, as a kubelet finds it; what Ansible is ``connected`` to, where the machine has it; the one by which it reaches
+    others; the only one it has. Last of all what Ansible is connected to, whatever that is: a machine of which nothing is known.
+    """
     if not isinstance(node, Mapping):
         raise AnsibleFilterError("node_address needs what node_info found, not %s" % type(node).__name__)
     if named:
         return named
     own: List[str] = [str(address) for address in node.get("addresses") or ()]
-    literal = _address(connected)
-    if literal in own:
-        return connected
-    candidates = [address for address in _said(node) if address in own] + [str(node.get("default_address") or "")] + own
-    return next((address for address in candidates if address), connected)
+    others = [before, str((node.get("resolv") or {}).get("own_address") or ""), connected]
+    candidates = list(_said(node)) + [_address(text) or "" for text in others] + [str(node.get("default_address") or "")] + (own if len(own) == 1 else [])
+    return next((address for address in candidates if address and address in own), connected)
 
 
 class FilterModule:

@@ -22,8 +22,8 @@ options:
     type: list
     elements: path
     default: []
-  processes:
-    description: Names of programs of the host, as the platform's data have them, whose options are looked at.
+  units:
+    description: Units of systemd, of whose main processes the options are looked at. One that does not run is passed over.
     type: list
     elements: str
     default: []
@@ -32,8 +32,13 @@ options:
     type: list
     elements: path
     default: []
+  data:
+    description: Directories of data that are saved in another way. These, what lies in them and what they lie in are not returned.
+    type: list
+    elements: path
+    default: []
   largest_bytes:
-    description: Directories with more than this are C(large), to be captured only when somebody says so.
+    description: Directories with more than this are captured only when somebody names them.
     type: int
     default: 67108864
 """
@@ -42,7 +47,7 @@ EXAMPLES = r"""
 - name: Find what no list of paths knows
   lifeboat.cluster.needed_files_info:
     manifests: [/etc/kubernetes/manifests]
-    processes: [kubelet]
+    units: [kubelet.service]
     listed: [/etc/kubernetes/pki, /etc/kubernetes/manifests, /var/lib/kubelet/config.yaml]
   register: needed
 """
@@ -57,9 +62,14 @@ files:
     path: {description: Where it is., type: str, sample: /etc/kubernetes/admission}
     by: {description: Who needs it., type: str, sample: "static pod kube-apiserver, hostPath"}
     exists: {description: Whether it is there., type: bool}
-    large: {description: Whether it is a directory with more than O(largest_bytes)., type: bool}
+    left: {description: "Why it is not among RV(paths), although it is there; else empty.", type: str, sample: much else lies in it}
+not_understood:
+  description: Manifests whose volumes could not all be read.
+  returned: success
+  type: list
+  elements: str
 paths:
-  description: Those that are there and not large, as M(lifeboat.cluster.host_archive) takes paths.
+  description: Those that are there and can be taken, as M(lifeboat.cluster.host_archive) takes paths.
   returned: success
   type: list
   elements: dict
@@ -68,34 +78,32 @@ paths:
     why: {description: Who needs it., type: str}
 """
 
-import os
-from typing import Any, Dict, Iterator, Tuple
+from dataclasses import asdict
+from typing import Any, Dict, Iterator
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host import needed, probing
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import arguments, processes
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import needed
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import arguments
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Systemd
 
 
 def body(call: Call) -> Dict[str, Any]:
     """Follow, and tell what is not listed."""
-    params = call.params
+    params, reader = call.params, needed.Reader()
 
-    def found() -> Iterator[Tuple[str, str]]:
+    def found() -> Iterator[needed.Found]:
         for directory in params["manifests"]:
-            yield from needed.of_manifests(directory)
-        for name, running in processes(params["processes"]).items():
-            for process in running:
-                yield from needed.of_process(arguments(process.pid), name)
+            yield from reader.manifests(directory)
+        for name, unit in (Systemd().show(params["units"]) if params["units"] else {}).items():
+            if unit.main_pid:
+                yield from reader.process(arguments(unit.main_pid), name.rpartition(".")[0])
 
-    files = [need.as_dict() for need in needed.needs(found())]
-    there = needed.not_captured(files, params["listed"])
-    missing = [item for item in files if not item["exists"]]
-    told = [dict(item, large=_is_large(str(item["path"]), params["largest_bytes"])) for item in [*there, *missing]]
-    return {"files": told, "paths": [{"path": item["path"], "why": item["by"]} for item in told if item["exists"] and not item["large"]]}
-
-
-def _is_large(path: str, largest_bytes: int) -> bool:
-    return os.path.isdir(path) and probing.tree_size(path)[0] > largest_bytes
+    files = needed.needs(found(), params["listed"], params["data"], params["largest_bytes"])
+    return {
+        "files": [asdict(need) for need in files],
+        "not_understood": reader.not_understood,
+        "paths": [{"path": need.path, "why": need.by} for need in files if need.exists and not need.left],
+    }
 
 
 def main() -> None:
@@ -103,8 +111,9 @@ def main() -> None:
     run(
         {
             "manifests": {"type": "list", "elements": "path", "default": []},
-            "processes": {"type": "list", "elements": "str", "default": []},
+            "units": {"type": "list", "elements": "str", "default": []},
             "listed": {"type": "list", "elements": "path", "default": []},
+            "data": {"type": "list", "elements": "path", "default": []},
             "largest_bytes": {"type": "int", "default": 67108864},
         },
         body,

@@ -213,6 +213,15 @@ other_static_pods:
   returned: when not in check mode
   type: list
   elements: dict
+alarms_disarmed:
+  description: Alarms of a full store that came with restored data and were taken back, each with its member.
+  returned: when started
+  type: list
+  elements: str
+etcd_no_room:
+  description: How large the database is and may be, where it has no room although what could be given back was; else empty.
+  returned: when started
+  type: str
 left_parked:
   description: Files in the parking that nothing starts, such as copies that end in C(.bak).
   returned: when started
@@ -334,6 +343,11 @@ def body(call: Call) -> Dict[str, Any]:
     for alarm in result["alarms_disarmed"]:
         call.warn(
             "The restored data had an alarm, which was taken back: %s. See that etcd has room (--quota-backend-bytes), and compact and defragment it." % alarm
+        )
+    if result["etcd_no_room"]:
+        call.warn(
+            "etcd has no room: %s are used, after what could be given back was. It refuses writes, so nodes cannot report and pods cannot start: raise "
+            "--quota-backend-bytes in its manifest on every member." % result["etcd_no_room"]
         )
     for conflict in result["hosts_conflicts"]:
         call.warn("/etc/hosts: %s" % conflict)

@@ -86,6 +86,8 @@ class Status:
     is_learner: bool
     errors: Tuple[str, ...]
     storage_version: str
+    # 0 where it does not say (before 3.6).
+    db_size_quota_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -230,6 +232,9 @@ class EtcdClient(Protocol):
     def disarm_nospace(self) -> Tuple[Alarm, ...]:
         """Take back every alarm of a store without room, also those of members that there are no more; they are returned. Still full, it raises it again."""
 
+    def defragment(self) -> None:
+        """Give the room of what was compacted back. The member answers nobody meanwhile."""
+
     def snapshot(self) -> SnapshotStream:
         """Begin a snapshot."""
 
@@ -314,6 +319,7 @@ class MessageClient:
             is_learner=answer["isLearner"],
             errors=tuple(answer["errors"]),
             storage_version=answer["storageVersion"],
+            db_size_quota_bytes=answer["dbSizeQuota"],
         )
 
     def members(self, linearizable: bool = False) -> Tuple[Member, ...]:
@@ -344,6 +350,10 @@ class MessageClient:
         for alarm in raised:
             self._call(messages.ALARM, {"action": "DEACTIVATE", "memberID": alarm.member_id, "alarm": alarm.alarm})
         return raised
+
+    def defragment(self) -> None:
+        """See EtcdClient."""
+        self._call(messages.DEFRAGMENT, {})
 
     def range(
         self,

@@ -153,11 +153,18 @@ def _text(key: bytes) -> str:
     return "" if key == b"\0" else key.decode("utf-8", "surrogateescape")
 
 
+def _alarm_arguments(request: Mapping[str, Any]) -> List[str]:
+    """Only to ask: etcdctl takes back all alarms at once, also that of corrupt data."""
+    if request.get("action"):
+        raise NotAvailable("etcdctl can't take one alarm back.", found="it takes back all of them", remedy="Use the transport gateway or grpc.")
+    return ["alarm", "list"]
+
+
 _COMMANDS: Dict[str, Callable[[Mapping[str, Any]], List[str]]] = {
     messages.STATUS.name: lambda request: ["endpoint", "status"],
     messages.HASH_KV.name: lambda request: ["endpoint", "hashkv"] + (["--rev=%d" % request["revision"]] if request.get("revision") else []),
-    # It takes back all alarms that are raised.
-    messages.ALARM.name: lambda request: ["alarm", "disarm" if request.get("action") == "DEACTIVATE" else "list"],
+    messages.ALARM.name: lambda request: _alarm_arguments(request),
+    messages.DEFRAGMENT.name: lambda request: ["defrag"],
     messages.MEMBER_LIST.name: lambda request: ["member", "list"],
     messages.MEMBER_ADD.name: lambda request: (
         ["member", "add", "joining", "--peer-urls=%s" % ",".join(request["peerURLs"])] + (["--learner"] if request.get("isLearner") else [])

@@ -115,6 +115,7 @@ ALARM = Method(
     Schema(Field(1, "action", "enum", names=("GET", "ACTIVATE", "DEACTIVATE")), Field(2, "memberID", "uint"), Field(3, "alarm", "enum", names=ALARMS)),
     Schema(_HEADER, Field(2, "alarms", "message", repeated=True, schema=ALARM_MEMBER)),
 )
+DEFRAGMENT = Method("defragmentation", "/etcdserverpb.Maintenance/Defragment", "maintenance/defragment", EMPTY, Schema(_HEADER))
 MEMBER_LIST = Method(
     "member list", "/etcdserverpb.Cluster/MemberList", "cluster/member/list", Schema(Field(1, "linearizable", "bool")), Schema(_HEADER, _MEMBERS)
 )
@@ -153,6 +154,7 @@ METHODS: Tuple[Method, ...] = (
     SNAPSHOT,
     HASH_KV,
     ALARM,
+    DEFRAGMENT,
     MEMBER_LIST,
     MEMBER_ADD,
     MEMBER_REMOVE,

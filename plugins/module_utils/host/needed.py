@@ -6,8 +6,9 @@
 Asked of the machine, because people add what no list knows: an audit policy, admission plugins with their own files, drop-ins of the kubelet, a pod with an
 address in front of the API. Only paths are read, of a few well-known files their text; no value of them is returned.
 
-Sources: kubernetes/kubernetes pkg/kubelet/config (static pods; files with other endings and hidden ones are no manifests), staging/src/k8s.io/apiserver
-pkg/admission/config.go (C(path) of a plugin is relative to the file that names it), cmd/kubelet/app/options (C(--config-dir)).
+Sources: kubernetes/kubernetes pkg/kubelet/config/file.go (every file of the directory that is not hidden is a manifest, whatever its ending),
+staging/src/k8s.io/apiserver pkg/admission/config.go (C(path) of a plugin is relative to the file that names it), cmd/kubelet/app/options (C(--config-dir)
+reads files C(*.conf)).
 """
 
 from __future__ import annotations
@@ -16,133 +17,238 @@ import os
 import re
 import stat
 from dataclasses import dataclass
-from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host import probing, static_pod
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host._globs import GlobSet
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.files import LOCK_OUT
 
-# What the system, its packages or the runtime bring, what is data of something that is saved in another way, and what is made anew at each boot.
-BROUGHT = (
-    "/usr", "/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin", "/boot", "/dev", "/proc", "/sys", "/run", "/var/run", "/tmp", "/var/tmp", "/var/log",
-    "/opt/cni/bin", "/etc/ssl", "/etc/ca-certificates", "/etc/pki/ca-trust", "/etc/pki/tls", "/etc/localtime", "/etc/timezone", "/etc/os-release",
-    "/etc/resolv.conf", "/var/lib/containerd", "/var/lib/docker", "/var/lib/crio", "/var/lib/cni", "/var/lib/kubelet/pods", "/var/lib/kubelet/plugins",
-    "/var/lib/kubelet/plugins_registry",
+# Made anew at each boot, or brought by packages: not saved even where an option names a file there.
+_MADE_ANEW = (
+    "/dev", "/proc", "/sys", "/run", "/var/run", "/tmp", "/var/tmp", "/var/log", "/boot", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/usr/libexec",
+    "/usr/share", "/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin", "/etc/os-release",
 )  # fmt: skip
-_OPTION = re.compile(r"""--([a-z0-9-]+)(?:=|["']?\s*,\s*["']|\s+)["']?(/[^\s"',\]]+)""")
+# What is mounted of these is the system's, the runtime's, or of the kubelet's plugins.
+BROUGHT = (
+    *_MADE_ANEW, "/usr", "/opt/cni/bin", "/etc/ssl", "/etc/ca-certificates", "/etc/pki", "/etc/localtime", "/etc/timezone", "/etc/machine-id",
+    "/var/lib/ca-certificates", "/var/lib/containerd", "/var/lib/docker", "/var/lib/crio", "/var/lib/cni", "/var/lib/kubelet/pods",
+    "/var/lib/kubelet/plugins", "/var/lib/kubelet/plugins_registry", "/var/lib/kubelet/device-plugins",
+)  # fmt: skip
+# Directories with much else below: not taken as a whole for a pod that mounts them.
+_SHARED = frozenset(("/etc", "/var", "/var/lib", "/var/lib/kubelet", "/var/cache", "/usr/local", "/root", "/home", "/srv", "/opt", "/mnt", "/media"))
+# Of this one, what lies in it counts by itself; kubeadm keeps copies of former states there.
+_EXPANDED, _COPIES = "/etc/kubernetes", frozenset(("/etc/kubernetes/tmp",))
+_OPTION = re.compile(r"""--([a-z0-9-]+)(?:=|["']?\s*,\s*["']|\s+(?:-\s+)?)["']?(/[^\s"'\]]+)""")
 # Options that name where something is written, or looked for and made.
 _PLACES = frozenset(
     ("log-dir", "log-file", "root-dir", "data-dir", "wal-dir", "cert-dir", "flex-volume-plugin-dir", "volume-plugin-dir", "audit-log-path", "profiling-dir")
 )
+# Files that are gone when they have served: the kubelet's first credentials.
+_MAY_BE_GONE = frozenset(("bootstrap-kubeconfig",))
 _LARGEST_BYTES = 1 << 20
-# In which files other files are named, by the option that names them; and the keys that do.
+# Options whose files name other files, and the keys that do.
 _NAMING_OPTIONS = frozenset(
-    ("admission-control-config-file", "authorization-config", "authentication-config", "config", "kubeconfig", "egress-selector-config-file")
-)
+    ("admission-control-config-file", "authorization-config", "authentication-config", "config", "kubeconfig", "egress-selector-config-file",
+     "authentication-token-webhook-config-file", "authorization-webhook-config-file", "audit-webhook-config-file", "authentication-kubeconfig",
+     "authorization-kubeconfig", "tracing-config-file", "cloud-config", "image-credential-provider-config")
+)  # fmt: skip
 _NAMING_KEYS = re.compile(
     r"""^\s*(?:-\s+)?["']?(path|kubeConfigFile|kubeconfig|clientCAFile|tlsCertFile|tlsPrivateKeyFile|certificate-authority|client-certificate|client-key|"""
-    r"""staticPodPath|resolvConf|caBundle|clientKey|clientCert|podManifestPath|certFile|keyFile)["']?:\s*["']?([^\s"'#,}]+)""",
+    r"""staticPodPath|caBundle|clientKey|clientCert|podManifestPath|certFile|keyFile)["']?:\s*["']?([^\s"'#,}]+)""",
     re.MULTILINE,
 )
-_MANIFESTS = (".yaml", ".yml", ".json")
+# Of these keys the files may name others again.
+_LEADING_KEYS = frozenset(("path", "kubeConfigFile", "kubeconfig"))
+_MANIFEST_KEYS = frozenset(("staticPodPath", "podManifestPath"))
+_DEEPEST = 5
+
+OnHost = Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A path that somebody names. A mounted one may be a directory of the system; a named one is a file that somebody chose."""
+
+    path: str
+    by: str
+    mounted: bool = False
+    may_be_gone: bool = False
 
 
 @dataclass(frozen=True)
 class Need:
-    """A file or directory of this machine, and who needs it."""
+    """A file or directory of this machine, who needs it, and why it is not taken all the same."""
 
     path: str
     by: str
     exists: bool = True
-
-    def as_dict(self) -> Dict[str, object]:
-        """For results."""
-        return {"path": self.path, "by": self.by, "exists": self.exists}
+    left: str = ""
 
 
-def is_brought(path: str) -> bool:
-    """Whether a path comes back by itself, or is saved in another way."""
-    return path == "/" or any(path == place or path.startswith(place + "/") for place in BROUGHT)
+class Reader:
+    """Follows manifests, options and files. ``not_understood`` has the manifests whose volumes could not all be read."""
+
+    def __init__(self) -> None:
+        self.not_understood: List[str] = []
+        self._directories: Set[str] = set()
+
+    def manifests(self, directory: str) -> Iterator[Found]:
+        """What all static pods of a directory need."""
+        if os.path.realpath(directory) in self._directories:
+            return
+        self._directories.add(os.path.realpath(directory))
+        for entry in probing.names_in(directory):
+            path = os.path.join(directory, entry)
+            if not entry.startswith(".") and _kind(path) == stat.S_IFREG:
+                yield from self.manifest((probing.text_or_none(path) or "")[:_LARGEST_BYTES], path)
+
+    def manifest(self, text: str, file: str) -> Iterator[Found]:
+        """What a static pod needs of this machine: paths that it mounts, and files that options name."""
+        pod = "static pod %s" % (static_pod.pod_name(text)[0] or os.path.basename(file))
+        mounts, whole = static_pod.host_paths(text)
+        if not whole:
+            self.not_understood.append(file)
+        for path in mounts:
+            yield Found(path, "%s, hostPath" % pod, mounted=True)
+        for name, value in options(text):
+            yield from self._option(name, value, pod, lambda path: static_pod.host_path(text, path))
+
+    def process(self, words: Sequence[str], name: str) -> Iterator[Found]:
+        """What the options of a process of this machine name."""
+        for index, word in enumerate(words):
+            option, equals, value = word.lstrip("-").partition("=")
+            if not word.startswith("--") or option in _PLACES:
+                continue
+            if not equals:
+                value = words[index + 1] if index + 1 < len(words) else ""
+            for path in _paths(value):
+                yield from self._option(option, path, name, _as_it_is)
+
+    def _option(self, name: str, path: str, by: str, on_host: OnHost) -> Iterator[Found]:
+        here = on_host(path)
+        yield Found(here, "%s --%s" % (by, name), may_be_gone=name in _MAY_BE_GONE)
+        if name == "config-dir":
+            # All that lies there comes with the directory; what it names may not.
+            for entry in probing.names_in(here):
+                if entry.endswith(".conf"):
+                    yield from self._named_in(os.path.join(here, entry), by, on_host, 1)
+        elif name in _NAMING_OPTIONS:
+            yield from self._named_in(here, by, on_host, 1)
+
+    def _named_in(self, path: str, by: str, on_host: OnHost, depth: int) -> Iterator[Found]:
+        """Files that a file names; relative ones beside it, absolute ones as the pod has them."""
+        if depth > _DEEPEST or _kind(path) != stat.S_IFREG:
+            return
+        for key, value in _NAMING_KEYS.findall((probing.text_or_none(path) or "")[:_LARGEST_BYTES]):
+            if value.startswith(("{", "[", "|", ">", "&", "*")) or "://" in value:
+                continue
+            named = on_host(value) if value.startswith("/") else os.path.normpath(os.path.join(os.path.dirname(path), value))
+            yield Found(named, "%s, %s in %s" % (by, key, path))
+            if key in _LEADING_KEYS:
+                yield from self._named_in(named, by, on_host, depth + 1)
+            elif key in _MANIFEST_KEYS:
+                yield from self.manifests(named)
 
 
-def _kind(path: str) -> Optional[int]:
-    found = probing.status(path)
-    return None if found is None else stat.S_IFMT(found.st_mode)
+def _as_it_is(path: str) -> str:
+    return path
+
+
+def _paths(value: str) -> List[str]:
+    """Absolute paths of an option's value: C(/a.crt,/a.key:name) are two."""
+    return [part.partition(":")[0] for part in value.split(",") if part.startswith("/")]
 
 
 def options(text: str) -> List[Tuple[str, str]]:
-    """Options of a command line or a manifest whose value is an absolute path."""
+    """Options of a command line or a manifest whose value has absolute paths, one pair for each path."""
     plain = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    return [(name, value) for name, value in _OPTION.findall(plain) if name not in _PLACES]
+    return [(name, path) for name, value in _OPTION.findall(plain) if name not in _PLACES for path in _paths(value)]
 
 
-def _named_in(path: str, by: str) -> Iterator[Tuple[str, str]]:
-    """Files that a file names; relative ones beside it."""
-    text = probing.text_or_none(path) or ""
-    for key, value in _NAMING_KEYS.findall(text[:_LARGEST_BYTES]):
-        if value and not value.startswith(("{", "[", "|", ">", "&", "*")):
-            yield os.path.normpath(os.path.join(os.path.dirname(path), value)), "%s, %s in %s" % (by, key, path)
+def _below(path: str, places: Iterable[str]) -> bool:
+    return any(path == place or path.startswith(place.rstrip("/") + "/") for place in places)
 
 
-def _of_option(name: str, path: str, by: str) -> Iterator[Tuple[str, str]]:
-    yield path, "%s --%s" % (by, name)
-    if name not in _NAMING_OPTIONS:
-        return
-    kind = _kind(path)
-    if kind == stat.S_IFREG:
-        yield from _named_in(path, by)
+def _kind(path: str) -> Optional[int]:
+    """What a path leads to; None when nothing is there, or a link leads to nothing."""
+    try:
+        found = probing.status(path)
+    except LifeboatError:
+        return None
+    return None if found is None else stat.S_IFMT(found.st_mode)
 
 
-def of_manifest(text: str, file: str) -> Iterator[Tuple[str, str]]:
-    """What a static pod needs of this machine: paths that it mounts, and files that options name within those mounts."""
-    pod = "static pod %s" % (static_pod.pod_name(text)[0] or os.path.basename(file))
-    for path in static_pod.host_paths(text):
-        yield path, "%s, hostPath" % pod
-    for name, value in options(text):
-        yield from _of_option(name, static_pod.host_path(text, value), pod)
+def _larger_than(path: str, limit: int) -> bool:
+    """Whether the files of a directory, on its own file system, hold more than so many bytes. Looks no further than it has to."""
+    device, total = os.stat(path).st_dev, 0
+    for below, directories, files in os.walk(path):
+        directories[:] = [name for name in directories if _device(os.path.join(below, name)) == device]
+        for name in files:
+            found = probing.link_status(os.path.join(below, name))
+            total += found.st_size if found is not None else 0
+            if total > limit:
+                return True
+    return False
 
 
-def of_process(words: Sequence[str], name: str) -> Iterator[Tuple[str, str]]:
-    """What the options of a process of this machine name."""
-    for index, word in enumerate(words):
-        option, equals, value = word.lstrip("-").partition("=")
-        if not word.startswith("--") or option in _PLACES:
+def _device(path: str) -> int:
+    found = probing.link_status(path)
+    return found.st_dev if found is not None else -1
+
+
+def _expanded(found: Iterable[Found]) -> Iterator[Found]:
+    """The directory of Kubernetes itself as what lies in it; links with what they lead to."""
+    for item in found:
+        plain = os.path.normpath(item.path)
+        if item.mounted and plain == _EXPANDED:
+            for entry in probing.names_in(_EXPANDED):
+                path = os.path.join(_EXPANDED, entry)
+                if path not in _COPIES:
+                    yield Found(path, item.by)
             continue
-        if not equals:
-            value = words[index + 1] if index + 1 < len(words) else ""
-        if value.startswith("/"):
-            yield from _of_option(option, value, name)
+        yield Found(plain, item.by, item.mounted, item.may_be_gone)
+        real = os.path.realpath(plain)
+        if real != plain and os.path.islink(plain):
+            yield Found(real, "%s, where %s leads" % (item.by, plain), item.mounted)
 
 
-def of_manifests(directory: str) -> Iterator[Tuple[str, str]]:
-    """What all static pods of a directory need."""
-    for entry in probing.names_in(directory):
-        path = os.path.join(directory, entry)
-        if entry.startswith(".") or not entry.endswith(_MANIFESTS) or _kind(path) != stat.S_IFREG:
-            continue
-        yield from of_manifest((probing.text_or_none(path) or "")[:_LARGEST_BYTES], path)
+def _why_left(path: str, mounted: bool, largest_bytes: int) -> str:
+    """Why a directory is not taken as a whole, where it is not."""
+    if path in _SHARED or path.count("/") < 2:
+        return "much else lies in it"
+    try:
+        if _larger_than(path, largest_bytes):
+            return "it holds more than %d MiB" % (largest_bytes >> 20)
+    except OSError as error:
+        return "it could not be looked at: %s" % error.strerror
+    return "" if mounted or not os.path.ismount(path) else "it is a file system of its own"
 
 
-def needs(found: Iterable[Tuple[str, str]]) -> List[Need]:
-    """By path, each with the first who needs it; without what comes back by itself, and without sockets and devices. What lies below another one is in it."""
-    by: Dict[str, str] = {}
-    for path, who in found:
-        plain = os.path.normpath(path)
-        if plain.startswith("/") and not is_brought(plain):
-            by.setdefault(plain, who)
+def needs(found: Iterable[Found], listed: Sequence[str], data: Sequence[str], largest_bytes: int) -> List[Need]:
+    """By path, each with the first who needs it, without what comes back by itself, what is listed, and sockets and devices.
+
+    ``listed`` are paths that are captured anyway; ``data`` are directories that are saved in another way: these, what lies in them, and what they lie in, are no
+    configuration. What lies below another one is in it.
+    """
+    known, saved = [os.path.normpath(path) for path in listed], [os.path.realpath(path) for path in data]
+    lock_out = GlobSet(LOCK_OUT)
+    by: Dict[str, Found] = {}
+    for item in _expanded(found):
+        if not _below(item.path, BROUGHT if item.mounted else _MADE_ANEW) and not _below(item.path, known) and not lock_out.matches(item.path):
+            by.setdefault(item.path, item)
     result: List[Need] = []
-    directories: Set[str] = set()
+    taken: List[str] = []
     for path in sorted(by):
-        kind = _kind(path)
-        if kind is not None and not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        item, kind, real = by[path], _kind(path), os.path.realpath(path)
+        if _below(path, taken) or _below(real, saved) or _below(real, known) or any(place.startswith(real.rstrip("/") + "/") for place in saved):
             continue
-        if any(path.startswith(place + "/") for place in directories):
-            continue
-        if kind is not None and stat.S_ISDIR(kind):
-            directories.add(path)
-        result.append(Need(path, by[path], kind is not None))
+        if kind is None and not item.may_be_gone:
+            result.append(Need(path, item.by, exists=False))
+        elif kind == stat.S_IFDIR:
+            left = _why_left(path, item.mounted, largest_bytes)
+            result.append(Need(path, item.by, left=left))
+            taken += [] if left else [path]
+        elif kind == stat.S_IFREG:
+            result.append(Need(path, item.by))
     return result
-
-
-def not_captured(wanted: Sequence[Mapping[str, object]], captured: Sequence[str]) -> List[Mapping[str, object]]:
-    """Those that are there and lie neither among captured paths nor below one of them."""
-    places = [os.path.normpath(path) for path in captured]
-    return [item for item in wanted if item["exists"] and not any(item["path"] == place or str(item["path"]).startswith(place + "/") for place in places)]

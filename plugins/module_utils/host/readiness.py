@@ -20,7 +20,9 @@ _ETCD_TIMEOUT_SECONDS = 2.0
 _HASH_TIMEOUT_SECONDS = 60.0
 _API_TIMEOUT_SECONDS = 5.0
 # Alarms are raised in the store, which answers already; longer than this it is no matter of starting.
-ALARM_PATIENCE_SECONDS = 10.0
+ALARM_PATIENCE_SECONDS = 20.0
+DEFRAGMENT_AGAIN_SECONDS = 5.0
+_DEFRAGMENT_TIMEOUT_SECONDS = 120.0
 _PROBE_KEY = b"lifeboat-probe"
 
 
@@ -47,7 +49,10 @@ class EtcdProof:
         self.revision = 0
         # Alarms that came with restored data: with them etcd refuses every write, whatever its quota is now.
         self.disarmed: List[str] = []
+        # Where the data are as large as the quota all the same: how large both are.
+        self.no_room = ""
         self._asked_since = 0.0
+        self._defragmented_at = -DEFRAGMENT_AGAIN_SECONDS
 
     def _connection(self, timeout_seconds: float) -> Connection:
         from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection
@@ -84,12 +89,28 @@ class EtcdProof:
         from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError
 
         self._asked_since = self._asked_since or time.monotonic()
+        waiting = time.monotonic() - self._asked_since < ALARM_PATIENCE_SECONDS
         try:
+            self._make_room(client)
             self.disarmed += ["%s of member %x" % (alarm.alarm, alarm.member_id) for alarm in client.disarm_nospace()]
+            status = client.status()
         except EtcdError as error:
-            waiting = time.monotonic() - self._asked_since < ALARM_PATIENCE_SECONDS
             return "etcd, to take back alarms that were restored: %s" % (error.found or error.message) if waiting else ""
-        return ""
+        full = 0 < status.db_size_quota_bytes <= status.db_size_bytes
+        self.no_room = "%d of %d bytes" % (status.db_size_bytes, status.db_size_quota_bytes) if full else ""
+        return "etcd has no room: %s" % self.no_room if full and waiting else ""
+
+    def _make_room(self, client: EtcdClient) -> None:
+        """Give back what the restore compacted, where etcd has no room otherwise. It compacts when it starts, in steps, so this may be needed again."""
+        from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import NOSPACE
+        from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.gateway import GatewayClient
+
+        status = client.status()
+        full = 0 < status.db_size_quota_bytes <= status.db_size_bytes
+        if (full or any(alarm.alarm == NOSPACE for alarm in client.alarms())) and time.monotonic() - self._defragmented_at > DEFRAGMENT_AGAIN_SECONDS:
+            with GatewayClient(self._connection(_DEFRAGMENT_TIMEOUT_SECONDS)) as patient:
+                patient.defragment()
+            self._defragmented_at = time.monotonic()
 
     def _refuse_other_data(self) -> None:
         """A restore leaves a revision above everything that was ever served, so data with a lower one is not what was restored."""

@@ -465,6 +465,7 @@ def start(node: Node, request: StartRequest, journal: Journal) -> Dict[str, Any]
         "finished_at": time.time(),
         "etcd": starter.etcd_result,
         "alarms_disarmed": starter.etcd.disarmed,
+        "etcd_no_room": starter.etcd.no_room,
         "turns": starter.turns,
         "other_static_pods": others,
         "left_parked": other_pods.left_over(node) if starter.services and request.until == READY else [],

@@ -161,10 +161,13 @@ def host_path(text: str, path: str) -> str:
     return path
 
 
-def host_paths(text: str) -> List[str]:
-    """The paths of the host that the pod mounts, as its volumes name them."""
+def host_paths(text: str) -> Tuple[List[str], bool]:
+    """The paths of the host that the pod mounts, as its volumes name them; and whether all of them could be read."""
     document = _document(text)
     if document:
         volumes = (document.get("spec") or {}).get("volumes") or []
-        return [str((item.get("hostPath") or {}).get("path")) for item in volumes if (item.get("hostPath") or {}).get("path")]
-    return [item["*path"] for item in _items(text, "volumes") if item.get("*path", "").startswith("/")]
+        return [str((item.get("hostPath") or {}).get("path")) for item in volumes if (item.get("hostPath") or {}).get("path")], True
+    plain = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    block = [item["*path"] for item in _items(plain, "volumes") if item.get("hostPath") == "" and item.get("*path", "").startswith("/")]
+    inline = re.findall(r"""hostPath["']?:\s*\{[^{}]*?path["']?:\s*["']?(/[^\s"',}]*)""", plain)
+    return block + inline, len(block + inline) == len(re.findall(r"""\bhostPath["']?:""", plain))

@@ -215,7 +215,8 @@ class Inspector:
                 self._refuse(path, "its kind is %s, but it is not made like one" % str(kind)[:40])
 
     def _add_pod(self, path: str, document: Mapping[str, Any]) -> None:
-        for container in (document.get("spec") or {}).get("containers") or []:
+        spec = document.get("spec") or {}
+        for container in [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]:
             arguments = _options_of(list(container.get("command") or []) + list(container.get("args") or []))
             for option in _SERVICE_ACCOUNT_OPTIONS:
                 if arguments["values"].get(option):

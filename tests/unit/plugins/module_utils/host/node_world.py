@@ -356,10 +356,7 @@ class World:
         if not running or self.unit()["sub"] != "running" or (self.directory / "hung-kubelet").exists():
             return
         wanted = {path.stem for path in self.manifests.glob("*.yaml")} if self.manifests.is_dir() else set()
-        # A kubelet that was replacing a container does not know yet that its manifest is gone.
-        once_more = {flag.name.removeprefix("once-more-") for flag in self.directory.glob("once-more-*")}
-        for name in (wanted | once_more) - set(self._processes) - self.refused:
-            self.flag(f"once-more-{name}", on=False)
+        for name in wanted - set(self._processes) - self.refused:
             self._begin(name)
         for name in set(self._processes) - wanted - units - {KUBELET}:
             self._end(name, signal.SIGTERM)
@@ -417,11 +414,16 @@ class World:
         for name, daemon in list(self._processes.items()):
             if not daemon.alive:
                 del self._processes[name]
-                if name in self._attempts:
-                    self._container(name, "EXITED")
+                ended = self._attempts.get(name)
+                if (self.directory / f"once-more-{name}").exists():
+                    # A kubelet that was replacing this container does not know yet that its manifest is gone.
+                    self.flag(f"once-more-{name}", on=False)
+                    self._begin(name)
+                if ended is not None:
+                    self._container(name, "EXITED", ended)
 
-    def _container(self, name: str, state: str) -> None:
-        attempt = self._attempts[name]
+    def _container(self, name: str, state: str, attempt: int | None = None) -> None:
+        attempt = self._attempts[name] if attempt is None else attempt
         document = {
             "id": f"{name}-{attempt}",
             "podSandboxId": f"sandbox-{name}",

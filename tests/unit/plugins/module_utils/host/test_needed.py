@@ -72,16 +72,18 @@ plugins:
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # The machine of this test lies below it.
-    monkeypatch.setattr(needed, "BROUGHT", tuple(path for path in needed.BROUGHT if path != "/tmp"))
+    for name in ("BROUGHT", "_MADE_ANEW"):
+        monkeypatch.setattr(needed, name, tuple(path for path in getattr(needed, name) if path != "/tmp"))
     root = tmp_path / "machine"
     for directory in ("audit", "admission", "webhook", "manifests", "kubelet.conf.d"):
         (root / directory).mkdir(parents=True)
     (root / "manifests/kube-apiserver.yaml").write_text(API.format(root=root))
     (root / "manifests/.hidden.yaml").write_text(API.format(root="/elsewhere"))
-    (root / "manifests/kube-apiserver.yaml.bak").write_text(API.format(root="/elsewhere"))
     (root / "audit/policy.yaml").touch()
     (root / "admission/config.yaml").write_text(ADMISSION.format(root=root))
-    (root / "webhook/policy.yaml").touch()
+    (root / "webhook/policy.yaml").write_text("imagePolicy:\n  kubeConfigFile: webhook.conf\n")
+    (root / "webhook/webhook.conf").write_text("users:\n- user:\n    client-certificate: client.crt\n")
+    (root / "webhook/client.crt").touch()
     (root / "limits.yaml").touch()
     with socket.socket(socket.AF_UNIX) as kms:
         monkeypatch.chdir(root)
@@ -89,19 +91,62 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
+def found_in(*found: needed.Found, listed: tuple[str, ...] = (), data: tuple[str, ...] = (), largest: int = 1 << 20) -> dict[str, needed.Need]:
+    """What is needed, by its path."""
+    return {need.path: need for need in needed.needs(found, listed, data, largest)}
+
+
 def test_what_is_reachable_from_a_static_pod(machine: Path) -> None:
-    found = {need.path: need for need in needed.needs(needed.of_manifests(str(machine / "manifests")))}
+    reader = needed.Reader()
+    found = found_in(*reader.manifests(str(machine / "manifests")))
     assert sorted(path.replace(str(machine), "") for path in found) == [
         "/admission",
         "/audit",
         "/etc/kubernetes/pki/ca.crt",
         "/gone.yaml",
         "/limits.yaml",
+        "/webhook/client.crt",
         "/webhook/policy.yaml",
+        "/webhook/webhook.conf",
     ]
     assert found[f"{machine}/webhook/policy.yaml"].by == f"static pod kube-apiserver, path in {machine}/admission/config.yaml"
     assert not found[f"{machine}/gone.yaml"].exists
-    assert not any("elsewhere" in path for path in found), "neither a hidden file nor a copy is a manifest"
+    assert not any("elsewhere" in path for path in found), "a hidden file is no manifest"
+    assert reader.not_understood == []
+
+
+@pytest.mark.parametrize("name", ["vip.manifest", "vip", "kube-apiserver.yaml.bak"])
+def test_every_file_that_is_not_hidden_is_a_manifest(machine: Path, name: str) -> None:
+    (machine / "limits.yaml").rename(machine / "vip.conf")
+    (machine / "manifests" / name).write_text(f"metadata:\n  name: vip\nspec:\n  volumes:\n  - name: c\n    hostPath:\n      path: {machine}/vip.conf\n")
+    assert f"{machine}/vip.conf" in found_in(*needed.Reader().manifests(str(machine / "manifests")))
+
+
+@pytest.mark.parametrize(
+    "volumes",
+    [
+        "  - {name: c, hostPath: {path: PLACE, type: File}}\n",
+        "  - name: c\n    hostPath: {path: PLACE}\n",
+        '  - "hostPath": {"path": "PLACE"}\n    "name": c\n',
+    ],
+)
+def test_volumes_in_one_line(machine: Path, volumes: str) -> None:
+    reader = needed.Reader()
+    text = "metadata:\n  name: vip\nspec:\n  volumes:\n" + volumes.replace("PLACE", f"{machine}/limits.yaml")
+    assert [need.path for need in needed.needs(reader.manifest(text, "vip.yaml"), (), (), 1)] == [f"{machine}/limits.yaml"]
+    assert reader.not_understood == []
+
+
+def test_a_manifest_that_is_not_understood_is_named() -> None:
+    reader = needed.Reader()
+    text = "metadata:\n  name: vip\nspec:\n  volumes:\n  - name: c\n    hostPath: *place\n"
+    assert list(reader.manifest(text, "/manifests/vip.yaml")) == []
+    assert reader.not_understood == ["/manifests/vip.yaml"]
+
+
+def test_other_volumes_with_a_path_are_none_of_the_machine() -> None:
+    text = "metadata:\n  name: vip\nspec:\n  volumes:\n  - name: share\n    nfs:\n      path: /export/vip\n      server: nas\n"
+    assert list(needed.Reader().manifest(text, "vip.yaml")) == []
 
 
 def test_the_same_as_json(machine: Path) -> None:
@@ -113,9 +158,9 @@ def test_the_same_as_json(machine: Path) -> None:
             "volumes": [{"name": "c", "hostPath": {"path": f"{machine}/webhook"}}, {"name": "e", "emptyDir": {}}],
         },
     }
-    found = needed.needs(needed.of_manifest(json.dumps(document), "vip.json"))
-    assert [need.path for need in found] == [f"{machine}/webhook"]
-    assert found[0].by == "static pod vip, hostPath"
+    found = found_in(*needed.Reader().manifest(json.dumps(document), "vip.json"))
+    assert list(found) == [f"{machine}/webhook"]
+    assert found[f"{machine}/webhook"].by == "static pod vip, hostPath"
 
 
 def test_what_a_kubelet_is_started_with(machine: Path) -> None:
@@ -123,12 +168,50 @@ def test_what_a_kubelet_is_started_with(machine: Path) -> None:
     config.write_text(
         f"staticPodPath: {machine}/manifests\nauthentication:\n  x509:\n    clientCAFile: {machine}/audit/policy.yaml\nresolvConf: /run/resolv.conf\n"
     )
-    words = ["/usr/bin/kubelet", f"--config={config}", "--config-dir", f"{machine}/kubelet.conf.d", "--root-dir=/data/kubelet", "--node-ip=10.0.0.11"]
-    found = [need.path.replace(str(machine), "") for need in needed.needs(needed.of_process(words, "kubelet"))]
-    assert found == ["/audit/policy.yaml", "/config.yaml", "/kubelet.conf.d", "/manifests"]
+    (machine / "kubelet.conf.d/10-ca.conf").write_text(f"tlsCertFile: {machine}/kubelet.crt\n")
+    words = [
+        *("/usr/bin/kubelet", f"--config={config}", "--config-dir", f"{machine}/kubelet.conf.d", "--root-dir=/data/kubelet", "--node-ip=10.0.0.11"),
+        *(f"--tls-sni-cert-key={machine}/a.crt,{machine}/a.key:example.org", "--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf"),
+    ]
+    found = [path.replace(str(machine), "") for path in found_in(*needed.Reader().process(words, "kubelet"))]
+    # The static pods of its directory count too, and credentials that have served may be gone.
+    assert [path for path in found if path.startswith(("/a.", "/audit", "/config", "/kubelet", "/manifests", "/limits"))] == [
+        "/a.crt",
+        "/a.key",
+        "/audit",
+        "/config.yaml",
+        "/kubelet.conf.d",
+        "/kubelet.crt",
+        "/limits.yaml",
+        "/manifests",
+    ]
+    assert "/etc/kubernetes/bootstrap-kubelet.conf" not in found
 
 
-def test_what_is_not_captured_is_named() -> None:
-    wanted = [need.as_dict() for need in (needed.Need("/etc/a/b", "x"), needed.Need("/etc/ab", "x"), needed.Need("/etc/c", "x", exists=False))]
-    assert [item["path"] for item in needed.not_captured(wanted, ["/etc/a/", "/etc/d"])] == ["/etc/ab"]
-    assert needed.not_captured(wanted, ["/etc"]) == []
+def test_listed_paths_and_data_are_no_needs(machine: Path) -> None:
+    (machine / "srv/etcd/data").mkdir(parents=True)
+    (machine / "link").symlink_to("srv/etcd")
+    mounted = [needed.Found(str(machine / name), "x", mounted=True) for name in ("audit", "link", "srv/etcd", "srv/etcd/data")]
+    assert list(found_in(*mounted, listed=(f"{machine}/audit/",), data=(f"{machine}/srv/etcd/data",))) == []
+
+
+def test_a_file_that_an_option_names_counts_where_a_mount_does_not(machine: Path) -> None:
+    """A certificate of the company in the system's directory; the directory itself comes with the system."""
+    found = found_in(needed.Found("/etc/ssl/certs", "x", mounted=True), needed.Found("/etc/ssl/certs/corp.pem", "x"), needed.Found("/usr/bin/kubelet", "x"))
+    assert list(found) == ["/etc/ssl/certs/corp.pem"]
+    assert list(found_in(needed.Found("/etc/passwd", "x", mounted=True), needed.Found("/etc/ssh/ca.pub", "x"))) == [], "who restores these locks himself out"
+
+
+def test_what_is_too_much_is_left_and_named(machine: Path) -> None:
+    (machine / "audit/log").write_bytes(b"x" * 100)
+    found = found_in(needed.Found("/srv", "x", mounted=True), needed.Found(str(machine / "audit"), "y", mounted=True), largest=99)
+    assert found["/srv"].left == "much else lies in it"
+    assert found[str(machine / "audit")].left.startswith("it holds more than")
+
+
+def test_links_come_with_what_they_lead_to(machine: Path) -> None:
+    (machine / "linked").symlink_to("limits.yaml")
+    (machine / "dangling").symlink_to("nowhere")
+    found = found_in(needed.Found(str(machine / "linked"), "x"), needed.Found(str(machine / "dangling"), "x"))
+    assert found[str(machine / "limits.yaml")].by == f"x, where {machine}/linked leads"
+    assert not found[str(machine / "dangling")].exists
