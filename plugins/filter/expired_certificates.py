@@ -39,7 +39,7 @@ def _ends(artifacts: Sequence[Mapping[str, Any]], host: str) -> Tuple[Ends, Dict
 
 
 def _end(check: Mapping[str, Any], ends: Ends, kubeconfigs: Mapping[str, Mapping[str, Any]]) -> str:
-    """When what a check is about ends, as far as the recovery point says it. Of a bundle of authorities the last counts, else the first certificate of the file."""
+    """When what a check is about ends, as far as the recovery point says it: of a bundle of authorities the last, else the first certificate of the file."""
     if check.get("type") == "kubeconfig":
         kubeconfig = kubeconfigs.get(str(check.get("kubeconfig"))) or {}
         embedded = str((kubeconfig.get("certificate") or {}).get("not_after") or "")

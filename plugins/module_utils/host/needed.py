@@ -228,8 +228,8 @@ def _why_left(path: str, mounted: bool, largest_bytes: int) -> str:
 def needs(found: Iterable[Found], listed: Sequence[str], data: Sequence[str], largest_bytes: int) -> List[Need]:
     """By path, each with the first who needs it, without what comes back by itself, what is listed, and sockets and devices.
 
-    ``listed`` are paths that are captured anyway; ``data`` are directories that are saved in another way: these, what lies in them, and what they lie in, are no
-    configuration. What lies below another one is in it.
+    ``listed`` are paths that are captured anyway; ``data`` are directories that are saved in another way: these, what lies in them, and what they lie in, are
+    left out. What lies below another one is in it.
     """
     known, saved = [os.path.normpath(path) for path in listed], [os.path.realpath(path) for path in data]
     lock_out = GlobSet(LOCK_OUT)

@@ -195,7 +195,7 @@ def test_listed_paths_and_data_are_no_needs(machine: Path) -> None:
     assert list(found_in(*mounted, listed=(f"{machine}/audit/",), data=(f"{machine}/srv/etcd/data",))) == []
 
 
-def test_a_file_that_an_option_names_counts_where_a_mount_does_not(machine: Path) -> None:
+def test_a_file_that_an_option_names_counts_where_a_mount_does_not() -> None:
     """A certificate of the company in the system's directory; the directory itself comes with the system."""
     found = found_in(needed.Found("/etc/ssl/certs", "x", mounted=True), needed.Found("/etc/ssl/certs/corp.pem", "x"), needed.Found("/usr/bin/kubelet", "x"))
     assert list(found) == ["/etc/ssl/certs/corp.pem"]
