@@ -25,9 +25,9 @@ gates: ## Run every static gate; ARGS="-k name" for some of them
 unit: ## Run the unit tests; ARGS="-k name" for some of them
 	@$(PYTHON) -m tests.run --suite unit $(ARGS)
 
-drill: ## Break a lab cluster and bring it back: SCENARIO=bomb LOCATION=directory|s3 TOPOLOGY=ha
+drill: ## Break a lab cluster and bring it back: SCENARIO=bomb LOCATION=directory|s3 TOPOLOGY=ha TRAITS=real
 	@$(INSIDE) python -m tests.drill $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(LOCATION),--location $(LOCATION)) \
-		$(if $(TOPOLOGY),--topology $(TOPOLOGY)) $(ARGS)
+		$(if $(TOPOLOGY),--topology $(TOPOLOGY)) $(if $(TRAITS),--traits $(TRAITS)) $(ARGS)
 
 bench: ## Measure against the bare tools; writes build/bench.json
 	@$(INSIDE) python -m tests.benchmarks $(ARGS)

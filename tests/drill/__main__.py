@@ -26,12 +26,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.drill",
         description="Make a lab cluster with a workload, back it up, destroy it, recover it, verify it from the outside, and report.",
-        epilog=f"scenarios:\n{scenarios}\n\nEvery option may also be given in the environment: SCENARIO, LOCATION, TOPOLOGY, LAB, KEEP_LAB, INVENTORY.",
+        epilog=f"scenarios:\n{scenarios}\n\nEvery option may also be given in the environment: SCENARIO, LOCATION, TOPOLOGY, TRAITS, LAB, KEEP_LAB, INVENTORY.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--scenario", default=os.environ.get("SCENARIO") or "bomb", help="what happens (default: bomb)")
     parser.add_argument("--location", default=os.environ.get("LOCATION") or "directory", help="where recovery points lie: directory (default) or s3")
     parser.add_argument("--topology", default=os.environ.get("TOPOLOGY") or "ha", help="ha (default), single or caasp")
+    parser.add_argument("--traits", default=os.environ.get("TRAITS") or "", help="traits of the lab, with commas: real, or `python -m tests.lab --help`")
     parser.add_argument("--lab", default=os.environ.get("LAB") or "drill", help="name of the lab (default: drill); one that is up is thrown away")
     parser.add_argument("--keep-lab", action="store_true", default=bool(os.environ.get("KEEP_LAB")), help="leave the lab up also after success")
     parser.add_argument(
@@ -47,7 +48,7 @@ def main() -> int:
             return 2
         try:
             options = (arguments.scenario, arguments.location, arguments.topology, arguments.lab, arguments.keep_lab, arguments.inventory)
-            return 0 if Drill(wanted_from(*options), Progress()).run() else 1
+            return 0 if Drill(wanted_from(*options, arguments.traits), Progress()).run() else 1
         except (DrillFailure, LabError, TimeoutError) as error:
             print(f"\nverdict          FAILED\n{error}", file=sys.stderr)
             return 1

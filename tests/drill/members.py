@@ -33,9 +33,10 @@ def etcdctl(lab: Lab, node: str, *arguments: str) -> str:
 
 
 def member_names(lab: Lab) -> list[str]:
-    """What the members call themselves: CaaSP's by the id of their machine."""
-    nodes = [node.name for node in lab.topology.etcd]
-    return [lab.node(name).run(["cat", "/etc/machine-id"]).stdout.strip() for name in nodes] if lab.topology.admin else nodes
+    """What the members call themselves: as Kubernetes calls their nodes; CaaSP's by the id of their machine."""
+    if lab.topology.admin:
+        return [lab.node(node.name).run(["cat", "/etc/machine-id"]).stdout.strip() for node in lab.topology.etcd]
+    return [node.node_name for node in lab.topology.etcd]
 
 
 def v2_values(lab: Lab, member: str) -> dict[str, str]:

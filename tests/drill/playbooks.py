@@ -86,13 +86,29 @@ def settings(more: Mapping[str, str] | None = None) -> dict[str, str]:
 class Playbooks:
     """Starts playbooks against one inventory, with one directory for logs and one for runs."""
 
-    def __init__(self, inventory: Path, logs: Path, runs: Path, variables: Mapping[str, object], *, home: Path | None = None) -> None:
+    def __init__(
+        self,
+        inventory: Path,
+        logs: Path,
+        runs: Path,
+        variables: Mapping[str, object],
+        *,
+        home: Path | None = None,
+        controller_environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.inventory = inventory
         self.logs = logs
         self.runs = runs
         self.variables = dict(variables)
         self.home = home or logs / "home"
+        self._configuration = self.home / "ansible.cfg"
+        self._controller_environment = dict(controller_environment or {})
         self._process: subprocess.Popen[str] | None = None
+
+    def process_environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Everything that a playbook finds in its environment."""
+        own = {"ANSIBLE_HOME": str(self.home / ".ansible"), "ANSIBLE_CONFIG": str(self._configuration)}
+        return settings({**own, **self._controller_environment, **(more or {})})
 
     def run(
         self,
@@ -122,13 +138,12 @@ class Playbooks:
         before = _runs(runs)
         command = [str(Path(sys.executable).with_name("ansible-playbook")), f"lifeboat.cluster.{name}", "--inventory", str(inventory or self.inventory)]
         command += ["--extra-vars", f"@{extra}", *(["--check", "--diff"] if check else []), *(["-" + "v" * verbosity] if verbosity else []), *options]
-        configuration = self.home / "ansible.cfg"
-        configuration.write_text("# Nothing from the user's own configuration.\n")
+        self._configuration.write_text("# Nothing from the user's own configuration.\n")
         begin = time.monotonic()
         process = subprocess.Popen(
             command,
             cwd=self.home,
-            env=settings({"ANSIBLE_HOME": str(self.home / ".ansible"), "ANSIBLE_CONFIG": str(configuration), **(process_environment or {})}),
+            env=self.process_environment(process_environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 from tests.lab import Lab
 
-ETCD_DATABASE = "/var/lib/etcd/member/snap/db"
-
 # Random bytes over every fourth page, from the third on: the file stays, and nothing in it can be trusted any more.
 _OVERWRITE = """\
 set -eu
@@ -60,7 +58,7 @@ def corrupt(lab: Lab) -> None:
 
     def overwrite(name: str) -> None:
         node = lab.node(name)
-        node.run(["sh", "-c", _OVERWRITE, "overwrite", ETCD_DATABASE])
+        node.run(["sh", "-c", _OVERWRITE, "overwrite", f"{node.plan.etcd_directory}/member/snap/db"])
         containers = node.run(["crictl", "ps", "--quiet", "--name", "^etcd$"]).stdout.split()
         if containers:
             node.run(["crictl", "stop", "--timeout", "0", *containers], check=False)

@@ -27,6 +27,7 @@ from tests.drill.scenarios import SCENARIOS, Scenario, everything
 from tests.drill.verification import Check, Expected, Memory, Verification, api_servers, mark, remember
 from tests.lab import Lab
 from tests.lab.topology import TOPOLOGIES
+from tests.lab.traits import PLAIN, Traits
 from tests.secrets_search import Search, planted_value
 from tests.workload import Api, capture, create, settle
 from tests.workload.objects import RUNNING
@@ -53,6 +54,7 @@ class Wanted:
     lab: str
     keep_lab: bool
     inventory: Path | None = None
+    traits: Traits = PLAIN
 
 
 @dataclasses.dataclass
@@ -124,8 +126,9 @@ class Drill:
         return passed
 
     def _prepare(self) -> None:
-        with self._say.step(f"a fresh lab: {self._wanted.topology}"):
-            self._lab.up(self._wanted.topology)
+        traits = self._wanted.traits.words
+        with self._say.step(" ".join([f"a fresh lab: {self._wanted.topology}", *traits])):
+            self._lab.up(self._wanted.topology, traits)
         refuse_foreign_inventory(self._lab.inventory)
         with self._say.step("keys: age to seal, SSH to sign"):
             self._keys = make_keys(OUTPUT / "keys")
@@ -140,7 +143,14 @@ class Drill:
             "lifeboat_location": self._place.options,
             "lifeboat_allowed_signers": str(self._keys.allowed_signers),
         }
-        return Playbooks(self._lab.inventory, OUTPUT / "logs", OUTPUT / "runs", variables, home=OUTPUT / "controller")
+        return Playbooks(
+            self._lab.inventory,
+            OUTPUT / "logs",
+            OUTPUT / "runs",
+            variables,
+            home=OUTPUT / "controller",
+            controller_environment=self._lab.controller_environment,
+        )
 
     def _run(self, name: str, variables: Mapping[str, object], job: str) -> Finished:
         finished = self._playbooks().run(
@@ -359,7 +369,12 @@ class Drill:
             "recovery_seconds": round(recovery.seconds, 1),
             "drill_seconds": round(time.time() - began_at, 1),
         }
-        facts = {"location": self._place.describe(), "scenario": self._scenario.name, "topology": self._wanted.topology}
+        facts = {
+            "location": self._place.describe(),
+            "scenario": self._scenario.name,
+            "topology": self._wanted.topology,
+            "traits": " ".join(self._wanted.traits.words) or "none",
+        }
         evidence.add(directory, self._checks, measures, facts, disaster.judged_at)
         report = evidence.write_report(directory, OUTPUT)
         passed = report["verdict"] == "passed" and all(check["passed"] is not False or check["severity"] != "error" for check in report["checks"])
@@ -416,8 +431,8 @@ def _warnings(counts: Mapping[str, int]) -> str:
     return f", {counts['warning']} warnings" if counts["warning"] else ""
 
 
-def wanted_from(scenario: str, location: str, topology: str, lab: str, keep_lab: bool, inventory: str) -> Wanted:
-    """Judge what was asked for; raises DrillFailure."""
+def wanted_from(scenario: str, location: str, topology: str, lab: str, keep_lab: bool, inventory: str, traits: str = "") -> Wanted:
+    """Judge what was asked for; raises DrillFailure, and LabError for traits."""
     if scenario not in SCENARIOS:
         raise DrillFailure(f"There is no scenario {scenario!r}: choose one of {', '.join(SCENARIOS)}.")
     if location not in KINDS:
@@ -426,6 +441,8 @@ def wanted_from(scenario: str, location: str, topology: str, lab: str, keep_lab:
         raise DrillFailure(f"There is no topology {topology!r}: choose one of {', '.join(TOPOLOGIES)}.")
     if topology not in SCENARIOS[scenario].topologies:
         raise DrillFailure(f"Scenario {scenario} needs another topology: TOPOLOGY={' or '.join(SCENARIOS[scenario].topologies)}.")
+    chosen = Traits.parse([traits])
+    chosen.check(topology)
     path = Path(inventory) if inventory else None
     name = refuse_foreign_inventory(path) if path else lab
-    return Wanted(SCENARIOS[scenario], location, topology, name, keep_lab, path)
+    return Wanted(SCENARIOS[scenario], location, topology, name, keep_lab, path, chosen)

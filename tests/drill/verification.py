@@ -87,6 +87,11 @@ def api_servers(lab: Lab) -> dict[str, str]:
     return {node.name: f"https://{node.address}:{lab.topology.server_port}" for node in lab.topology.control_plane}
 
 
+def node_names(lab: Lab, machines: Sequence[str]) -> set[str]:
+    """What Kubernetes calls these machines."""
+    return {lab.topology.node(name).node_name for name in machines}
+
+
 def uids(api: Api, path: str) -> dict[str, str]:
     """Name to UID of everything in a collection."""
     return {one["metadata"]["name"]: one["metadata"]["uid"] for one in api.items(path)}
@@ -257,7 +262,7 @@ class Verification:
 
     def _pods(self) -> None:
         memory, expected = self._memory, self._expected
-        kept = {name: pod for name, pod in memory.pods.items() if pod["node"] in expected.kept_machines}
+        kept = {name: pod for name, pod in memory.pods.items() if pod["node"] in node_names(self._lab, expected.kept_machines)}
         if kept:
 
             def same_containers() -> tuple[bool, str]:
@@ -273,7 +278,7 @@ class Verification:
                 same_containers,
                 wait=True,
             )
-        moved = {name: pod for name, pod in memory.pods.items() if pod["node"] in expected.rebuilt_machines}
+        moved = {name: pod for name, pod in memory.pods.items() if pod["node"] in node_names(self._lab, expected.rebuilt_machines)}
         if moved:
 
             def run_again() -> tuple[bool, str]:

@@ -1,9 +1,10 @@
 # Copyright: (c) 2026, Lifeboat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The load balancer before the API servers: haproxy in the namespace of the lab's bridge."""
+"""What runs haproxy: the load balancer before the API servers, and the way to machines that have no address of their own from here."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from .network import Network
@@ -40,29 +41,70 @@ backend api
 """
 
 
-class Balancer:
-    """Starts haproxy and knows whether it runs."""
+def forwarding(topology: Topology) -> str:
+    """Of the trait nat: a port of this box for the ssh of each machine, as a router forwards them. Nothing is known here of a machine that is off."""
+    listeners = "\n".join(
+        f"listen {node.name}\n    bind {topology.host_address}:{topology.forwarded_port(node)}\n    server {node.name} {node.address}:22"
+        for node in topology.nodes
+    )
+    return f"""\
+global
+    maxconn 4000
+defaults
+    mode tcp
+    timeout connect 60s
+    timeout client 2h
+    timeout server 2h
+{listeners}
+"""
 
-    def __init__(self, directory: Path, network: Network) -> None:
-        self.directory = directory / "balancer"
+
+class Proxy:
+    """Starts an haproxy and knows whether it runs."""
+
+    def __init__(self, directory: Path, configuration: str, prefix: Sequence[str] = ()) -> None:
+        self.directory = directory
         self.record = self.directory / "process.json"
         self.log = self.directory / "haproxy.log"
-        self._network = network
+        self._configuration = configuration
+        self._prefix = prefix
 
     @property
     def identity(self) -> Identity | None:
         """The process, as it was recorded."""
         return read_identity(self.record)
 
+    @property
+    def runs(self) -> bool:
+        """Whether it is there."""
+        identity = self.identity
+        return identity is not None and identity.alive()
+
     def start(self) -> None:
         """Write the configuration and start haproxy."""
         self.directory.mkdir(parents=True, exist_ok=True)
         file = self.directory / "haproxy.cfg"
-        file.write_text(configuration(self._network.topology))
-        launch(
-            self.directory / "launch.json",
-            [],
-            ["ip", "netns", "exec", self._network.switch, "haproxy", "-db", "-f", str(file)],
-            self.record,
-            self.log,
-        )
+        file.write_text(self._configuration)
+        launch(self.directory / "launch.json", [], [*self._prefix, "haproxy", "-db", "-f", str(file)], self.record, self.log)
+
+
+class Balancer(Proxy):
+    """The load balancer, in the namespace of the lab's bridge."""
+
+    def __init__(self, directory: Path, network: Network) -> None:
+        super().__init__(directory / "balancer", configuration(network.topology), ("ip", "netns", "exec", network.switch))
+
+
+class Forwarder(Proxy):
+    """The forwarded ports, on this box's own interface."""
+
+    def __init__(self, directory: Path, network: Network) -> None:
+        super().__init__(directory / "forwarder", forwarding(network.topology))
+
+
+def proxies(directory: Path, network: Network) -> list[Proxy]:
+    """All that a lab has."""
+    found: list[Proxy] = [Balancer(directory, network)]
+    if "nat" in network.topology.traits:
+        found.append(Forwarder(directory, network))
+    return found

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, Lifeboat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kubernetes, etcd, crictl and two small programs of the lab, built from the Go module proxy, static.
+"""Kubernetes, etcd, crictl and three small programs of the lab, built from the Go module proxy, static.
 
 A directory named by LIFEBOAT_BINARIES spares the build of everything it holds; what is missing there is built.
 """
@@ -124,7 +124,7 @@ def program_name(package: str) -> str:
 
 
 def _build_programs(output: Path) -> None:
-    for program in ("pause", "workload"):
+    for program in ("pause", "workload", "api-front"):
         run(
             [*CONTAINED, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", output / program, f"./{program}"],
             directory=PROGRAMS,

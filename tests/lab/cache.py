@@ -48,6 +48,10 @@ class Cache:
         """Where an entry is, or would be."""
         return self.root / f"{kind}-{key}"
 
+    def entries(self, kind: str) -> list[Path]:
+        """All finished entries of a kind."""
+        return sorted(path for path in self.root.glob(f"{kind}-*") if path.name.rpartition("-")[0] == kind)
+
     def entry(self, kind: str, key: str, build: Callable[[Path], None]) -> Path:
         """The finished entry; built first when it is missing."""
         final = self.path(kind, key)

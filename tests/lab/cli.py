@@ -17,6 +17,7 @@ from .lab import Lab
 from .progress import Progress
 from .state import LabStore
 from .topology import TOPOLOGIES
+from .traits import EVERYWHERE, PRESETS, TRAITS
 
 _TOPOLOGIES = """\
 topologies:
@@ -26,12 +27,21 @@ topologies:
 """
 
 
+def _traits() -> str:
+    """Traits and presets for the help."""
+    lines = ["traits (up --trait):"]
+    for trait in TRAITS.values():
+        kinds = "" if trait.kinds == EVERYWHERE else f" ({' '.join(trait.kinds)})"
+        lines.append(f"  {trait.usage:<24} {trait.about}{kinds}")
+    return "\n".join([*lines, "presets:", *(f"  {name:<24} {' '.join(words)}" for name, words in PRESETS.items()), ""])
+
+
 def _parser() -> argparse.ArgumentParser:
     faults = "faults:\n" + "\n".join(f"  {name:<15} {fault.about}" for name, fault in FAULTS.items())
     parser = argparse.ArgumentParser(
         prog="python3 -m tests.lab",
         description="Real Kubernetes clusters on this machine, out of systemd-nspawn machines. Run as root from the repository.",
-        epilog=f"{_TOPOLOGIES}\n{faults}\n",
+        epilog=f"{_TOPOLOGIES}\n{_traits()}\n{faults}\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -47,9 +57,10 @@ def _parser() -> argparse.ArgumentParser:
     def with_install(added: argparse.ArgumentParser) -> None:
         added.add_argument("--install", action="store_true", help="install missing Debian packages on this machine")
 
-    up = verb("up", "make a lab; one of the same name is thrown away first", lambda o: Lab.open(o.name or o.topology, install=o.install).up(o.topology))
+    up = verb("up", "make a lab; one of the same name is thrown away first", _up)
     up.add_argument("topology", choices=TOPOLOGIES)
     up.add_argument("--name", help="default: the topology")
+    up.add_argument("--trait", action="append", default=[], metavar="TRAIT[=VALUE]", help="unlike the plain lab; may be given several times")
     with_install(up)
 
     down = verb("down", "remove a lab and all it left, also a half-made one", lambda o: Lab.open(o.name).down())
@@ -84,6 +95,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _up(options: argparse.Namespace) -> None:
+    Lab.open(options.name or options.topology, install=options.install).up(options.topology, options.trait)
+
+
 def _status(options: argparse.Namespace) -> None:
     found = [Lab.open(name).status() for name in ([options.name] if options.name else LabStore().names())]
     if options.json:
@@ -95,9 +110,13 @@ def _status(options: argparse.Namespace) -> None:
         balancer = lab["load_balancer"]
         nodes = lab["nodes"]
         assert isinstance(balancer, dict)
+        traits = lab["traits"]
         assert isinstance(nodes, dict)
+        assert isinstance(traits, list)
         state = "runs" if balancer["running"] else "is down"
         print(f"{lab['name']}: {lab['topology']} on {lab['subnet']}, API {lab['api_server']}, load balancer {state}, cgroups {lab['cgroups']}")
+        if traits:
+            print(f"  traits: {' '.join(traits)}")
         for name, node in nodes.items():
             print(f"  {name:<6} {node['address']:<14} {'on' if node['running'] else 'off':<4} network {node['network']}")
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import kubeadm
+from . import front, kubeadm
 from .api import Api, NotAnswering, readyz, with_server
 from .commands import in_parallel, tail_of, wait_until
 from .node import Node
@@ -95,11 +95,11 @@ class Cluster:
             pods = api.items("/api/v1/pods")
         except NotAnswering as error:
             return str(error)
-        unready = unready_nodes(nodes, [node.name for node in self.nodes], since)
+        unready = unready_nodes(nodes, [node.plan.node_name for node in self.nodes], since)
         if unready:
             return unready
         running = {_name(pod) for pod in pods if _pod_runs(pod, since)}
-        missing = [f"{name}-{node.name}" for node in self.control_plane for name in ("etcd", *LATER) if f"{name}-{node.name}" not in running]
+        missing = [name for name in self._static_pods() if name not in running]
         if missing:
             return f"static pods not running: {' '.join(missing)}"
         workload = workload_problem(pods, since)
@@ -111,6 +111,13 @@ class Cluster:
                 if answer.stdout != "ok":
                     return f"{name} on {node.name} is not healthy: {answer.stdout or answer.stderr}"
         return ""
+
+    def _static_pods(self) -> list[str]:
+        """The names of all pods that kubelets run out of files, as the API has them."""
+        found = [f"{name}-{node.plan.node_name}" for node in self.control_plane for name in ("etcd", *LATER)]
+        if "static-pods" in self.topology.traits:
+            found += [f"{front.NAME}-{node.plan.node_name}" for node in self.nodes]
+        return found
 
     def pod_subnets(self) -> dict[str, object]:
         """The subnet that the cluster gave to each node."""

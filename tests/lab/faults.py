@@ -96,8 +96,9 @@ def _empty_disk(node: Node, _setting: Setting) -> None:
 def _kill_names(node: Node, _setting: Setting) -> None:
     own = loopback_names(node.topology, admin=node.plan.admin).splitlines()
     lines = set(hosts_file(node.topology, admin=node.plan.admin).splitlines()) - set(own)
-    names = {name for line in lines for name in line.split()[1:]}
-    kept = [line for line in node.read("etc/hosts").splitlines() if not names & set(line.split("#")[0].split()[1:])]
+    # Names are the same in capitals.
+    names = {name for line in lines for name in line.lower().split()[1:]}
+    kept = [line for line in node.read("etc/hosts").splitlines() if not names & set(line.split("#")[0].lower().split()[1:])]
     node.overwrite("etc/hosts", "\n".join(kept) + "\n")
     node.overwrite("etc/resolv.conf", f"nameserver {node.topology.silent_address}\n")
 

@@ -10,12 +10,13 @@ import secrets as randomness
 import time
 from functools import partial
 
-from . import kubeadm
+from . import hardening, kubeadm
 from .cluster import ADMIN, MANIFESTS, Cluster
 from .commands import in_parallel, wait_until
 from .errors import LabError
 from .node import Node
 from .progress import Progress
+from .reshaping import AUTHORITY, put_fronts, reshape
 
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
 
@@ -29,11 +30,7 @@ def form(cluster: Cluster, progress: Progress) -> None:
         encryption_key=base64.b64encode(randomness.token_bytes(32)).decode(),
     )
     for node in cluster.nodes:
-        node.write("/etc/cni/net.d/10-lab.conflist", kubeadm.network_configuration(node.plan))
-        if node.plan.control_plane:
-            node.write(kubeadm.ENCRYPTION_FILE, kubeadm.encryption_configuration(secrets), 0o600)
-        # containerd 1.6 overlooks a network configuration that is moved into its directory.
-        node.run(["systemctl", "restart", "containerd"])
+        _host_files(node, secrets)
     first = cluster.control_plane[0]
     progress(f"kubeadm init on {first.name}")
     _kubeadm(first, "init", kubeadm.init_configuration(cluster.topology, secrets), "--upload-certs")
@@ -41,12 +38,40 @@ def form(cluster: Cluster, progress: Progress) -> None:
     authority = _authority_hash(first)
     for node in cluster.nodes[1:]:
         progress(f"kubeadm join of {node.name}")
-        _kubeadm(node, "join", kubeadm.join_configuration(cluster.topology, node.plan, secrets, authority))
+        _join(first, node, secrets, authority)
         _give_pod_subnet(first, node)
+    if "static-pods" in cluster.topology.traits:
+        put_fronts(cluster, progress)
     progress("deploying the workload")
     first.run(["kubectl", f"--kubeconfig={ADMIN}", "apply", "-f", "-"], input=kubeadm.workload())
     cluster.wait_complete(begin)
     _verify_pod_subnets(cluster)
+    reshape(cluster, secrets, progress)
+    cluster.wait_complete(begin)
+
+
+def _host_files(node: Node, secrets: kubeadm.Secrets) -> None:
+    """What has to be there before kubeadm comes."""
+    node.write("/etc/cni/net.d/10-lab.conflist", kubeadm.network_configuration(node.plan))
+    hardened = "hardened" in node.topology.traits
+    files = hardening.node_files() if hardened else {}
+    if node.plan.control_plane:
+        files[kubeadm.encryption_file(node.topology)] = kubeadm.encryption_configuration({"key1": secrets.encryption_key})
+        files |= hardening.server_files() if hardened else {}
+    for path, text in files.items():
+        node.write(path, text, 0o600)
+    # containerd 1.6 overlooks a network configuration that is moved into its directory.
+    node.run(["systemctl", "restart", "containerd"])
+
+
+def _join(first: Node, node: Node, secrets: kubeadm.Secrets, authority: str) -> None:
+    discovery = "hardened" in node.topology.traits
+    if discovery:
+        text = kubeadm.discovery_kubeconfig(node.topology, secrets, first.read(AUTHORITY.lstrip("/")))
+        node.write(kubeadm.DISCOVERY_FILE, text, 0o600)
+    _kubeadm(node, "join", kubeadm.join_configuration(node.topology, node.plan, secrets, authority))
+    if discovery:
+        node.run(["rm", "-f", kubeadm.DISCOVERY_FILE])
 
 
 def _kubeadm(node: Node, verb: str, configuration: str, *options: str) -> None:
@@ -73,7 +98,7 @@ def _give_pod_subnet(first: Node, node: Node) -> None:
     """The one of the lab's routes. Kubernetes' own allocator gives them in no certain order, and loses one when it is disturbed."""
     subnet = node.plan.pod_subnet
     patch = json.dumps({"spec": {"podCIDR": subnet, "podCIDRs": [subnet]}})
-    command = ["kubectl", f"--kubeconfig={ADMIN}", "patch", "node", node.name, "--patch", patch]
+    command = ["kubectl", f"--kubeconfig={ADMIN}", "patch", "node", node.plan.node_name, "--patch", patch]
 
     def problem() -> str:
         return first.run(command, check=False).stderr.strip()
@@ -85,8 +110,9 @@ def _verify_pod_subnets(cluster: Cluster) -> None:
     """The routes of the lab's network are fixed; the cluster must have given the nodes just these subnets."""
     given = cluster.pod_subnets()
     for node in cluster.nodes:
-        if given.get(node.name) != node.plan.pod_subnet:
-            raise LabError("match pod subnets with the lab's routes", f"{node.name} has {given.get(node.name)} instead of {node.plan.pod_subnet}")
+        name = node.plan.node_name
+        if given.get(name) != node.plan.pod_subnet:
+            raise LabError("match pod subnets with the lab's routes", f"{name} has {given.get(name)} instead of {node.plan.pod_subnet}")
 
 
 def rest(cluster: Cluster, progress: Progress) -> None:

@@ -5,17 +5,23 @@
 from __future__ import annotations
 
 import errno
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
 from .cache import key_of, source_text
 from .commands import run
 from .disk import Disk
+from .errors import LabError
 from .machines import BareMachine, bare_key
 from .paths import SOURCE
-from .topology import Topology
+from .state import write_json
+from .topology import Topology, make_topology
+from .traits import Traits
 
-_RECIPE = ("golden.py", "forming.py", "kubeadm.py", "topology.py")
+_NOTE = "cluster.json"
+
+_RECIPE = ("golden.py", "forming.py", "reshaping.py", "kubeadm.py", "hardening.py", "front.py", "yamltext.py", "topology.py")
 
 # What a node wrote that is about the time of forming the cluster, or would be rewritten at every boot anyway.
 _FORGOTTEN = ("var/log/journal", "var/log/pods", "var/log/containers", "var/tmp", "tmp", "run", "home")
@@ -28,12 +34,26 @@ def cluster_key(topology: Topology, recipe: str, bare: str) -> str:
     """
     today = datetime.now(UTC)
     half_year = f"{today.year}-{(today.month - 1) // 6}"
-    return key_of(recipe, bare, topology.kind, str(topology.slot), half_year)
+    return key_of(recipe, bare, topology.kind, str(topology.slot), half_year, *topology.formed.traits.words)
 
 
 def golden_key(topology: Topology) -> str:
     """What a golden cluster of kubeadm depends on."""
     return cluster_key(topology, source_text(*(SOURCE / name for name in _RECIPE)), bare_key())
+
+
+def note_cluster(entry: Path, topology: Topology) -> None:
+    """Write into an entry which cluster it is, so that one can tell whether the present sources would make the same."""
+    write_json(entry / _NOTE, {"kind": topology.kind, "slot": topology.slot, "traits": list(topology.traits.words)})
+
+
+def noted_cluster(entry: Path) -> Topology | None:
+    """What was written there; nothing when it was not, or when there is no such topology any more."""
+    try:
+        note = json.loads((entry / _NOTE).read_text())
+        return make_topology(note["kind"], note["slot"], Traits.parse(note["traits"]))
+    except (FileNotFoundError, LabError):
+        return None
 
 
 def save_disk(disk: Disk, target: Path, *, keep_root: bool) -> None:

@@ -50,6 +50,7 @@ def images(kubeadm: Path) -> list[Image]:
     found.append(Image(f"{repository}/etcd:{versions.ETCD_IMAGE_TAG}", ("etcd", "etcdctl", "etcdutl"), None))
     found.append(Image(f"{repository}/pause:{versions.PAUSE_TAG}", ("pause",), "pause"))
     found.append(Image(versions.WORKLOAD_IMAGE, ("workload",), "workload"))
+    found.append(Image(f"docker.io/library/{versions.FRONT_IMAGE}", ("api-front",), "api-front"))
     return found
 
 

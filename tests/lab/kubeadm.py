@@ -1,20 +1,19 @@
 # Copyright: (c) 2026, Lifeboat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The documents that kubeadm and the cluster are made from. Values in, text out.
-
-JSON is YAML: everything is a dictionary until it is written.
-"""
+"""The documents that kubeadm and the cluster are made from. Values in, text out."""
 
 from __future__ import annotations
 
-import json
+import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from . import versions
+from . import front, hardening, versions
 from .topology import API_PORT, NodePlan, Topology
+from .yamltext import documents
 
 SOCKET = "unix:///run/containerd/containerd.sock"
-ENCRYPTION_FILE = "/etc/kubernetes/enc/encryption.yaml"
+DISCOVERY_FILE = "/var/tmp/discovery.conf"
 NAMESPACE = "shop"
 DEPLOYMENT = "web"
 REPLICAS = 2
@@ -29,9 +28,9 @@ class Secrets:
     encryption_key: str
 
 
-def documents(*wanted: dict[str, object]) -> str:
-    """A file of documents."""
-    return "\n---\n".join(json.dumps(document, indent=2) for document in wanted) + "\n"
+def encryption_file(topology: Topology) -> str:
+    """The API server's configuration of encryption at rest."""
+    return hardening.ENCRYPTION if "hardened" in topology.traits else "/etc/kubernetes/enc/encryption.yaml"
 
 
 # kubeadm's own limits are for machines that have nothing else to do.
@@ -45,13 +44,41 @@ _TIMEOUTS = {
 }
 
 
+def _arguments(values: Mapping[str, str]) -> list[dict[str, str]]:
+    """Flags as kubeadm's configuration has them."""
+    return [{"name": name, "value": value} for name, value in values.items()]
+
+
+def _server_names(topology: Topology) -> list[str]:
+    names = {topology.api_name, topology.api_address, topology.balancer_address}
+    for node in topology.control_plane:
+        names |= {node.name, node.address}
+    if "static-pods" in topology.traits:
+        names.add(front.ADDRESS)
+    return sorted(names)
+
+
+def _api_server(topology: Topology) -> dict[str, object]:
+    encryption = encryption_file(topology)
+    arguments = {"encryption-provider-config": encryption}
+    directory = encryption.rpartition("/")[0]
+    volumes = [hardening.volume("encryption", directory, "Directory" if "hardened" in topology.traits else "DirectoryOrCreate")]
+    if "hardened" in topology.traits:
+        arguments |= hardening.server_arguments()
+        volumes += hardening.server_volumes()
+    return {"certSANs": _server_names(topology), "extraArgs": _arguments(arguments), "extraVolumes": volumes}
+
+
 def _registration(topology: Topology, node: NodePlan) -> dict[str, object]:
+    arguments = {"node-ip": node.address}
+    if "hardened" in topology.traits:
+        arguments["config-dir"] = hardening.KUBELET_DIRECTORY
     registration: dict[str, object] = {
-        "name": node.name,
+        "name": node.node_name,
         "criSocket": SOCKET,
         # Nothing can be pulled here, and trying takes minutes.
         "imagePullPolicy": "Never",
-        "kubeletExtraArgs": [{"name": "node-ip", "value": node.address}],
+        "kubeletExtraArgs": _arguments(arguments),
         # These look for kernel modules, swap and bridge filters of the machine below, which are not the node's to change.
         "ignorePreflightErrors": ["SystemVerification", "Swap", "FileContent--proc-sys-net-bridge-bridge-nf-call-iptables"],
     }
@@ -63,12 +90,6 @@ def _registration(topology: Topology, node: NodePlan) -> dict[str, object]:
 def init_configuration(topology: Topology, secrets: Secrets) -> str:
     """For `kubeadm init` on the first control plane node."""
     first = topology.control_plane[0]
-    names = [
-        topology.api_name,
-        topology.api_address,
-        topology.balancer_address,
-        *(name for node in topology.control_plane for name in (node.name, node.address)),
-    ]
     return documents(
         {
             "apiVersion": "kubeadm.k8s.io/v1beta4",
@@ -88,20 +109,8 @@ def init_configuration(topology: Topology, secrets: Secrets) -> str:
             "clusterName": "lab",
             "controlPlaneEndpoint": f"{topology.api_name}:{API_PORT}",
             "networking": {"podSubnet": "10.244.0.0/16", "serviceSubnet": "10.96.0.0/16"},
-            "etcd": {"local": {"dataDir": "/var/lib/etcd", "imageTag": versions.ETCD_IMAGE_TAG}},
-            "apiServer": {
-                "certSANs": sorted(set(names)),
-                "extraArgs": [{"name": "encryption-provider-config", "value": ENCRYPTION_FILE}],
-                "extraVolumes": [
-                    {
-                        "name": "encryption",
-                        "hostPath": "/etc/kubernetes/enc",
-                        "mountPath": "/etc/kubernetes/enc",
-                        "readOnly": True,
-                        "pathType": "DirectoryOrCreate",
-                    }
-                ],
-            },
+            "etcd": {"local": {"dataDir": topology.etcd_directory, "imageTag": versions.ETCD_IMAGE_TAG}},
+            "apiServer": _api_server(topology),
             # The lab gives each node the subnet of its routes.
             "controllerManager": {"extraArgs": [{"name": "allocate-node-cidrs", "value": "false"}]},
             "proxy": {"disabled": True},
@@ -126,18 +135,40 @@ def kubelet_configuration() -> dict[str, object]:
     }
 
 
+def _discovery(topology: Topology, secrets: Secrets, certificate_authority_hash: str) -> dict[str, object]:
+    if "hardened" in topology.traits:
+        # A token alone is discovered with a request of nobody in particular, which this API server does not take.
+        return {"file": {"kubeConfigPath": DISCOVERY_FILE}}
+    return {
+        "bootstrapToken": {
+            "token": secrets.token,
+            "apiServerEndpoint": f"{topology.api_name}:{API_PORT}",
+            "caCertHashes": [f"sha256:{certificate_authority_hash}"],
+        }
+    }
+
+
+def discovery_kubeconfig(topology: Topology, secrets: Secrets, authority: str) -> str:
+    """For joins to an API server that takes no anonymous requests. Without the token in it kubeadm would ask anonymously, again and again."""
+    cluster = {"server": f"https://{topology.api_name}:{API_PORT}", "certificate-authority-data": base64.b64encode(authority.encode()).decode()}
+    return documents(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "join",
+            "contexts": [{"name": "join", "context": {"cluster": "lab", "user": "join"}}],
+            "clusters": [{"name": "lab", "cluster": cluster}],
+            "users": [{"name": "join", "user": {"token": secrets.token}}],
+        }
+    )
+
+
 def join_configuration(topology: Topology, node: NodePlan, secrets: Secrets, certificate_authority_hash: str) -> str:
     """For `kubeadm join`."""
     document: dict[str, object] = {
         "apiVersion": "kubeadm.k8s.io/v1beta4",
         "kind": "JoinConfiguration",
-        "discovery": {
-            "bootstrapToken": {
-                "token": secrets.token,
-                "apiServerEndpoint": f"{topology.api_name}:{API_PORT}",
-                "caCertHashes": [f"sha256:{certificate_authority_hash}"],
-            }
-        },
+        "discovery": _discovery(topology, secrets, certificate_authority_hash),
         "nodeRegistration": _registration(topology, node),
         "timeouts": _TIMEOUTS,
     }
@@ -146,15 +177,14 @@ def join_configuration(topology: Topology, node: NodePlan, secrets: Secrets, cer
     return documents(document)
 
 
-def encryption_configuration(secrets: Secrets) -> str:
-    """Encryption at rest of Secrets."""
+def encryption_configuration(keys: Mapping[str, str]) -> str:
+    """Encryption at rest of Secrets: new values under the first key, old ones under any of them."""
+    named = [{"name": name, "secret": secret} for name, secret in keys.items()]
     return documents(
         {
             "apiVersion": "apiserver.config.k8s.io/v1",
             "kind": "EncryptionConfiguration",
-            "resources": [
-                {"resources": ["secrets"], "providers": [{"secretbox": {"keys": [{"name": "key1", "secret": secrets.encryption_key}]}}, {"identity": {}}]}
-            ],
+            "resources": [{"resources": ["secrets"], "providers": [{"secretbox": {"keys": named}}, {"identity": {}}]}],
         }
     )
 
@@ -178,6 +208,15 @@ def network_configuration(node: NodePlan) -> str:
     )
 
 
+def _secret(name: str, password: str) -> dict[str, object]:
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": NAMESPACE}, "stringData": {"password": password}}
+
+
+def secret(name: str, password: str) -> str:
+    """One Secret beside the application's own."""
+    return documents(_secret(name, password))
+
+
 def workload() -> str:
     """The application that runs in every finished cluster."""
     labels = {"app": DEPLOYMENT}
@@ -198,7 +237,7 @@ def workload() -> str:
     return documents(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"LISTEN": ":8080"}},
-        {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"password": "correct horse battery staple"}},
+        _secret(DEPLOYMENT, "correct horse battery staple"),
         {
             "apiVersion": "apps/v1",
             "kind": "Deployment",

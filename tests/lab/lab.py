@@ -9,17 +9,18 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from . import faults, inventory, prerequisites
-from .balancer import Balancer
+from . import accounts, faults, inventory, prerequisites
+from .balancer import Balancer, proxies
 from .cache import Cache
 from .cgroups import Cgroups
 from .commands import in_parallel, run
 from .errors import LabError
-from .golden import golden_disk, save_disk
+from .golden import golden_disk, note_cluster, save_disk
 from .locks import locked
 from .machines import BareMachine
 from .network import Network
@@ -31,6 +32,7 @@ from .progress import Progress
 from .relay import Relay
 from .state import LabRecord, LabStore, check_name, write_json
 from .topology import API_PORT, LAST_SLOT, Topology, make_topology
+from .traits import Traits
 
 
 class Lab:
@@ -74,7 +76,7 @@ class Lab:
     @property
     def ssh_config(self) -> Path:
         """The ssh configuration."""
-        return self.output / "ssh_config"
+        return inventory.ssh_configuration_file(self.output)
 
     @property
     def exists(self) -> bool:
@@ -85,7 +87,12 @@ class Lab:
     def topology(self) -> Topology:
         """Machines and addresses; fails when the lab does not exist."""
         record = self._record()
-        return make_topology(record.topology, record.slot)
+        return _topology(record)
+
+    @property
+    def controller_environment(self) -> dict[str, str]:
+        """What Ansible has to find in its environment when it works on this lab."""
+        return self.topology.traits.controller_environment()
 
     @property
     def nodes(self) -> list[Node]:
@@ -123,19 +130,23 @@ class Lab:
 
     # Verbs
 
-    def up(self, kind: str) -> None:
-        """Make the lab; a lab of this name that is there is thrown away first."""
+    def up(self, kind: str, traits: Iterable[str] = ()) -> None:
+        """Make the lab, unlike the plain one by traits; a lab of this name that is there is thrown away first."""
+        wanted = Traits.parse(traits)
+        # Refused before anything is thrown away.
+        make_topology(kind, 0, wanted)
         prerequisites.check(self._progress, install=self._install)
         with self._exclusive():
             self._tear_down()
-            topology = make_topology(kind, self._store.slots.take(self.name, self._slots_with_golden(kind)))
-            self._store.write(LabRecord(self.name, kind, topology.slot))
-            self._progress(f"lab {self.name}: {kind} on {topology.prefix}.0/24")
+            topology = make_topology(kind, self._store.slots.take(self.name, self._slots_with_golden(kind, wanted)), wanted)
+            record = LabRecord(self.name, kind, topology.slot, traits=wanted.words)
+            self._store.write(record)
+            self._progress(" ".join([f"lab {self.name}: {kind} on {topology.prefix}.0/24", *(["with", *wanted.words] if wanted.words else [])]))
             bare = platform_of(kind).bare_machine(self._cache, self._progress)
-            self._store.write(LabRecord(self.name, kind, topology.slot, bare.to_record()))
+            self._store.write(replace(record, entries=bare.to_record()))
             self._prepare(topology)
             golden = self._golden(topology, bare)
-            self._store.write(LabRecord(self.name, kind, topology.slot, {"golden": str(golden), **bare.to_record()}))
+            self._store.write(replace(record, entries={"golden": str(golden), **bare.to_record()}))
             self._start_golden(topology, golden, bare)
             _write_private(self.kubeconfig, self._cluster(topology).admin_kubeconfig())
             write_json(self.output / "lab.json", self.status())
@@ -200,6 +211,7 @@ class Lab:
         return {
             "name": self.name,
             "topology": topology.kind,
+            "traits": list(topology.traits.words),
             "slot": topology.slot,
             "subnet": f"{topology.prefix}.0/24",
             "api_server": f"https://{topology.api_address}:{API_PORT}",
@@ -228,10 +240,11 @@ class Lab:
         """The lab's network; after a reboot of this machine there is none."""
         topology = self.topology
         network = self._network(topology)
-        balancer = Balancer(self.directory, network).identity
-        if network.switch not in network.namespaces() or balancer is None or not balancer.alive():
+        if network.switch not in network.namespaces() or not all(proxy.runs for proxy in proxies(self.directory, network)):
             advice = f"make the lab anew: python3 -m tests.lab up {topology.kind} --name {self.name}"
-            raise LabError(f"use the network of the lab {self.name}", "its bridge or its load balancer is gone; was this machine started again?", advice)
+            raise LabError(
+                f"use the network of the lab {self.name}", "its bridge, its load balancer or its forwarder is gone; was this machine started again?", advice
+            )
         return network
 
     def _prepare(self, topology: Topology) -> None:
@@ -241,29 +254,35 @@ class Lab:
         keys.chmod(0o700)
         for file in ("user", *(f"host-{node.name}" for node in topology.nodes)):
             run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"lab-{self.name}", "-f", keys / file])
+        if "become-password" in topology.traits:
+            accounts.make_password(keys / "password")
         network = self._network(topology)
         network.create()
-        Balancer(self.directory, network).start()
+        for proxy in proxies(self.directory, network):
+            proxy.start()
         self._write_output(topology)
 
     def _golden(self, topology: Topology, bare: BareMachine) -> Path:
         platform = platform_of(topology.kind)
 
         def build(directory: Path) -> None:
-            self._progress("forming the golden cluster (a minute or two, once for each topology and subnet)")
-            nodes = self._nodes(topology)
+            self._progress("forming the golden cluster (a minute or two, once for each topology, its traits and subnet)")
+            # What is not of the cluster must not get on its disks: labs without it start from them too.
+            formed = topology.formed
+            nodes = self._nodes(formed)
             in_parallel(lambda node: node.boot_bare(bare), nodes)
-            platform.form(topology, nodes, self.directory / "scratch", self._progress)
+            platform.form(formed, nodes, self.directory / "scratch", self._progress)
             for node in nodes:
                 save_disk(node.disk, directory / node.name, keep_root=platform.keep_root)
+            note_cluster(directory, formed)
             self._progress("the golden cluster is saved")
 
         return self._cache.entry("golden", platform.golden_key(topology), build)
 
-    def _slots_with_golden(self, kind: str) -> list[int]:
+    def _slots_with_golden(self, kind: str, traits: Traits) -> list[int]:
         """Where a cluster of this topology need not be formed first."""
         key = platform_of(kind).golden_key
-        return [slot for slot in range(LAST_SLOT + 1) if self._cache.path("golden", key(make_topology(kind, slot))).exists()]
+        return [slot for slot in range(LAST_SLOT + 1) if self._cache.path("golden", key(make_topology(kind, slot, traits))).exists()]
 
     @staticmethod
     def _boot_golden(node: Node, golden: Path, bare: BareMachine) -> None:
@@ -301,7 +320,8 @@ class Lab:
         host_keys = {node.name: (keys / f"host-{node.name}.pub").read_text() for node in topology.nodes}
         (output / "known_hosts").write_text(inventory.known_hosts(topology, host_keys))
         self.ssh_config.write_text(inventory.ssh_configuration(topology, output, sockets))
-        self.inventory.write_text(inventory.render(topology, self.name, inventory.variables(topology, self.name, output, sockets)))
+        password = (keys / "password").read_text() if "become-password" in topology.traits else ""
+        _write_private(self.inventory, inventory.render(topology, self.name, inventory.variables(topology, self.name, output, sockets, password)))
 
     def _socket_directory(self) -> Path:
         """Where ssh keeps its control sockets; short, because a socket's path must be."""
@@ -315,10 +335,10 @@ class Lab:
         record = self._store.read(self.name)
         if record is not None:
             self._progress(f"removing what is there of lab {self.name}")
-            topology = make_topology(record.topology, record.slot)
+            topology = _topology(record)
             network = self._network(topology)
             nodes = self._nodes(topology)
-            for identity in (Balancer(self.directory, network).identity, *(Relay(node, network).identity for node in nodes)):
+            for identity in (*(proxy.identity for proxy in proxies(self.directory, network)), *(Relay(node, network).identity for node in nodes)):
                 if identity is not None and identity.alive():
                     send(identity, signal.SIGKILL)
                     wait_gone(identity, 10, f"process {identity.pid} of the lab's network")
@@ -329,6 +349,10 @@ class Lab:
             (self.directory / "record.json").unlink()
         if self.directory.exists():
             shutil.rmtree(self.directory)
+
+
+def _topology(record: LabRecord) -> Topology:
+    return make_topology(record.topology, record.slot, Traits.parse(record.traits))
 
 
 def _write_private(path: Path, text: str) -> None:

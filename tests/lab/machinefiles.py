@@ -101,7 +101,15 @@ MaxStartups 100
 MaxSessions 100
 """
 
+SUDOERS_FILE = f"etc/sudoers.d/{USER}"
 SUDOERS = f"{USER} ALL=(ALL) NOPASSWD: ALL\n"
+SUDOERS_WITH_PASSWORD = f"{USER} ALL=(ALL) ALL\n"
+
+# As guides for hardening have it: nothing is executed where everybody may write.
+FSTAB_NO_EXECUTION = """\
+tmpfs /tmp tmpfs rw,nosuid,nodev,noexec,mode=1777 0 0
+/var/tmp /var/tmp none rw,nosuid,nodev,noexec,bind 0 0
+"""
 
 JOURNALD = """\
 [Journal]
@@ -141,6 +149,6 @@ def files(pause_image: str) -> dict[str, tuple[str, int]]:
         "etc/systemd/system/lab-cgroups.service": (CGROUP_UNIT, 0o644),
         "usr/lib/lifeboat-lab/writable-cgroups": (CGROUP_SCRIPT, 0o755),
         "etc/ssh/sshd_config.d/lab.conf": (SSHD, 0o644),
-        f"etc/sudoers.d/{USER}": (SUDOERS, 0o440),
+        SUDOERS_FILE: (SUDOERS, 0o440),
         "etc/systemd/journald.conf.d/lab.conf": (JOURNALD, 0o644),
     }

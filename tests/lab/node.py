@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from . import machinefiles
+from . import accounts, machinefiles
 from .cgroups import Cgroups
 from .commands import run, tail, tail_of
 from .disk import Disk
@@ -72,7 +72,7 @@ class Node:
         """What a provisioning system writes on a disk before the first boot: name, names of the others, keys; a new machine id when asked."""
         disk = self.disk
         host_key = self._keys / f"host-{self.name}"
-        disk.write("etc/hostname", f"{self.name}\n", 0o644)
+        disk.write("etc/hostname", f"{self.plan.host_name}\n", 0o644)
         disk.write("etc/hosts", hosts_file(self.topology, admin=self.plan.admin), 0o644)
         disk.write("etc/resolv.conf", "", 0o644)
         disk.write("etc/ssh/ssh_host_ed25519_key", host_key.read_text(), 0o600)
@@ -83,6 +83,12 @@ class Node:
         os.chown(directory, machinefiles.USER_ID, machinefiles.USER_ID)
         if fresh_identity:
             disk.write("etc/machine-id", f"{uuid.uuid4().hex}\n", 0o444)
+        if "become-password" in self.plan.traits:
+            digest = accounts.hashed((self._keys / "password").read_text())
+            disk.edit("etc/shadow", lambda text: accounts.with_password(text, machinefiles.USER, digest))
+            disk.write(machinefiles.SUDOERS_FILE, machinefiles.SUDOERS_WITH_PASSWORD, 0o440)
+        if "noexec-tmp" in self.plan.traits:
+            disk.write("etc/fstab", machinefiles.FSTAB_NO_EXECUTION, 0o644)
 
     def boot(self) -> None:
         """Power on; returns when its systemd-nspawn runs."""
@@ -107,13 +113,16 @@ class Node:
             steps.append(("run", "mount", "-o", "loop,discard,barrier=0", str(self.disk.data_image), str(self._data)))
             binds.append(f"--bind={self._data}:{self.plan.data_directory}")
         program = [
-            *("systemd-nspawn", "--quiet", f"--directory={self._root}", f"--machine={self.lab}-{self.name}", f"--hostname={self.name}", "--boot"),
+            *("systemd-nspawn", "--quiet", f"--directory={self._root}", f"--machine={self.lab}-{self.name}", f"--hostname={self.plan.host_name}", "--boot"),
             *("--register=no", "--keep-unit", "--capability=all", "--system-call-filter=@known", "--resolv-conf=off", "--timezone=off", "--link-journal=no"),
             f"--network-namespace-path=/run/netns/{node_namespace(self.lab, self.name)}",
             *binds,
         ]
         # Kubelet sets kernel parameters and the node its cgroups: /proc/sys and /sys must be writable.
         environment = {"SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1", "SYSTEMD_NSPAWN_USE_CGNS": "1"}
+        if "noexec-tmp" in self.plan.traits:
+            # systemd-nspawn would mount /tmp itself, and systemd would leave it as it is.
+            environment["SYSTEMD_NSPAWN_TMPFS_TMP"] = "0"
         launch(self.directory / "launch.json", steps, program, self.record, self.console, prefix=PRIVATE_MOUNTS, environment=environment)
 
     def wait_booted(self) -> None:
@@ -209,8 +218,8 @@ class Node:
         return result
 
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
-        """Put a file on the running node; it appears as a whole."""
-        script = 'set -eu; umask 077; mkdir -p "$(dirname "$1")"; t=$(mktemp -p /var/tmp); cat > "$t"; chmod "$2" "$t"; mv "$t" "$1"'
+        """Put a file on the running node; it appears as a whole, renamed from one beside it that no program takes for one of its own."""
+        script = 'set -eu; umask 077; d=$(dirname "$1"); mkdir -p "$d"; t=$(mktemp -p "$d" .lab-XXXXXX); cat > "$t"; chmod "$2" "$t"; mv "$t" "$1"'
         self.run(["sh", "-c", script, "write", path, f"{mode:o}"], input=text)
 
     def read(self, name: str) -> str:

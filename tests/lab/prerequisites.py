@@ -23,6 +23,7 @@ PROGRAMS = {
     "sysctl": "procps",
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
+    "openssl": "openssl",
     "mkfs.ext4": "e2fsprogs",
     "debugfs": "e2fsprogs",
     "mount": "mount",

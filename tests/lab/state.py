@@ -80,6 +80,8 @@ class LabRecord:
     slot: int
     # Cache entries that its disks lie on, by kind. A reset goes back to these, whatever the sources say by then.
     entries: Mapping[str, str] = field(default_factory=dict)
+    # As words, each of them spelled out: a preset may mean something else later.
+    traits: tuple[str, ...] = ()
 
 
 class LabStore:
@@ -110,7 +112,9 @@ class LabStore:
             data = json.loads((self.directory(name) / "record.json").read_text())
         except FileNotFoundError:
             return None
-        return LabRecord(str(data["name"]), str(data["topology"]), int(data["slot"]), {str(kind): str(path) for kind, path in data.get("entries", {}).items()})
+        entries = {str(kind): str(path) for kind, path in data.get("entries", {}).items()}
+        traits = tuple(str(word) for word in data.get("traits", ()))
+        return LabRecord(str(data["name"]), str(data["topology"]), int(data["slot"]), entries, traits)
 
     def write(self, record: LabRecord) -> None:
         """Keep a record."""

@@ -7,9 +7,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .errors import LabError
+from .traits import PLAIN, Part, Traits
 
 API_PORT = 6443
 LAST_SLOT = 250
+# Of the trait nat: the port of a machine's ssh on the address of this box is this and the last octet of the machine's own address.
+FORWARDED_PORTS = 22000
+# Of the trait silent: a worker that is no machine.
+SILENT_WORKER = "w9"
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,17 @@ class NodePlan:
     roles: frozenset[str]
     address: str
     pod_subnet: str
+    traits: Traits = PLAIN
+
+    @property
+    def host_name(self) -> str:
+        """What the machine calls itself."""
+        return self.name.upper() if "capitals" in self.traits else self.name
+
+    @property
+    def node_name(self) -> str:
+        """What Kubernetes and etcd call it."""
+        return f"{self.name}.nodes.lab.internal" if "node-names" in self.traits else self.name
 
     @property
     def admin(self) -> bool:
@@ -40,7 +56,16 @@ class NodePlan:
     @property
     def data_directory(self) -> str:
         """Where the file system is mounted that can be filled without filling the machine: that of its database. Empty without one."""
-        return "/var/lib/etcd" if self.etcd else "/var/lib/mysql" if self.admin else ""
+        if self.etcd:
+            return "/srv/etcd" if "etcd-elsewhere" in self.traits else "/var/lib/etcd"
+        return "/var/lib/mysql" if self.admin else ""
+
+    @property
+    def etcd_directory(self) -> str:
+        """Where etcd keeps its data: the mount point itself, or a directory below. Empty without a member."""
+        if not self.etcd:
+            return ""
+        return f"{self.data_directory}/data" if "etcd-elsewhere" in self.traits else self.data_directory
 
 
 @dataclass(frozen=True)
@@ -50,6 +75,17 @@ class Topology:
     kind: str
     slot: int
     nodes: tuple[NodePlan, ...]
+    traits: Traits = PLAIN
+
+    @property
+    def formed(self) -> Topology:
+        """The same without all that does not change the cluster on the disks, which such labs can share."""
+        return make_topology(self.kind, self.slot, self.traits.of(Part.CLUSTER))
+
+    @property
+    def etcd_directory(self) -> str:
+        """Where each member of etcd keeps its data."""
+        return self.etcd[0].etcd_directory
 
     @property
     def prefix(self) -> str:
@@ -111,6 +147,10 @@ class Topology:
         """Where clients reach the API: the load balancer; with one node, the node."""
         return self.balancer_address if len(self.control_plane) > 1 else self.control_plane[0].address
 
+    def forwarded_port(self, node: NodePlan) -> int:
+        """With the trait nat: the port of this box that leads to the machine's ssh."""
+        return FORWARDED_PORTS + int(node.address.rpartition(".")[2])
+
     def node(self, name: str) -> NodePlan:
         """A node by name."""
         for node in self.nodes:
@@ -138,14 +178,18 @@ _MACHINES: dict[str, tuple[tuple[str, frozenset[str], int], ...]] = {
 }
 
 TOPOLOGIES = tuple(_MACHINES)
+# Of the trait five; last, so that all others keep their pod subnets.
+_FIVE = (("cp4", _CONTROL_PLANE, 14), ("cp5", _CONTROL_PLANE, 15))
 
 
-def make_topology(kind: str, slot: int) -> Topology:
+def make_topology(kind: str, slot: int, traits: Traits = PLAIN) -> Topology:
     """The machines of a topology with the addresses of a slot."""
     if kind not in _MACHINES:
         raise LabError(f"make a lab of topology {kind}", "no such topology", f"use one of: {' '.join(TOPOLOGIES)}")
-    nodes = tuple(NodePlan(name, index, roles, f"10.77.{slot}.{octet}", f"10.244.{index}.0/24") for index, (name, roles, octet) in enumerate(_MACHINES[kind]))
-    return Topology(kind, slot, nodes)
+    traits.check(kind)
+    machines = _MACHINES[kind] + (_FIVE if "five" in traits else ())
+    nodes = tuple(NodePlan(name, index, roles, f"10.77.{slot}.{octet}", f"10.244.{index}.0/24", traits) for index, (name, roles, octet) in enumerate(machines))
+    return Topology(kind, slot, nodes, traits)
 
 
 def loopback_names(topology: Topology, *, admin: bool) -> str:
@@ -157,5 +201,5 @@ def loopback_names(topology: Topology, *, admin: bool) -> str:
 def hosts_file(topology: Topology, *, admin: bool = False) -> str:
     """The /etc/hosts of a node: the lab has no name server, this file is its DNS."""
     lines = [f"{topology.api_address} {topology.api_name}"]
-    lines += [f"{node.address} {node.name}" + (f" {node.name}.{topology.domain}" if topology.admin else "") for node in topology.nodes]
+    lines += [f"{node.address} {node.host_name}" + (f" {node.name}.{topology.domain}" if topology.admin else "") for node in topology.nodes]
     return loopback_names(topology, admin=admin) + "\n".join(lines) + "\n"

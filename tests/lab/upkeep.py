@@ -11,12 +11,12 @@ from .binaries import binaries_key
 from .caasp.machines import caasp_machine, product_key
 from .caasp.software import software_key
 from .cache import Cache
+from .golden import noted_cluster
 from .machines import bare_key, bare_machine
 from .osimage import os_image_key
 from .platforms import platform_of
 from .progress import Progress
 from .state import LabStore
-from .topology import LAST_SLOT, TOPOLOGIES, make_topology
 
 KINDS = ("binaries", "debian", "bare", "caasp-software", "caasp", "golden")
 
@@ -28,12 +28,18 @@ def build(progress: Progress, *, install: bool = False) -> None:
         progress(f"built: {' '.join(path.name for path in make(Cache(), progress).entries)}")
 
 
+def _is_present(cache: Cache, golden: Path) -> bool:
+    """Whether the present sources would make this golden cluster."""
+    topology = noted_cluster(golden)
+    return topology is not None and cache.path("golden", platform_of(topology.kind).golden_key(topology)) == golden
+
+
 def clean(progress: Progress) -> list[Path]:
     """Remove cache entries that neither the present sources nor any lab need."""
     cache = Cache()
     keep = [cache.path("binaries", binaries_key()), cache.path("debian", os_image_key()), cache.path("bare", bare_key())]
     keep += [cache.path("caasp-software", software_key()), cache.path("caasp", product_key())]
-    keep += [cache.path("golden", platform_of(kind).golden_key(make_topology(kind, slot))) for kind in TOPOLOGIES for slot in range(LAST_SLOT + 1)]
+    keep += [path for path in cache.entries("golden") if _is_present(cache, path)]
     store = LabStore()
     for name in store.names():
         record = store.read(name)

@@ -10,7 +10,7 @@ from ..paths import SOURCE
 from ..topology import Topology
 from .machines import product_key
 
-_RECIPE = ("caasp/forming.py", "caasp/documents.py", "caasp/velum.py", "caasp/registry.py", "kubeadm.py", "golden.py", "topology.py")
+_RECIPE = ("caasp/forming.py", "caasp/documents.py", "caasp/velum.py", "caasp/registry.py", "kubeadm.py", "yamltext.py", "golden.py", "topology.py")
 
 
 def golden_key(topology: Topology) -> str:

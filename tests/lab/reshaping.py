@@ -1,0 +1,169 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What traits change in a cluster that was just formed: the way of kubelets to the API, the key of encryption, the CA."""
+
+from __future__ import annotations
+
+import base64
+import re
+import secrets as randomness
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from . import front, kubeadm
+from .api import NotAnswering, readyz
+from .cluster import ADMIN, HEALTH_PORTS, MANIFESTS, Cluster, unready_nodes
+from .commands import in_parallel, wait_until
+from .errors import LabError
+from .node import Node
+from .progress import Progress
+
+AUTHORITY = "/etc/kubernetes/pki/ca.crt"
+AUTHORITY_KEY = "/etc/kubernetes/pki/ca.key"
+# The controller manager signs with a file that holds one certificate, and refuses one that holds two.
+SIGNING_AUTHORITY = "/etc/kubernetes/pki/ca-signing.crt"
+CONTROLLER_MANAGER = "kube-controller-manager"
+# Written under the second key.
+SECOND_SECRET = "rotated"
+LIMIT = 180.0
+
+# As kubeadm makes its own, with the same name: only the key tells them apart.
+_NEXT_AUTHORITY = """\
+set -eu
+key=$(mktemp)
+trap 'rm -f "$key"' EXIT
+openssl req -x509 -newkey rsa:2048 -nodes -keyout "$key" -subj /CN=kubernetes -days 3650 -addext keyUsage=critical,digitalSignature,keyEncipherment,keyCertSign
+"""
+
+
+def put_fronts(cluster: Cluster, progress: Progress) -> None:
+    """The trait static-pods: every kubelet reaches the API through a static pod of its own machine."""
+    progress(f"a static pod {front.NAME} before every kubelet")
+    since = time.time()
+
+    def put(node: Node) -> None:
+        node.write(front.TARGETS, front.targets(cluster.topology))
+        node.write(front.MANIFEST, front.manifest())
+        ask = ["curl", "-sSk", "--max-time", "5", f"https://{front.ADDRESS}:{front.PORT}/readyz"]
+        wait_until(f"the API answers through {front.NAME} on {node.name}", lambda: said(node, ask, "ok"), LIMIT, evidence=lambda: node.journal("kubelet"))
+        node.write("/etc/kubernetes/kubelet.conf", front.through_front(node.read("etc/kubernetes/kubelet.conf")), 0o600)
+        node.run(["systemctl", "restart", "kubelet"])
+
+    in_parallel(put, cluster.nodes)
+    wait_until("all kubelets report through it", partial(_silent_kubelets, cluster, since), LIMIT)
+
+
+def _silent_kubelets(cluster: Cluster, since: float) -> str:
+    try:
+        return unready_nodes(cluster.api().items("/api/v1/nodes"), [node.plan.node_name for node in cluster.nodes], since)
+    except NotAnswering as error:
+        return str(error)
+
+
+def said(node: Node, command: list[str], wanted: str) -> str:
+    """Empty when a command prints just this, else what it printed."""
+    result = node.run(command, check=False)
+    return "" if result.stdout == wanted else result.stdout + result.stderr or "no answer"
+
+
+def reshape(cluster: Cluster, secrets: kubeadm.Secrets, progress: Progress) -> None:
+    """Everything that the traits of a finished cluster ask for."""
+    traits = cluster.topology.traits
+    if "two-keys" in traits:
+        progress("changing the key of encryption at rest")
+        _change_encryption_key(cluster, secrets)
+    if "ca-rotation" in traits:
+        progress("adding the next CA to the one in use")
+        _add_next_authority(cluster)
+    if "no-ca-key" in traits:
+        progress("taking the key of the CA away")
+        _take_authority_key(cluster)
+
+
+# Each of these restarts one component on one control plane after the other, so that the API answers all the time where there are several.
+
+
+def _containers(node: Node, name: str) -> set[str]:
+    return set(node.run(["crictl", "ps", "--quiet", "--name", f"^{name}$", "--state", "Running"]).stdout.split())
+
+
+def _started_again(node: Node, name: str, change: Callable[[], object], health: Callable[[], str]) -> None:
+    """Do what makes the kubelet start a container again, and wait for the new one."""
+    before = _containers(node, name)
+    change()
+
+    def problem() -> str:
+        return health() if _containers(node, name) - before else "it has not started again"
+
+    wait_until(f"{name} on {node.name} runs again", problem, LIMIT, evidence=lambda: node.journal("kubelet"))
+
+
+def _stop(node: Node, name: str) -> None:
+    node.run(["crictl", "stop", "--timeout", "10", *_containers(node, name)])
+
+
+def _change_encryption_key(cluster: Cluster, secrets: kubeadm.Secrets) -> None:
+    """The new key goes before the old one; what is written from now on is under the new one, the rest stays as it is."""
+    second = base64.b64encode(randomness.token_bytes(32)).decode()
+    text = kubeadm.encryption_configuration({"key2": second, "key1": secrets.encryption_key})
+    name = "kube-apiserver"
+    for node in cluster.control_plane:
+        node.write(kubeadm.encryption_file(cluster.topology), text, 0o600)
+    for node in cluster.control_plane:
+        _started_again(node, name, partial(_stop, node, name), partial(readyz, node.plan.address))
+    first = cluster.control_plane[0]
+    first.run(["kubectl", f"--kubeconfig={ADMIN}", "apply", "-f", "-"], input=kubeadm.secret(SECOND_SECRET, "incorrect donkey"))
+    found = encryption_keys(first)
+    if found != {"key1", "key2"}:
+        raise LabError("have Secrets in etcd under two keys", f"they are under {' '.join(sorted(found)) or 'none'}")
+
+
+def encryption_keys(node: Node) -> set[str]:
+    """The names of the keys under which the Secrets of the workload's namespace lie in etcd."""
+    (container,) = _containers(node, "etcd")
+    pki = "/etc/kubernetes/pki/etcd"
+    connection = ["--endpoints=https://127.0.0.1:2379", f"--cacert={pki}/ca.crt", f"--cert={pki}/server.crt", f"--key={pki}/server.key"]
+    query = ["get", "--prefix", f"/registry/secrets/{kubeadm.NAMESPACE}/"]
+    text = node.run(["crictl", "exec", container, "etcdctl", *connection, *query]).stdout
+    return set(re.findall(r"k8s:enc:secretbox:v1:(\w+):", text))
+
+
+def _change_controller_manager(node: Node, values: Mapping[str, str]) -> None:
+    """Give the controller manager other values of flags that it has; the kubelet starts it again."""
+    file = f"{MANIFESTS}/{CONTROLLER_MANAGER}.yaml"
+    before = text = node.read(file)
+    for flag, value in values.items():
+        text = re.sub(rf"^(\s*- --{flag}=).*$", rf"\g<1>{value}", text, flags=re.MULTILINE)
+    assert text != before, f"no such flags in {file}: {' '.join(values)}"
+    _started_again(node, CONTROLLER_MANAGER, partial(node.write, f"/{file}", text, 0o600), partial(_controller_manager_problem, node))
+
+
+def _controller_manager_problem(node: Node) -> str:
+    return said(node, ["curl", "-sSk", "--max-time", "2", f"https://127.0.0.1:{HEALTH_PORTS[CONTROLLER_MANAGER]}/healthz"], "ok")
+
+
+def _add_next_authority(cluster: Cluster) -> None:
+    """All nodes trust both; certificates are still issued by the first."""
+    first = cluster.control_plane[0]
+    present = first.read(AUTHORITY.lstrip("/"))
+    following = first.run(["sh", "-c", _NEXT_AUTHORITY]).stdout
+    for node in cluster.nodes:
+        node.write(AUTHORITY, present + following)
+    for node in cluster.control_plane:
+        node.write(SIGNING_AUTHORITY, present)
+        _change_controller_manager(node, {"cluster-signing-cert-file": SIGNING_AUTHORITY})
+    wait_until("the cluster tells its pods both CAs", partial(_published_problem, first, present + following), LIMIT)
+
+
+def _published_problem(node: Node, wanted: str) -> str:
+    query = ["--namespace", kubeadm.NAMESPACE, "get", "configmap", "kube-root-ca.crt", "--output", r"jsonpath={.data.ca\.crt}"]
+    published = node.run(["kubectl", f"--kubeconfig={ADMIN}", *query], check=False).stdout
+    return "" if published.strip() == wanted.strip() else f"it tells {published.count('BEGIN CERTIFICATE')}"
+
+
+def _take_authority_key(cluster: Cluster) -> None:
+    """As kubeadm does it when it finds a CA without a key: the flags stay, empty, and nothing signs requests."""
+    for node in cluster.control_plane:
+        node.run(["rm", AUTHORITY_KEY])
+        _change_controller_manager(node, {"cluster-signing-cert-file": "", "cluster-signing-key-file": ""})
