@@ -348,7 +348,9 @@ class Drill:
         )
 
     def _verify_silence(self) -> None:
-        values = {name: value.encode() for name, value in self._planted.items()} | self._keys.private_values() | self._place.secrets()
+        values = (
+            {name: value.encode() for name, value in self._planted.items()} | self._keys.private_values() | self._place.secrets() | self._lab.private_values
+        )
         hits, count = Search(values).in_trees([OUTPUT], besides=[self._keys.directory, *self._place.besides()])
         found = "; ".join(str(hit) for hit in hits[:5]) or f"nothing in {count} files"
         self._record(

@@ -24,7 +24,7 @@ from .golden import golden_disk, note_cluster, save_disk
 from .locks import locked
 from .machines import BareMachine
 from .network import Network
-from .node import Node
+from .node import PASSWORD, Node
 from .paths import output_directory
 from .platforms import FinishedCluster, platform_of
 from .processes import PRIVATE_MOUNTS, carry_out, send, wait_gone
@@ -93,6 +93,16 @@ class Lab:
     def controller_environment(self) -> dict[str, str]:
         """What Ansible has to find in its environment when it works on this lab."""
         return self.topology.traits.controller_environment()
+
+    @property
+    def private_values(self) -> dict[str, bytes]:
+        """What of this lab nobody may write anywhere, by name."""
+        password = self._password(self.topology)
+        return {"password of sudo": password.encode()} if password else {}
+
+    def _password(self, topology: Topology) -> str:
+        """The one of the user of all machines; empty when there is none."""
+        return (self.directory / "keys" / PASSWORD).read_text() if "become-password" in topology.traits else ""
 
     @property
     def nodes(self) -> list[Node]:
@@ -255,7 +265,7 @@ class Lab:
         for file in ("user", *(f"host-{node.name}" for node in topology.nodes)):
             run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"lab-{self.name}", "-f", keys / file])
         if "become-password" in topology.traits:
-            accounts.make_password(keys / "password")
+            accounts.make_password(keys / PASSWORD)
         network = self._network(topology)
         network.create()
         for proxy in proxies(self.directory, network):
@@ -320,7 +330,7 @@ class Lab:
         host_keys = {node.name: (keys / f"host-{node.name}.pub").read_text() for node in topology.nodes}
         (output / "known_hosts").write_text(inventory.known_hosts(topology, host_keys))
         self.ssh_config.write_text(inventory.ssh_configuration(topology, output, sockets))
-        password = (keys / "password").read_text() if "become-password" in topology.traits else ""
+        password = self._password(topology)
         _write_private(self.inventory, inventory.render(topology, self.name, inventory.variables(topology, self.name, output, sockets, password)))
 
     def _socket_directory(self) -> Path:

@@ -24,6 +24,8 @@ from .processes import PRIVATE_MOUNTS, Identity, carry_out, children, launch, re
 from .topology import NodePlan, Topology, hosts_file
 
 BOOT_TIMEOUT = 120.0
+# With the trait become-password: the file beside the keys.
+PASSWORD = "password"
 
 
 class Node:
@@ -84,7 +86,7 @@ class Node:
         if fresh_identity:
             disk.write("etc/machine-id", f"{uuid.uuid4().hex}\n", 0o444)
         if "become-password" in self.plan.traits:
-            digest = accounts.hashed((self._keys / "password").read_text())
+            digest = accounts.hashed((self._keys / PASSWORD).read_text())
             disk.edit("etc/shadow", lambda text: accounts.with_password(text, machinefiles.USER, digest))
             disk.write(machinefiles.SUDOERS_FILE, machinefiles.SUDOERS_WITH_PASSWORD, 0o440)
         if "noexec-tmp" in self.plan.traits:

@@ -81,9 +81,6 @@ def reshape(cluster: Cluster, secrets: kubeadm.Secrets, progress: Progress) -> N
         _take_authority_key(cluster)
 
 
-# Each of these restarts one component on one control plane after the other, so that the API answers all the time where there are several.
-
-
 def _containers(node: Node, name: str) -> set[str]:
     return set(node.run(["crictl", "ps", "--quiet", "--name", f"^{name}$", "--state", "Running"]).stdout.split())
 
@@ -110,6 +107,7 @@ def _change_encryption_key(cluster: Cluster, secrets: kubeadm.Secrets) -> None:
     name = "kube-apiserver"
     for node in cluster.control_plane:
         node.write(kubeadm.encryption_file(cluster.topology), text, 0o600)
+    # One after the other: the API answers all the time where there are several.
     for node in cluster.control_plane:
         _started_again(node, name, partial(_stop, node, name), partial(readyz, node.plan.address))
     first = cluster.control_plane[0]
@@ -150,9 +148,12 @@ def _add_next_authority(cluster: Cluster) -> None:
     following = first.run(["sh", "-c", _NEXT_AUTHORITY]).stdout
     for node in cluster.nodes:
         node.write(AUTHORITY, present + following)
-    for node in cluster.control_plane:
+
+    def sign_with_the_first(node: Node) -> None:
         node.write(SIGNING_AUTHORITY, present)
         _change_controller_manager(node, {"cluster-signing-cert-file": SIGNING_AUTHORITY})
+
+    in_parallel(sign_with_the_first, cluster.control_plane)
     wait_until("the cluster tells its pods both CAs", partial(_published_problem, first, present + following), LIMIT)
 
 
@@ -164,6 +165,9 @@ def _published_problem(node: Node, wanted: str) -> str:
 
 def _take_authority_key(cluster: Cluster) -> None:
     """As kubeadm does it when it finds a CA without a key: the flags stay, empty, and nothing signs requests."""
-    for node in cluster.control_plane:
+
+    def take(node: Node) -> None:
         node.run(["rm", AUTHORITY_KEY])
         _change_controller_manager(node, {"cluster-signing-cert-file": "", "cluster-signing-key-file": ""})
+
+    in_parallel(take, cluster.control_plane)

@@ -285,6 +285,19 @@ def test_without_traits_the_inventory_is_plain() -> None:
 # The password of sudo
 
 
+def test_a_lab_tells_what_its_controller_needs_and_what_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIFEBOAT_LAB_STATE", str(tmp_path))
+    lab = Lab.open("one")
+    LabStore(tmp_path).write(LabRecord("one", "single", 3, traits=Traits.parse(["forks=3", "become-password"]).words))
+    (lab.directory / "keys").mkdir()
+    accounts.make_password(lab.directory / "keys/password")
+    assert lab.controller_environment == {"ANSIBLE_FORKS": "3"}
+    assert lab.private_values == {"password of sudo": (lab.directory / "keys/password").read_bytes()}
+    LabStore(tmp_path).write(LabRecord("two", "single", 4))
+    assert Lab.open("two").controller_environment == {}
+    assert Lab.open("two").private_values == {}
+
+
 def test_the_password_survives_yaml_and_is_of_the_lab_alone(tmp_path: Path) -> None:
     accounts.make_password(tmp_path / "one")
     accounts.make_password(tmp_path / "two")
