@@ -47,9 +47,10 @@ _PLACES = frozenset(
 # Files that are gone when they have served: the kubelet's first credentials.
 _MAY_BE_GONE = frozenset(("bootstrap-kubeconfig",))
 _LARGEST_BYTES = 1 << 20
-# Options whose files name other files, and the keys that do.
+# Options whose files name other files, and the keys that do. A path is a file in the configuration of admission plugins; elsewhere it may be one of a URL.
+_ADMISSION = "admission-control-config-file"
 _NAMING_OPTIONS = frozenset(
-    ("admission-control-config-file", "authorization-config", "authentication-config", "config", "kubeconfig", "egress-selector-config-file",
+    (_ADMISSION, "authorization-config", "config", "kubeconfig", "egress-selector-config-file",
      "authentication-token-webhook-config-file", "authorization-webhook-config-file", "audit-webhook-config-file", "authentication-kubeconfig",
      "authorization-kubeconfig", "tracing-config-file", "cloud-config", "image-credential-provider-config")
 )  # fmt: skip
@@ -134,14 +135,14 @@ class Reader:
                 if entry.endswith(".conf"):
                     yield from self._named_in(os.path.join(here, entry), by, on_host, 1)
         elif name in _NAMING_OPTIONS:
-            yield from self._named_in(here, by, on_host, 1)
+            yield from self._named_in(here, by, on_host, 1, of_admission=name == _ADMISSION)
 
-    def _named_in(self, path: str, by: str, on_host: OnHost, depth: int) -> Iterator[Found]:
+    def _named_in(self, path: str, by: str, on_host: OnHost, depth: int, of_admission: bool = False) -> Iterator[Found]:
         """Files that a file names; relative ones beside it, absolute ones as the pod has them."""
         if depth > _DEEPEST or _kind(path) != stat.S_IFREG:
             return
         for key, value in _NAMING_KEYS.findall((probing.text_or_none(path) or "")[:_LARGEST_BYTES]):
-            if value.startswith(("{", "[", "|", ">", "&", "*")) or "://" in value:
+            if value.startswith(("{", "[", "|", ">", "&", "*")) or "://" in value or (key == "path" and not of_admission):
                 continue
             named = on_host(value) if value.startswith("/") else os.path.normpath(os.path.join(os.path.dirname(path), value))
             yield Found(named, "%s, %s in %s" % (by, key, path))

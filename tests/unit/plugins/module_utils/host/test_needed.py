@@ -122,6 +122,13 @@ def test_every_file_that_is_not_hidden_is_a_manifest(machine: Path, name: str) -
     assert f"{machine}/vip.conf" in found_in(*needed.Reader().manifests(str(machine / "manifests")))
 
 
+def test_a_path_of_a_url_is_no_file(machine: Path) -> None:
+    """Anonymous requests that an authentication configuration lets in."""
+    (machine / "authn.yaml").write_text("anonymous:\n  enabled: true\n  conditions:\n  - path: /livez\n")
+    text = f"metadata:\n  name: api\nspec:\n  containers:\n  - command:\n    - --authentication-config={machine}/authn.yaml\n"
+    assert list(found_in(*needed.Reader().manifest(text, "api.yaml"))) == [f"{machine}/authn.yaml"]
+
+
 @pytest.mark.parametrize(
     "volumes",
     [
