@@ -59,7 +59,10 @@ SUITES = (
     Suite("integration", 18 * 60, options=("--numprocesses=2", "--dist=loadfile"), needs_binaries=True),
     # A lab waits half of its time, and two of them do not see each other.
     Suite("molecule", 25 * 60, needs_lab=True, with_next=True),
+    Suite("traits", 15 * 60, needs_lab=True, with_next=True),
     Suite("e2e", 30 * 60, needs_lab=True),
+    # Clusters that are unlike the plain one in other ways.
+    Suite("all_traits", 30 * 60, needs_lab=True, when_named=True),
     # Disasters that take longer to play than every change has time for.
     Suite("safety", 70 * 60, needs_lab=True, when_named=True),
     # With it, all suites together would take longer than the hour that they may: see docs/roadmap.md.

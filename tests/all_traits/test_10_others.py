@@ -1,0 +1,23 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Traits that do not go together with those of the usual drill, or cost more time than every change has."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.traits.drilling import drill
+
+
+@pytest.mark.parametrize(
+    "traits",
+    [
+        # Reached by another address than the cluster's, names in capitals, an authority without its key and one that is being changed.
+        "nat,capitals,no-ca-key,ca-rotation",
+        # Fewer forks than members, and five of those.
+        "five,forks,node-names",
+    ],
+)
+def test_bomb(traits: str) -> None:
+    drill(traits)
