@@ -72,7 +72,8 @@ options:
     default: []
   rebuilt_addresses:
     description:
-      - With O(rebuilt_nodes), those of O(control_plane_addresses) that the service C(default/kubernetes) has to lead to. Another one may be missing.
+      - Those of O(control_plane_addresses) that the service C(default/kubernetes) has to lead to. Another one may be missing.
+      - Without it and without O(rebuilt_nodes), all have to be there.
     type: list
     elements: str
     default: []

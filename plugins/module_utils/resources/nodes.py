@@ -38,7 +38,7 @@ class Expectation:
     @property
     def needed_addresses(self) -> Sequence[str]:
         """The addresses that have to be there; of others only those are allowed that the inventory has."""
-        return self.rebuilt_addresses if self.rebuilt else self.control_plane_addresses
+        return self.rebuilt_addresses if self.rebuilt or self.rebuilt_addresses else self.control_plane_addresses
 
 
 def epoch(text: Optional[str]) -> Optional[float]:

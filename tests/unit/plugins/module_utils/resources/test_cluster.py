@@ -192,6 +192,10 @@ def test_endpoints_need_the_rebuilt_servers_and_allow_those_of_the_inventory(ser
     assert (found["equal"], found["absent"]) == (True, [ADDRESSES[1]]), "the other control plane is dead, and this run was not about it"
     found = seen(rebuilt=["cp2"], rebuilt_addresses=[ADDRESSES[1]])
     assert (found["equal"], found["missing"]) == (False, [ADDRESSES[1]])
+    found = seen(rebuilt_addresses=[ADDRESSES[0]])
+    assert (found["equal"], found["absent"]) == (True, [ADDRESSES[1]]), "the other machine cannot be reached; whether it serves is nobody's guess"
+    slices["endpoints"] = [{"addresses": [ADDRESSES[0]]}, {"addresses": [ADDRESSES[1]]}]
+    assert seen(rebuilt_addresses=[ADDRESSES[0]])["equal"] is True
     slices["endpoints"] = [{"addresses": [ADDRESSES[0]]}, {"addresses": ["192.0.2.99"]}]
     assert seen(rebuilt=["w1"])["extra"] == ["192.0.2.99"]
 
