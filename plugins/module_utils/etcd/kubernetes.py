@@ -174,8 +174,14 @@ def judge_identity(uid: Optional[str], reason: str, encrypted: bool, told: str) 
 
 
 def judge_stores(v2: Mapping[str, Any], v3: Mapping[str, Any], told: str) -> Verdict:
-    """The same of a backup of both stores, out of their records: the one in use holds the namespace, and the other none of another cluster."""
+    """The same of a backup of both stores, out of their records: one of them is the one that the API server serves.
+
+    The other may hold what somebody left there long ago; that it is of the same etcd is certain then.
+    """
     uids = sorted({str(store["kube_system_uid"]) for store in (v2, v3) if store.get("kube_system_uid")})
+    if told and told in uids:
+        others = [uid for uid in uids if uid != told]
+        return Verdict(True, "kube-system is %s%s" % (told, "; %s in the store that is not in use" % " and ".join(others) if others else ""))
     if len(uids) > 1:
         return Verdict(False, "the two stores are of two clusters: kube-system is %s" % " and ".join(uids))
     reason = str(v3.get("kube_system_reason") or "")

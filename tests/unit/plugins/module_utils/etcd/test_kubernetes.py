@@ -48,7 +48,7 @@ def test_a_store_of_another_cluster_is_told(uid: str, reason: str, hidden: bool,
     assert subject.judge_identity(uid, reason, hidden, told) == subject.Verdict(passed, found)
 
 
-def test_both_stores_are_of_one_cluster() -> None:
+def test_one_of_the_stores_is_the_cluster_s() -> None:
     hidden = {"kube_system_uid": None, "kube_system_reason": "not readable: it is encrypted with aescbc key1"}
     absent = {"kube_system_uid": None, "kube_system_reason": "/registry/namespaces/kube-system is not there"}
     assert subject.judge_stores({"kube_system_uid": UID}, absent, UID).passed
@@ -56,7 +56,12 @@ def test_both_stores_are_of_one_cluster() -> None:
     assert subject.judge_stores({"kube_system_uid": None}, hidden, UID).passed
     assert not subject.judge_stores({"kube_system_uid": None}, absent, UID).passed
     assert not subject.judge_stores({"kube_system_uid": UID}, absent, OTHER).passed
-    assert "two clusters" in subject.judge_stores({"kube_system_uid": UID}, {"kube_system_uid": OTHER}, UID).found
+    served = subject.judge_stores({"kube_system_uid": OTHER}, {"kube_system_uid": UID}, UID)
+    assert served.passed, "the other store holds what somebody left there"
+    assert f"{OTHER} in the store that is not in use" in served.found
+    third = "33333333-3333-4333-8333-333333333333"
+    for told in (third, ""):
+        assert "two clusters" in subject.judge_stores({"kube_system_uid": UID}, {"kube_system_uid": OTHER}, told).found
 
 
 def test_the_prefix_of_every_api_server_has_keys() -> None:
