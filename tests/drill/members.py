@@ -28,7 +28,7 @@ def etcdctl(lab: Lab, node: str, *arguments: str) -> str:
     if not container:
         raise LookupError(f"no etcd runs on {node}")
     ca, certificate, key = _STACKED
-    connection = ["--endpoints", "https://127.0.0.1:2379", "--cacert", ca, "--cert", certificate, "--key", key]
+    connection = ["--endpoints", f"https://{machine.plan.etcd_client_address}:2379", "--cacert", ca, "--cert", certificate, "--key", key]
     return machine.run(["crictl", "exec", container[0], "etcdctl", *connection, *arguments]).stdout
 
 

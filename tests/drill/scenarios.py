@@ -32,7 +32,7 @@ class Scenario:
     title: str
     destroy: Callable[[Lab], None]
     rebuilt: Callable[[Lab], list[str]]
-    rolled_back: bool = True
+    rolls_back: Callable[[Lab], bool] = lambda _lab: True
     loses_controller: bool = False
     must_choose: bool = False
     topologies: tuple[str, ...] = ("single", "ha")
@@ -41,6 +41,21 @@ class Scenario:
 def control_plane(lab: Lab) -> list[str]:
     """The names of the control-plane machines."""
     return [node.name for node in lab.topology.control_plane]
+
+
+def members(lab: Lab) -> list[str]:
+    """The names of the machines with a member of etcd: control planes, mostly."""
+    return [node.name for node in lab.topology.etcd]
+
+
+def never(_lab: Lab) -> bool:
+    """Of a disaster that leaves a quorum of etcd: nothing goes back in time."""
+    return False
+
+
+def without_etcd(lab: Lab) -> bool:
+    """Whether no member of etcd is left when all control planes are lost."""
+    return not any(node.outside for node in lab.topology.etcd)
 
 
 def admin(lab: Lab) -> list[str]:
@@ -64,7 +79,7 @@ def corrupt(lab: Lab) -> None:
             node.run(["crictl", "stop", "--timeout", "0", *containers], check=False)
 
     with ThreadPoolExecutor() as pool:
-        list(pool.map(overwrite, control_plane(lab)))
+        list(pool.map(overwrite, members(lab)))
 
 
 SCENARIOS = {
@@ -83,25 +98,29 @@ SCENARIOS = {
             "the admin node is emptied, its cluster goes on",
             lambda lab: lab.reset(admin(lab), bare=True),
             admin,
-            rolled_back=False,
+            never,
             topologies=("caasp",),
         ),
         Scenario(
-            "control-plane", "every control-plane machine is emptied, the workers go on", lambda lab: lab.reset(control_plane(lab), bare=True), control_plane
+            "control-plane",
+            "every control-plane machine is emptied, the workers go on",
+            lambda lab: lab.reset(control_plane(lab), bare=True),
+            control_plane,
+            without_etcd,
         ),
         Scenario(
             "member",
-            "one control-plane machine is emptied while a quorum lives",
-            lambda lab: lab.reset(control_plane(lab)[1:2], bare=True),
-            lambda lab: control_plane(lab)[1:2],
-            rolled_back=False,
+            "one machine with a member of etcd is emptied while a quorum lives",
+            lambda lab: lab.reset(members(lab)[1:2], bare=True),
+            lambda lab: members(lab)[1:2],
+            never,
             topologies=("ha", "caasp"),
         ),
         Scenario(
             "quorum",
-            "all control-plane machines but one are emptied: a survivor, and no quorum",
-            lambda lab: lab.reset(control_plane(lab)[1:], bare=True),
-            control_plane,
+            "all machines with a member of etcd but one are emptied: a survivor, and no quorum",
+            lambda lab: lab.reset(members(lab)[1:], bare=True),
+            members,
             must_choose=True,
             topologies=("ha",),
         ),

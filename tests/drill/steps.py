@@ -125,6 +125,10 @@ class Drill:
         self._clean_up(passed)
         return passed
 
+    @property
+    def _rolls_back(self) -> bool:
+        return self._scenario.rolls_back(self._lab)
+
     def _prepare(self) -> None:
         traits = self._wanted.traits.words
         with self._say.step(" ".join([f"a fresh lab: {self._wanted.topology}", *traits])):
@@ -195,7 +199,7 @@ class Drill:
             if time.monotonic() > deadline:
                 raise DrillFailure(f"the watch on {WATCHED} has not begun after {RELIST_SECONDS:.0f} s: {self._watch.trouble}")
             time.sleep(0.1)
-        if not self._scenario.rolled_back:
+        if not self._rolls_back:
             memory.picture = settle(self._lab.kubeconfig)
         disaster = Disaster(memory, struck_at=time.time())
         with self._say.step(f"DISASTER ({self._scenario.name}): {self._scenario.title}"):
@@ -233,7 +237,7 @@ class Drill:
         disaster.declared_at = time.time()
         variables["report_declared_at"] = _iso(disaster.declared_at)
         disaster.ready = ReadyClock(self._lab.kubeconfig, api_servers(self._lab))
-        if self._scenario.rolled_back and self._scenario.name != "corrupt":
+        if self._rolls_back and self._scenario.name != "corrupt":
             # Nothing answers before the recovery, so the first answers are its work.
             disaster.ready.start()
         self._say(f"recovery: lifeboat.cluster.recover_cluster -e confirm_cluster_name={self._wanted.lab}")
@@ -267,7 +271,7 @@ class Drill:
     def _verify_cluster(self, disaster: Disaster) -> None:
         rebuilt = tuple(self._scenario.rebuilt(self._lab))
         expected = Expected(
-            rolled_back=self._scenario.rolled_back,
+            rolled_back=self._rolls_back,
             kept_machines=tuple(name for name in everything(self._lab) if name not in rebuilt),
             rebuilt_machines=rebuilt,
             marker=MARKER,
@@ -287,7 +291,7 @@ class Drill:
         """A client that was watching is told to list again when the cluster went back in time, and sees what happens from then on."""
         name = "made-after-the-recovery"
         # Neither index nor revision of a v2 store can be raised: who watched before it was put back would wait in silence, and is started anew.
-        begun_anew = self._scenario.rolled_back and bool(self._lab.topology.admin)
+        begun_anew = self._rolls_back and bool(self._lab.topology.admin)
         if begun_anew:
             self._watch.close()
             self._watch = WatchClient(self._lab.kubeconfig, WATCHED)
@@ -300,7 +304,7 @@ class Drill:
         seen = name in self._watch.seen
         if begun_anew:
             passed, expected = seen and MARKER not in self._watch.seen, "started anew, in step"
-        elif self._scenario.rolled_back:
+        elif self._rolls_back:
             forgotten = MARKER not in self._watch.seen
             passed, expected = bool(told) and seen and forgotten, "told to list again (410), and in step since"
         else:

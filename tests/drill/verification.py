@@ -324,7 +324,7 @@ class Verification:
 
         def look_at_rest() -> tuple[bool, str]:
             key = f"/registry/secrets/{RUNNING}/item-0000"
-            value = etcdctl(self._lab, self._lab.topology.control_plane[0].name, "get", key, "--print-value-only")
+            value = etcdctl(self._lab, self._lab.topology.etcd[0].name, "get", key, "--print-value-only")
             return value.startswith(ENCRYPTED), f"{key} begins with {value[:20]!r}" if value.startswith(ENCRYPTED) else f"{key} is not encrypted"
 
         # Kubernetes 1.10, as CaaSP v3 had it, was not set up with encryption at rest.

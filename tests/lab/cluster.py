@@ -30,7 +30,11 @@ class Cluster:
     def __init__(self, topology: Topology, nodes: Sequence[Node], scratch: Path, progress: Progress) -> None:
         self.topology = topology
         self.control_plane = [node for node in nodes if node.plan.control_plane]
-        self.nodes = list(nodes)
+        self.members = [node for node in nodes if node.plan.etcd]
+        self.outside = [node for node in nodes if node.plan.outside]
+        # What Kubernetes knows.
+        self.nodes = [node for node in nodes if node.plan.node]
+        self.machines = list(nodes)
         self._scratch = scratch
         self._progress = progress
 
@@ -50,7 +54,7 @@ class Cluster:
         if node.plan.control_plane:
             for name in LATER:
                 node.disk.hide(f"{MANIFESTS}/{name}.yaml")
-        else:
+        elif node.plan.node:
             node.disk.hide(KUBELET_LINK)
 
     def start_in_order(self) -> None:
@@ -63,7 +67,8 @@ class Cluster:
             self._wait("the API answers through the load balancer", lambda: readyz(self.topology.api_address))
             start_kubelet(node)
             return
-        self._wait(f"etcd on {node.name} answers", lambda: _etcd_health(node), lambda: _evidence(node, "etcd"))
+        for member in self.outside or [node]:
+            self.wait_member(member)
         self._release(node, "kube-apiserver")
         self._wait(f"the API server on {node.name} is ready", lambda: readyz(node.plan.address), lambda: _evidence(node, "kube-apiserver"))
         self._progress(f"the API server on {node.name} is ready")
@@ -71,6 +76,10 @@ class Cluster:
         self._release(node, "kube-scheduler")
         # A kubelet that did not reach the API for a while tries again only every so often; a new one tries at once.
         node.run(["systemctl", "restart", "kubelet"])
+
+    def wait_member(self, node: Node) -> None:
+        """Until the member of etcd on a machine says that it has a quorum."""
+        self._wait(f"etcd on {node.name} answers", lambda: _etcd_health(node), lambda: _evidence(node, "etcd"))
 
     def _wait(self, what: str, check: Callable[[], str], evidence: Callable[[], str] | None = None) -> None:
         wait_until(what, check, TIMEOUT, evidence=evidence, say=self._progress)
@@ -87,7 +96,7 @@ class Cluster:
     def wait_complete(self, since: float) -> None:
         """Wait until everything that belongs to the finished cluster runs, and says so itself since the given time."""
         api = self.api()
-        self._wait("all nodes are ready and all pods run", lambda: self._incomplete(api, since), lambda: "\n".join(_evidence(node) for node in self.nodes))
+        self._wait("all nodes are ready and all pods run", lambda: self._incomplete(api, since), lambda: "\n".join(_evidence(node) for node in self.machines))
 
     def _incomplete(self, api: Api, since: float) -> str:
         try:
@@ -114,7 +123,7 @@ class Cluster:
 
     def _static_pods(self) -> list[str]:
         """The names of all pods that kubelets run out of files, as the API has them."""
-        found = [f"{name}-{node.plan.node_name}" for node in self.control_plane for name in ("etcd", *LATER)]
+        found = [f"{name}-{node.plan.node_name}" for node in self.control_plane for name in (*(["etcd"] if node.plan.etcd else []), *LATER)]
         if "static-pods" in self.topology.traits:
             found += [f"{front.NAME}-{node.plan.node_name}" for node in self.nodes]
         return found

@@ -10,7 +10,7 @@ import secrets as randomness
 import time
 from functools import partial
 
-from . import hardening, kubeadm
+from . import external_forming, hardening, kubeadm
 from .cluster import ADMIN, MANIFESTS, Cluster
 from .commands import in_parallel, wait_until
 from .errors import LabError
@@ -29,9 +29,13 @@ def form(cluster: Cluster, progress: Progress) -> None:
         certificate_key=randomness.token_hex(32),
         encryption_key=base64.b64encode(randomness.token_bytes(32)).decode(),
     )
+    if cluster.outside:
+        external_forming.form(cluster, progress)
     for node in cluster.nodes:
         _host_files(node, secrets)
     first = cluster.control_plane[0]
+    if cluster.outside:
+        external_forming.give_client(cluster.outside[0], first)
     progress(f"kubeadm init on {first.name}")
     _kubeadm(first, "init", kubeadm.init_configuration(cluster.topology, secrets), "--upload-certs")
     _give_pod_subnet(first, first)
@@ -127,12 +131,12 @@ def rest(cluster: Cluster, progress: Progress) -> None:
     # A new leader waits until the lease of the old one has run out, unless there is none.
     for name in CONTROLLERS:
         api.request("DELETE", f"/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{name}")
-    in_parallel(lambda node: node.run(["systemctl", "stop", "kubelet"]), cluster.nodes)
+    in_parallel(lambda node: node.run(["systemctl", "stop", "kubelet"]), cluster.machines)
     for pattern in ("kube-apiserver", "etcd", ""):
-        in_parallel(partial(remove_pods, pattern), cluster.nodes)
+        in_parallel(partial(remove_pods, pattern), cluster.machines)
     for node in cluster.control_plane:
         node.run(["sh", "-c", f"mv /root/kube-*.yaml /{MANIFESTS}/"])
-    in_parallel(lambda node: node.shut_down(), cluster.nodes)
+    in_parallel(lambda node: node.shut_down(), cluster.machines)
 
 
 def _containers(node: Node, pattern: str) -> str:

@@ -76,9 +76,10 @@ def render(topology: Topology, name: str, variables: Mapping[str, object]) -> st
     everywhere = {key: value for key, value in variables.items() if key.startswith("lifeboat_")}
     # Members are named again when they are not just the control plane; their addresses are with their first group.
     stacked = topology.etcd == topology.control_plane
+    members = {node.name: _reached(topology, node) if node.outside else {} for node in topology.etcd}
     groups: dict[str, object] = {
         "control_plane": {"hosts": _hosts(topology, topology.control_plane)},
-        "etcd": {"children": {"control_plane": {}}} if stacked else {"hosts": {node.name: {} for node in topology.etcd}},
+        "etcd": {"children": {"control_plane": {}}} if stacked else {"hosts": members},
         "workers": {"hosts": _workers(topology)},
     }
     # Only below the group with the variables are hosts reached.

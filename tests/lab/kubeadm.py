@@ -8,7 +8,7 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from . import front, hardening, versions
+from . import external_etcd, front, hardening, versions
 from .topology import API_PORT, NodePlan, Topology
 from .yamltext import documents
 
@@ -109,7 +109,7 @@ def init_configuration(topology: Topology, secrets: Secrets) -> str:
             "clusterName": "lab",
             "controlPlaneEndpoint": f"{topology.api_name}:{API_PORT}",
             "networking": {"podSubnet": "10.244.0.0/16", "serviceSubnet": "10.96.0.0/16"},
-            "etcd": {"local": {"dataDir": topology.etcd_directory, "imageTag": versions.ETCD_IMAGE_TAG}},
+            "etcd": external_etcd.client(topology) if "external-etcd" in topology.traits else etcd(topology),
             "apiServer": _api_server(topology),
             # The lab gives each node the subnet of its routes.
             "controllerManager": {"extraArgs": [{"name": "allocate-node-cidrs", "value": "false"}]},
@@ -118,6 +118,11 @@ def init_configuration(topology: Topology, secrets: Secrets) -> str:
         },
         kubelet_configuration(),
     )
+
+
+def etcd(topology: Topology) -> dict[str, object]:
+    """A member on each control plane."""
+    return {"local": {"dataDir": topology.etcd_directory, "imageTag": versions.ETCD_IMAGE_TAG}}
 
 
 def kubelet_configuration() -> dict[str, object]:

@@ -112,16 +112,16 @@ def _change_encryption_key(cluster: Cluster, secrets: kubeadm.Secrets) -> None:
         _started_again(node, name, partial(_stop, node, name), partial(readyz, node.plan.address))
     first = cluster.control_plane[0]
     first.run(["kubectl", f"--kubeconfig={ADMIN}", "apply", "-f", "-"], input=kubeadm.secret(SECOND_SECRET, "incorrect donkey"))
-    found = encryption_keys(first)
+    found = encryption_keys(cluster.members[0])
     if found != {"key1", "key2"}:
         raise LabError("have Secrets in etcd under two keys", f"they are under {' '.join(sorted(found)) or 'none'}")
 
 
 def encryption_keys(node: Node) -> set[str]:
-    """The names of the keys under which the Secrets of the workload's namespace lie in etcd."""
+    """The names of the keys under which the Secrets of the workload's namespace lie in etcd, as a member's machine has them."""
     (container,) = _containers(node, "etcd")
     pki = "/etc/kubernetes/pki/etcd"
-    connection = ["--endpoints=https://127.0.0.1:2379", f"--cacert={pki}/ca.crt", f"--cert={pki}/server.crt", f"--key={pki}/server.key"]
+    connection = [f"--endpoints=https://{node.plan.etcd_client_address}:2379", f"--cacert={pki}/ca.crt", f"--cert={pki}/server.crt", f"--key={pki}/server.key"]
     query = ["get", "--prefix", f"/registry/secrets/{kubeadm.NAMESPACE}/"]
     text = node.run(["crictl", "exec", container, "etcdctl", *connection, *query]).stdout
     return set(re.findall(r"k8s:enc:secretbox:v1:(\w+):", text))

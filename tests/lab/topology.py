@@ -54,11 +54,26 @@ class NodePlan:
         return "etcd" in self.roles
 
     @property
+    def outside(self) -> bool:
+        """Whether its member of etcd is all that it has: it serves the cluster, and is no node of it."""
+        return "outside" in self.roles
+
+    @property
+    def node(self) -> bool:
+        """Whether Kubernetes knows it."""
+        return not self.admin and not self.outside
+
+    @property
     def data_directory(self) -> str:
         """Where the file system is mounted that can be filled without filling the machine: that of its database. Empty without one."""
         if self.etcd:
             return "/srv/etcd" if "etcd-elsewhere" in self.traits else "/var/lib/etcd"
         return "/var/lib/mysql" if self.admin else ""
+
+    @property
+    def etcd_client_address(self) -> str:
+        """Where its member answers clients: as kubeadm's documentation has it, one on a machine of its own does not listen on the loopback."""
+        return self.address if self.outside else "127.0.0.1"
 
     @property
     def etcd_directory(self) -> str:
@@ -134,13 +149,13 @@ class Topology:
 
     @property
     def etcd(self) -> tuple[NodePlan, ...]:
-        """Nodes with an etcd member."""
+        """Machines with an etcd member."""
         return tuple(node for node in self.nodes if node.etcd)
 
     @property
     def workers(self) -> tuple[NodePlan, ...]:
         """Nodes of the cluster without an API server."""
-        return tuple(node for node in self.nodes if not node.control_plane and not node.admin)
+        return tuple(node for node in self.nodes if node.node and not node.control_plane)
 
     @property
     def api_address(self) -> str:
@@ -162,6 +177,7 @@ class Topology:
 
 _CONTROL_PLANE = frozenset({"control_plane", "etcd"})
 _WORKER: frozenset[str] = frozenset()
+_OUTSIDE = frozenset({"etcd", "outside"})
 
 # Name, roles, last octet.
 _MACHINES: dict[str, tuple[tuple[str, frozenset[str], int], ...]] = {
@@ -181,14 +197,24 @@ TOPOLOGIES = tuple(_MACHINES)
 # Of the trait five; last, so that all others keep their pod subnets.
 _FIVE = (("cp4", _CONTROL_PLANE, 14), ("cp5", _CONTROL_PLANE, 15))
 
+# Of the trait external-etcd, last for the same reason.
+_EXTERNAL = (("e1", _OUTSIDE, 31), ("e2", _OUTSIDE, 32), ("e3", _OUTSIDE, 33))
+
+
+def _machines(kind: str, traits: Traits) -> tuple[tuple[str, frozenset[str], int], ...]:
+    found = _MACHINES[kind] + (_FIVE if "five" in traits else ())
+    if "external-etcd" not in traits:
+        return found
+    return tuple((name, roles - {"etcd"}, octet) for name, roles, octet in found) + _EXTERNAL
+
 
 def make_topology(kind: str, slot: int, traits: Traits = PLAIN) -> Topology:
     """The machines of a topology with the addresses of a slot."""
     if kind not in _MACHINES:
         raise LabError(f"make a lab of topology {kind}", "no such topology", f"use one of: {' '.join(TOPOLOGIES)}")
     traits.check(kind)
-    machines = _MACHINES[kind] + (_FIVE if "five" in traits else ())
-    nodes = tuple(NodePlan(name, index, roles, f"10.77.{slot}.{octet}", f"10.244.{index}.0/24", traits) for index, (name, roles, octet) in enumerate(machines))
+    machines = enumerate(_machines(kind, traits))
+    nodes = tuple(NodePlan(name, index, roles, f"10.77.{slot}.{octet}", f"10.244.{index}.0/24", traits) for index, (name, roles, octet) in machines)
     return Topology(kind, slot, nodes, traits)
 
 

@@ -78,6 +78,7 @@ _ALL = (
     Trait("ca-rotation", "ca.crt holds two CAs: the one in use, and the next", Part.CLUSTER),
     Trait("become-password", "sudo asks for a password, which the inventory has", Part.MACHINE),
     Trait("noexec-tmp", "nothing can be executed in /tmp and /var/tmp", Part.MACHINE),
+    Trait("external-etcd", "etcd on machines of its own, e1 e2 e3, that are no nodes of the cluster", Part.CLUSTER, ("ha",)),
     Trait("five", "five control planes: cp4 and cp5 besides", Part.CLUSTER, ("ha",)),
 )
 TRAITS = {trait.name: trait for trait in _ALL}

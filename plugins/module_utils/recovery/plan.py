@@ -22,8 +22,9 @@ class RecoveryPlan:
     """Who gets what. Lists hold inventory host names.
 
     ``etcd_hosts`` get the snapshot, ``member_hosts`` leave and join a living cluster, ``file_hosts`` get keys and configuration, ``stop_hosts`` must be
-    brought to a stop first, ``start_hosts`` are started with the control plane, ``admin_hosts`` are rebuilt before every other machine, ``worker_hosts``
-    start last, ``verify_hosts`` are verified in the end. ``left_hosts`` lack something and are not touched.
+    brought to a stop first, ``start_hosts`` are started with the control plane, and those of them that are ``api_hosts`` when the members of etcd serve,
+    ``admin_hosts`` are rebuilt before every other machine, ``worker_hosts`` start last, ``verify_hosts`` are verified in the end.
+    ``left_hosts`` lack something and are not touched.
 
     ``speaker`` is asked about the cluster as a whole, and about ``rebuilt_hosts`` alone where some machine is unreachable or left as it is. ``voters`` is the
     number of members in the end. ``record_hosts`` have a restore record that this run closes; ``superseded`` has the ids of those that it makes history.
@@ -46,6 +47,7 @@ class RecoveryPlan:
     admin_hosts: List[str] = dataclasses.field(default_factory=list)
     stop_hosts: List[str] = dataclasses.field(default_factory=list)
     start_hosts: List[str] = dataclasses.field(default_factory=list)
+    api_hosts: List[str] = dataclasses.field(default_factory=list)
     worker_hosts: List[str] = dataclasses.field(default_factory=list)
     living_hosts: List[str] = dataclasses.field(default_factory=list)
     living_members: List[str] = dataclasses.field(default_factory=list)
@@ -82,7 +84,8 @@ class RecoveryPlan:
             "verify": self.verify_hosts,
             "stop": self.stop_hosts,
             "admin": self.admin_hosts,
-            "control_plane": self.start_hosts,
+            "control_plane": [host for host in self.start_hosts if host not in self.api_hosts],
+            "api_servers": self.api_hosts,
             "survivor": [self.survivor],
             "members": self.member_hosts,
             "workers": self.worker_hosts,
@@ -115,11 +118,13 @@ def superseded(plan: RecoveryPlan, seen: Seen) -> Dict[str, str]:
 
 
 def _speaker(seen: Seen, plan: RecoveryPlan, point: PointView) -> str:
-    """A control plane that can tell about the cluster: one that serves already, else the first that is started."""
+    """A control plane that can tell about the cluster: one that serves already, or is left as it is before a living etcd; else the first that is started."""
     masters = [host for host in seen.hosts if "control_plane" in host.groups and host.name not in plan.left_hosts]
-    alive = [host for host in masters if host in situations.serving(seen, point) and host.name not in plan.member_hosts]
+    members = situations.serving(seen, point)
+    alive = [host for host in masters if host in members and host.name not in plan.member_hosts]
     started = [host for host in masters if host.name in plan.start_hosts + plan.member_hosts]
-    return (alive or started or [HostView("", (), False)])[0].name
+    untouched = [host for host in seen.api_servers if members and host in masters and host not in started]
+    return (alive or untouched or started or [HostView("", (), False)])[0].name
 
 
 def _complete(plan: RecoveryPlan, seen: Seen, point: PointView, situation: Situation) -> RecoveryPlan:
@@ -135,6 +140,7 @@ def _complete(plan: RecoveryPlan, seen: Seen, point: PointView, situation: Situa
         living_members=names(situations.serving(seen, point)) or [name for name in plan.start_hosts if "etcd" in seen.host(name).groups],
         verify_hosts=[host.name for host in seen.hosts if host.name not in plan.left_hosts and (quorum or host.name in changed)],
         rebuilt_hosts=[host.name for host in seen.hosts if host.name in changed] if seen.unreachable or plan.left_hosts else [],
+        api_hosts=[host.name for host in seen.api_servers if host.name in plan.start_hosts],
         speaker=_speaker(seen, plan, point) if quorum else "",
         voters=len([host for host in seen.etcd_hosts if host.name not in plan.left_hosts]),
         record_hosts=[

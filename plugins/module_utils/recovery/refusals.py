@@ -120,8 +120,18 @@ def check_seen(seen: Seen, serve: bool) -> None:
 
 
 def check_identity(seen: Seen, point: PointView) -> None:
-    """No machine of another cluster is touched."""
+    """No machine of another cluster is touched. A member of etcd on a machine of its own has etcd's authority alone."""
     strangers = [host for host in seen.hosts if host.ca_sha256 and host.ca_sha256 != point.ca_sha256]
+    alone = [host for host in seen.etcd_hosts if not host.ca_sha256 and host.etcd_ca_sha256]
+    members = [host for host in alone if point.etcd_ca_sha256 and host.etcd_ca_sha256 != point.etcd_ca_sha256]
+    if members:
+        raise RecoveryRefused(
+            "These members of etcd belong to another cluster: %s." % listed(members),
+            tried="compared etcd's certificate authority on their disks with that of recovery point %s" % point.point,
+            found="; ".join("%s has etcd's CA %s" % (host.name, (host.etcd_ca_sha256 or "")[:16]) for host in members)
+            + "; the point has %s" % point.etcd_ca_sha256[:16],
+            ways=[Way("check inventory and recovery_point_id. To reuse these machines, empty them yourself first", repair=True)],
+        )
     if strangers:
         raise RecoveryRefused(
             "These machines belong to another cluster: %s." % listed(strangers),

@@ -78,6 +78,8 @@ class HostView:
     faulty_files: Sequence[str] = ()
     unseen: Mapping[str, str] = dataclasses.field(default_factory=dict)
     ca_sha256: Optional[str] = None
+    #: The authority of etcd: all that a machine has which is a member and nothing else.
+    etcd_ca_sha256: Optional[str] = None
     etcd_data: bool = False
     etcd_mount: bool = False
     etcd_answers: bool = False
@@ -137,6 +139,8 @@ class PointView:
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     #: Hosts whose etcd data directory was a mount point.
     etcd_mounts: Sequence[str] = ()
+    #: Of the authority of etcd; empty where the point does not say.
+    etcd_ca_sha256: str = ""
 
     def holds(self, component: str, host: str) -> bool:
         """Whether it has the artifact of a component of a host."""
@@ -182,6 +186,11 @@ class Seen:
     def control_plane(self) -> List[HostView]:
         """Machines with an API server or a member of etcd."""
         return [host for host in self.hosts if "etcd" in host.groups or "control_plane" in host.groups]
+
+    @property
+    def api_servers(self) -> List[HostView]:
+        """Machines with an API server and no member of etcd: they start when the members serve."""
+        return [host for host in self.hosts if "control_plane" in host.groups and "etcd" not in host.groups]
 
     @property
     def workers(self) -> List[HostView]:
@@ -256,6 +265,7 @@ def host_view(name: str, groups: Sequence[str], node: Mapping[str, Any], etcd: O
         faulty_files=tuple(str(text) for text in files.get("faults") or ()),
         unseen={**{look: str(errors[look]) for look in DECIDING_LOOKS if look in errors}, **_unasked(asked)},
         ca_sha256=(node.get("identity") or {}).get("ca_sha256"),
+        etcd_ca_sha256=(node.get("identity") or {}).get("etcd_ca_sha256"),
         etcd_data="data" in (data.get("state"), data.get("flags_state")),
         etcd_mount=bool(data.get("is_mount")),
         etcd_answers=bool(asked.get("answers")),
@@ -298,4 +308,5 @@ def point_view(manifest: Mapping[str, Any], high_water_revision: int, taken_at: 
         store=str(etcd.get("store") or "v3"),
         versions={"etcd": str(etcd.get("server_version") or ""), "kubelet": str((manifest.get("versions") or {}).get("kubelet") or "")},
         etcd_mounts=tuple(host for host in members if (nodes.get(host) or {}).get("etcd_data_mount") is True),
+        etcd_ca_sha256=str((manifest.get("fingerprints") or {}).get("etcd_ca_sha256") or ""),
     )

@@ -23,7 +23,7 @@ FILES = environment.ROOT / "roles/platform/files"
 NAMES = sorted(path.stem for path in FILES.glob("*.yml"))
 # Machines as inventories have them: which groups they are in.
 MACHINES = {
-    "kubeadm": (("control_plane", "etcd"), ("workers",)),
+    "kubeadm": (("control_plane", "etcd"), ("control_plane",), ("etcd",), ("workers",)),
     "caasp3": (("admin",), ("control_plane", "etcd"), ("control_plane",), ("workers", "etcd"), ("workers",)),
 }
 
@@ -156,6 +156,57 @@ def test_every_certificate_that_is_checked_is_captured(data: Data) -> None:
             assert check["type"] in TYPES, check
             for key in ("certificate", "key", "ca", "kubeconfig"):
                 assert key not in check or below(check[key], held), (groups, check["id"], check[key])
+
+
+# What kubeadm.yml had for a control plane with its member of etcd before machines of etcd alone were known to it.
+STACKED_REQUIRED = {
+    *("/etc/kubernetes/pki", "/etc/kubernetes/admin.conf", "/etc/kubernetes/controller-manager.conf", "/etc/kubernetes/scheduler.conf"),
+    *("/etc/kubernetes/kubelet.conf", "/var/lib/kubelet/config.yaml", "/var/lib/kubelet/pki", "/etc/kubernetes/manifests"),
+}
+STACKED_OPTIONAL = {
+    *("/etc/kubernetes/super-admin.conf", "/etc/kubernetes/enc", "/etc/kubernetes/encryption", "/etc/kubernetes/patches"),
+    *("/etc/kubernetes/bootstrap-kubelet.conf", "/var/lib/kubelet/instance-config.yaml", "/var/lib/kubelet/kubeadm-flags.env", "/etc/default/kubelet"),
+    *("/etc/sysconfig/kubelet", "/etc/systemd/system/kubelet.service", "/etc/systemd/system/kubelet.service.d"),
+    *("/etc/systemd/system/containerd.service.d", "/etc/containerd/config.toml", "/etc/containerd/certs.d", "/etc/crictl.yaml", "/etc/cni/net.d"),
+    *("/etc/sysctl.d", "/etc/modules-load.d", "/etc/hosts", "/etc/hostname", "/etc/machine-id", "/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d"),
+    *("/etc/sudoers.d", "/etc/network", "/etc/netplan", "/etc/systemd/network", "/etc/resolv.conf"),
+}
+OF_API_SERVERS = ["apiserver", "apiserver-kubelet-client", "apiserver-etcd-client", "front-proxy-client", "cluster-ca", "front-proxy-ca", "service-account"]
+KUBECONFIGS = ["admin-kubeconfig", "controller-manager-kubeconfig", "scheduler-kubeconfig"]
+OF_MEMBERS = ["etcd-server", "etcd-peer", "etcd-healthcheck-client"]
+
+
+def test_a_control_plane_with_its_member_has_what_it_always_had_and_a_machine_of_etcd_alone_its_part() -> None:
+    data: Data = yaml.safe_load((FILES / "kubeadm.yml").read_text())
+    stacked, api_server, member = ("control_plane", "etcd"), ("control_plane",), ("etcd",)
+
+    def paths(groups: tuple[str, ...], required: bool) -> list[str]:
+        return sorted(entry["path"] for entry in captured(data, groups) if entry["required"] is required)
+
+    def ids(groups: tuple[str, ...], part: str = "certificates") -> list[str]:
+        return [check["id"] if isinstance(check, dict) else check for check in for_groups(data["pki"][part], groups)]
+
+    assert paths(stacked, True) == paths(api_server, True) == sorted(STACKED_REQUIRED)
+    assert paths(stacked, False) == paths(api_server, False) == sorted(STACKED_OPTIONAL)
+    assert paths(member, True) == ["/etc/kubernetes/manifests", "/etc/kubernetes/pki"]
+    assert not [path for path in paths(member, False) if path.endswith(".conf") and path.startswith("/etc/kubernetes/")], "its kubelet has no kubeconfig"
+    assert ids(stacked) == ["etcd-ca", *OF_API_SERVERS, *KUBECONFIGS, *OF_MEMBERS]
+    assert ids(api_server) == ["etcd-ca", *OF_API_SERVERS, *KUBECONFIGS]
+    assert ids(member) == ["etcd-ca", *OF_MEMBERS]
+    assert sorted(ids(stacked, "shared")) == ["cluster-ca", "etcd-ca", "front-proxy-ca", "service-account"]
+    assert ids(member, "shared") == ["etcd-ca"]
+    # The key of etcd's authority: wherever it was, and still is, on every one; on one machine, or none, where members have their own.
+    assert data["pki"]["keys_only_on"] == {"etcd-ca": list(stacked)}
+    assert [check["id"] for check in for_groups(data["node_config"]["certificates"], member)] == []
+    for groups in (stacked, api_server, ("workers",)):
+        assert [check["id"] for check in for_groups(data["node_config"]["certificates"], groups)] == ["kubelet-client"]
+
+
+def test_authorities_with_their_key_on_some_machines_only_are_checked_there(data: Data) -> None:
+    for name, groups in data["pki"]["keys_only_on"].items():
+        checks = {check["id"]: check for check in for_groups(data["pki"]["certificates"], groups)}
+        assert checks[name]["type"] == "authority", name
+        assert set(groups) <= set(GROUPS)
 
 
 def test_what_is_shared_is_checked_where_it_is(data: Data) -> None:

@@ -1,0 +1,164 @@
+# Copyright: (c) 2026, Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a recovery decides where members of etcd have machines of their own: no member is a control plane, no control plane a member."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, List, Mapping, Sequence
+
+import pytest
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan import RecoveryPlan, plan_recovery, plan_roll_back
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.refusals import RecoveryRefused
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.tokens import DEFAULT_REVISION_SLACK
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.views import HostView, PointView, Request, Seen, host_view, point_view
+
+CA, ETCD_CA = "ab" * 32, "cd" * 32
+NOW = 2_000_000.0
+MEMBERS = {"e%d" % number: "https://10.0.0.3%d:2380" % number for number in (1, 2, 3)}
+MASTERS = ("cp1", "cp2", "cp3")
+COMPONENTS = {**dict.fromkeys(MEMBERS, ("pki", "node_config", "etcd")), **dict.fromkeys(MASTERS, ("pki", "node_config")), "w1": ("node_config",)}
+ARTIFACTS = tuple("%s/%s.tar.zst.age" % (component, host) for host, components in COMPONENTS.items() for component in components if component != "etcd") + (
+    "etcd/e1.db.zst.age",
+)
+POINT = PointView("20261120T120000Z-aaaaaa", NOW - 600, CA, 5_000, 5_100, MEMBERS, ARTIFACTS, etcd_ca_sha256=ETCD_CA)
+
+
+def alive(name: str, **changes: Any) -> HostView:
+    if name in MEMBERS:
+        revision = POINT.etcd_revision + 50
+        view = HostView(
+            name,
+            ("etcd",),
+            bare=False,
+            hostname=name,
+            etcd_ca_sha256=ETCD_CA,
+            etcd_data=True,
+            etcd_answers=True,
+            etcd_serves=True,
+            etcd_data_newest=NOW - 5,
+            etcd_revision=revision,
+            etcd_own_revision=revision,
+        )
+    else:
+        groups = ("workers",) if name.startswith("w") else ("control_plane",)
+        view = HostView(name, groups, bare=False, hostname=name, ca_sha256=CA, etcd_ca_sha256=ETCD_CA if groups == ("control_plane",) else None)
+    return dataclasses.replace(view, **changes)
+
+
+def bare(name: str) -> HostView:
+    return HostView(name, alive(name).groups, bare=True, hostname=name)
+
+
+def machines(lost: Sequence[str] = (), **changed: HostView) -> List[HostView]:
+    return [changed.get(name) or (bare(name) if name in lost else alive(name)) for name in COMPONENTS]
+
+
+def recover(hosts: Sequence[HostView], **options: Any) -> RecoveryPlan:
+    return plan_recovery(Seen(hosts, COMPONENTS, Request(now=NOW, slack=DEFAULT_REVISION_SLACK, **options)), POINT)
+
+
+def groups(plan: RecoveryPlan) -> Mapping[str, List[str]]:
+    return {name: plan.groups(name) for name in COMPONENTS}
+
+
+def test_of_nothing_left_members_start_first_and_api_servers_when_they_serve() -> None:
+    plan = recover(machines(tuple(COMPONENTS)))
+    assert (plan.situation, plan.strategy) == ("cluster_lost", "rebuild_cluster")
+    assert (plan.etcd_hosts, plan.voters, plan.initial_cluster) == (list(MEMBERS), 3, MEMBERS)
+    assert plan.file_hosts == list(COMPONENTS)
+    assert (plan.start_hosts, plan.api_hosts, plan.worker_hosts) == ([*MEMBERS, *MASTERS], list(MASTERS), ["w1"])
+    for name, of in groups(plan).items():
+        assert ("control_plane" in of, "api_servers" in of, "workers" in of) == (name in MEMBERS, name in MASTERS, name == "w1"), name
+    assert plan.speaker == "cp1"
+    assert plan.restored_components["e1"] == ["pki", "node_config", "etcd"]
+    assert plan.restored_components["cp1"] == ["pki", "node_config"]
+
+
+def test_all_control_planes_lost_and_no_snapshot_is_put_over_the_living_data() -> None:
+    plan = recover(machines(MASTERS))
+    assert plan.situation == "machines_lost"
+    assert (plan.etcd_hosts, plan.member_hosts, plan.bump_revision) == ([], [], 0)
+    assert (plan.file_hosts, plan.api_hosts, plan.stop_hosts) == (list(MASTERS), list(MASTERS), [])
+    assert "etcd" not in {component for components in plan.restored_components.values() for component in components}
+    assert not {"prepare", "stop", "control_plane", "members", "planned"} & {group for name in MEMBERS for group in plan.groups(name)}
+    assert plan.speaker == "cp1"
+
+
+def test_one_member_lost_leaves_and_joins_and_an_untouched_control_plane_speaks() -> None:
+    plan = recover(machines(("e2",)))
+    assert (plan.situation, plan.strategy) == ("members_lost", "rebuild_members")
+    assert (plan.member_hosts, plan.etcd_hosts, plan.start_hosts, plan.api_hosts) == (["e2"], [], [], [])
+    assert plan.living_members == ["e1", "e3"]
+    assert plan.speaker == "cp1"
+    assert "members" in plan.groups("e2")
+
+
+def test_a_member_and_a_control_plane_lost_at_once() -> None:
+    plan = recover(machines(("e1", "cp1")))
+    assert (plan.member_hosts, plan.api_hosts, plan.file_hosts) == (["e1"], ["cp1"], ["e1", "cp1"])
+    # One that was not touched.
+    assert plan.speaker == "cp2"
+
+
+def test_a_whole_cluster_is_looked_at_by_a_control_plane() -> None:
+    plan = recover(machines())
+    assert (plan.strategy, plan.speaker) == ("nothing", "cp1")
+    assert "cluster" in plan.groups("cp1")
+
+
+def test_all_members_lost_and_api_servers_that_keep_their_files_are_stopped_and_started_after_them() -> None:
+    plan = recover(machines(tuple(MEMBERS)))
+    assert (plan.situation, plan.etcd_hosts, plan.file_hosts) == ("cluster_lost", list(MEMBERS), list(MEMBERS))
+    assert (plan.stop_hosts, plan.api_hosts) == (list(MASTERS), list(MASTERS))
+    assert plan.speaker == "cp1"
+
+
+def test_without_a_quorum_a_lost_member_is_not_brought_back_alone_and_a_lost_control_plane_is() -> None:
+    silent = {name: alive(name, etcd_serves=False) for name in MEMBERS}
+    with pytest.raises(RecoveryRefused, match="can't come back alone"):
+        recover(machines(("e1",), e2=silent["e2"], e3=silent["e3"]), scope=["e1"])
+    plan = recover(machines(("cp1",), **silent), scope=["cp1"])
+    assert (plan.situation, plan.file_hosts, plan.api_hosts) == ("part_lost", ["cp1"], ["cp1"])
+
+
+def test_data_of_members_that_nobody_serves_are_asked_about_with_the_control_planes_whole() -> None:
+    silent = {name: alive(name, etcd_serves=False, etcd_answers=False) for name in ("e1", "e2")}
+    with pytest.raises(RecoveryRefused):
+        recover(machines(("e3",), **silent))
+    plan = recover(machines(("e3",), **silent), quorum_lost_source="recovery_point")
+    assert (plan.etcd_hosts, plan.file_hosts) == (list(MEMBERS), ["e3"])
+    assert plan.stop_hosts == ["e1", "e2", *MASTERS]
+
+
+def test_a_roll_back_stops_and_starts_everybody_api_servers_last() -> None:
+    plan = plan_roll_back(Seen(machines(), COMPONENTS, Request(now=NOW, slack=DEFAULT_REVISION_SLACK)), POINT)
+    assert (plan.strategy, plan.etcd_hosts) == ("roll_back", list(MEMBERS))
+    assert plan.stop_hosts == plan.start_hosts == [*MEMBERS, *MASTERS]
+    assert plan.api_hosts == list(MASTERS)
+
+
+def test_where_members_are_control_planes_nobody_waits_for_them() -> None:
+    both = [dataclasses.replace(bare(name), groups=("etcd", "control_plane")) for name in MEMBERS]
+    plan = recover([*both, bare("w1")])
+    assert (plan.start_hosts, plan.api_hosts) == (list(MEMBERS), [])
+
+
+def test_a_member_with_the_authority_of_another_etcd_is_a_stranger() -> None:
+    with pytest.raises(RecoveryRefused, match="These members of etcd belong to another cluster: e2"):
+        recover(machines(e2=alive("e2", etcd_ca_sha256="ef" * 32)))
+    # An old point does not say whose it was, an empty machine has none, and a stacked one is known by the cluster's authority.
+    old = dataclasses.replace(POINT, etcd_ca_sha256="")
+    assert plan_recovery(Seen(machines(e2=alive("e2", etcd_ca_sha256="ef" * 32)), COMPONENTS, Request(now=NOW, slack=0)), old).strategy == "nothing"
+    assert recover(machines(cp1=alive("cp1", etcd_ca_sha256="ef" * 32))).strategy == "nothing"
+
+
+def test_the_authority_of_etcd_is_read_from_what_was_seen_and_from_the_manifest() -> None:
+    node = {"bare": False, "identity": {"ca_sha256": None, "etcd_ca_sha256": ETCD_CA}}
+    view = host_view("e1", ("etcd",), node, None)
+    assert (view.ca_sha256, view.etcd_ca_sha256) == (None, ETCD_CA)
+    manifest = {"id": "20261120T120000Z-aaaaaa", "fingerprints": {"etcd_ca_sha256": ETCD_CA}}
+    assert point_view(manifest, 0, NOW).etcd_ca_sha256 == ETCD_CA
+    assert point_view({"id": "20261120T120000Z-aaaaaa"}, 0, NOW).etcd_ca_sha256 == ""
