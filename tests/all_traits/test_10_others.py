@@ -21,3 +21,8 @@ from tests.traits.drilling import drill
 )
 def test_bomb(traits: str) -> None:
     drill(traits)
+
+
+@pytest.mark.parametrize("scenario", ["bomb", "member", "control-plane"])
+def test_etcd_on_machines_of_its_own(scenario: str) -> None:
+    drill("external-etcd", scenario)
