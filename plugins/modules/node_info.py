@@ -138,7 +138,7 @@ node:
         C(etcd.endpoint), C(etcd.client_port), C(etcd.peer_port), C(etcd.ca_cert), C(etcd.client_cert), C(etcd.client_key), C(api.server), C(api.port) and the
         ports of both services. Only what is known is in it.
       type: dict
-    told_differently: {description: Where RV(node.told) and O(platform) differ, in words., type: list, elements: str}
+    told_differently: {description: "Where RV(node.told) and O(platform) differ, in words.", type: list, elements: str}
     identity:
       description: >-
         C(ca_sha256), C(etcd_ca_sha256), C(front_proxy_ca_sha256), C(sa_pub_sha256) and C(encryption_sha256), null where the file is not there. Where the
