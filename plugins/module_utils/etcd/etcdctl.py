@@ -163,7 +163,7 @@ def _alarm_arguments(request: Mapping[str, Any]) -> List[str]:
 _COMMANDS: Dict[str, Callable[[Mapping[str, Any]], List[str]]] = {
     messages.STATUS.name: lambda request: ["endpoint", "status"],
     messages.HASH_KV.name: lambda request: ["endpoint", "hashkv"] + (["--rev=%d" % request["revision"]] if request.get("revision") else []),
-    messages.ALARM.name: lambda request: _alarm_arguments(request),
+    messages.ALARM.name: _alarm_arguments,
     messages.DEFRAGMENT.name: lambda request: ["defrag"],
     messages.MEMBER_LIST.name: lambda request: ["member", "list"],
     messages.MEMBER_ADD.name: lambda request: (

@@ -22,10 +22,10 @@ PLAIN = {
 }
 
 
-def of_etcd(platform: dict[str, Any] = KUBEADM, **flags: str) -> dict[str, Any]:
+def of_etcd(**flags: str) -> dict[str, Any]:
     """What is told of etcd with these flags instead of kubeadm's."""
     changed = {**PLAIN, **{name.replace("_", "-"): value for name, value in flags.items()}}
-    return dict(told.told({"etcd": changed}, "", lambda path: path, platform).get("etcd", {}))
+    return dict(told.told({"etcd": changed}, "", lambda path: path, KUBEADM).get("etcd", {}))
 
 
 def test_kubeadm_says_what_its_file_says() -> None:
@@ -76,12 +76,15 @@ def test_differences_are_words() -> None:
     assert told.differences(said, KUBEADM) == ["etcd.data_dir is /srv/etcd/data, not /var/lib/etcd", "services.etcd.ports is [12379]"]
 
 
+URLS = "--listen-client-urls=https://127.0.0.1:2379,https://10.0.0.1:2379"
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        "spec:\n  containers:\n  - command:\n    - etcd\n    # - --data-dir=/old\n    - --data-dir=/var/lib/etcd\n    - --listen-client-urls=https://127.0.0.1:2379,https://10.0.0.1:2379\n",
-        'spec: {containers: [{command: [etcd, "--data-dir=/var/lib/etcd", "--listen-client-urls=https://127.0.0.1:2379,https://10.0.0.1:2379"]}]}\n',
-        '{"spec": {"containers": [{"command": ["etcd", "--data-dir=/var/lib/etcd", "--listen-client-urls=https://127.0.0.1:2379,https://10.0.0.1:2379"]}]}}',
+        f"spec:\n  containers:\n  - command:\n    - etcd\n    # - --data-dir=/old\n    - --data-dir=/var/lib/etcd\n    - {URLS}\n",
+        f'spec: {{containers: [{{command: [etcd, "--data-dir=/var/lib/etcd", "{URLS}"]}}]}}\n',
+        f'{{"spec": {{"containers": [{{"command": ["etcd", "--data-dir=/var/lib/etcd", "{URLS}"]}}]}}}}',
     ],
 )
 def test_flags_of_a_manifest(text: str) -> None:
