@@ -22,8 +22,9 @@ class RecoveryPlan:
     """Who gets what. Lists hold inventory host names.
 
     ``etcd_hosts`` get the snapshot, ``member_hosts`` leave and join a living cluster, ``file_hosts`` get keys and configuration, ``stop_hosts`` must be
-    brought to a stop first, ``start_hosts`` are started with the control plane, those of ``api_hosts`` when the members of etcd serve, ``admin_hosts`` are rebuilt before every other machine, ``worker_hosts``
-    start last, ``verify_hosts`` are verified in the end. ``left_hosts`` lack something and are not touched.
+    brought to a stop first, ``start_hosts`` are started with the control plane, and those of them that are ``api_hosts`` when the members of etcd serve,
+    ``admin_hosts`` are rebuilt before every other machine, ``worker_hosts`` start last, ``verify_hosts`` are verified in the end.
+    ``left_hosts`` lack something and are not touched.
 
     ``speaker`` is asked about the cluster as a whole, and about ``rebuilt_hosts`` alone where some machine is unreachable or left as it is. ``voters`` is the
     number of members in the end. ``record_hosts`` have a restore record that this run closes; ``superseded`` has the ids of those that it makes history.

@@ -122,11 +122,8 @@ def check_seen(seen: Seen, serve: bool) -> None:
 def check_identity(seen: Seen, point: PointView) -> None:
     """No machine of another cluster is touched. A member of etcd on a machine of its own has etcd's authority alone."""
     strangers = [host for host in seen.hosts if host.ca_sha256 and host.ca_sha256 != point.ca_sha256]
-    members = [
-        host
-        for host in seen.etcd_hosts
-        if not host.ca_sha256 and host.etcd_ca_sha256 and point.etcd_ca_sha256 and host.etcd_ca_sha256 != point.etcd_ca_sha256
-    ]
+    alone = [host for host in seen.etcd_hosts if not host.ca_sha256 and host.etcd_ca_sha256]
+    members = [host for host in alone if point.etcd_ca_sha256 and host.etcd_ca_sha256 != point.etcd_ca_sha256]
     if members:
         raise RecoveryRefused(
             "These members of etcd belong to another cluster: %s." % listed(members),

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.lifeboat.cluster.plugins.filter.for_groups import for_groups
 from tests.integration.node.modules import Modules, Results, kubeadm_facts
 from tests.lab import Lab
 
@@ -58,9 +59,10 @@ def stopped(machines: Modules) -> Modules:
 
 
 def test_a_look_at_running_machines(running: Modules) -> None:
-    files = FACTS["pki"]["files"] + [entry for group in ("every", "control_plane") for entry in FACTS["node_config"]["files"][group]]
+    groups = ["control_plane", "etcd"]
+    files = for_groups(FACTS["pki"]["files"], groups) + for_groups(FACTS["node_config"]["files"], groups)
     required = [entry["path"] for entry in files if entry["required"]]
-    certificates = FACTS["pki"]["certificates"] + FACTS["node_config"]["certificates"]
+    certificates = for_groups(FACTS["pki"]["certificates"], groups) + for_groups(FACTS["node_config"]["certificates"], groups)
     results = running.run("all", "node_info", platform=FACTS, names=["cp1", "w1", "no-such-host.invalid"], required_files=required, certificates=certificates)
     for host in CONTROL_PLANES:
         node = results[host]["node"]

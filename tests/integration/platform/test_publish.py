@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from ansible_collections.lifeboat.cluster.plugins.filter.for_groups import for_groups
 from tests.integration.evidence.playground import BEGIN, Playground
 from tests.integration.playbooks import LIMIT_SECONDS
 
@@ -32,14 +33,23 @@ PLAY = """
 
 
 # Published for each machine, and in no file.
-OF_A_MACHINE = ("required_files", "certificates", "manifests_known")
+OF_A_MACHINE = ("required_files", "certificates", "manifests_known", "renewable")
 
 
-def published(repository: Path, directory: Path, platform: str, overrides: Any = None) -> dict[str, dict[str, Any]]:
-    """What is published on each machine of an example inventory."""
+OF_A_CONTROL_PLANE = (
+    *("/etc/kubernetes/pki", "/etc/kubernetes/admin.conf", "/etc/kubernetes/controller-manager.conf", "/etc/kubernetes/scheduler.conf"),
+    *("/etc/kubernetes/kubelet.conf", "/var/lib/kubelet/config.yaml", "/var/lib/kubelet/pki", "/etc/kubernetes/manifests"),
+)
+KUBELET_CLIENT = [{"id": "kubelet-client", "type": "kubeconfig", "kubeconfig": "/etc/kubernetes/kubelet.conf"}]
+EXTERNAL = {"control_plane": "cp1", "etcd": "e1", "workers": "w1"}
+
+
+def published(repository: Path, directory: Path, platform: str, overrides: Any = None, inventory: Path | None = None) -> dict[str, dict[str, Any]]:
+    """What is published on each machine of an example inventory, or of another one."""
     (directory / "play.yml").write_text(PLAY % directory)
     variables = {"lifeboat_platform_overrides": overrides or {}, "ansible_become": False, "ansible_python_interpreter": sys.executable}
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(repository / "inventories" / platform), str(directory / "play.yml")]
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory or repository / "inventories" / platform)]
+    command += [str(directory / "play.yml")]
     command += ["-e", json.dumps(variables)]
     done = subprocess.run(command, cwd=directory, env=dict(os.environ), capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -58,25 +68,37 @@ def test_kubeadm_is_published_as_its_file_has_it(repository: Path, tmp_path: Pat
         "worker1.example.org": "workers",
     }
     control_plane = found["cp1.example.org"]["data"]
+    file["etcd"]["data_dir_given"] = False
     assert {name: value for name, value in control_plane.items() if name not in OF_A_MACHINE} == file
     # What a restore brings to each kind of machine in any case: it decides whether one is empty.
-    assert control_plane["required_files"] == [
-        "/etc/kubernetes/pki",
-        "/etc/kubernetes/admin.conf",
-        "/etc/kubernetes/controller-manager.conf",
-        "/etc/kubernetes/scheduler.conf",
-        "/etc/kubernetes/kubelet.conf",
-        "/var/lib/kubelet/config.yaml",
-        "/var/lib/kubelet/pki",
-        "/etc/kubernetes/manifests",
-    ]
-    assert control_plane["certificates"] == file["pki"]["certificates"] + file["node_config"]["certificates"]
+    assert sorted(control_plane["required_files"]) == sorted(OF_A_CONTROL_PLANE)
+    assert control_plane["certificates"] == for_groups(file["pki"]["certificates"], ["control_plane", "etcd"]) + KUBELET_CLIENT
     assert found["cp1.example.org"]["components"] == ["pki", "node_config", "etcd"]
     worker = found["worker1.example.org"]["data"]
     assert {name: value for name, value in worker.items() if name not in OF_A_MACHINE} == {**file, "services": {"kubelet": file["services"]["kubelet"]}}
-    assert worker["required_files"] == ["/etc/kubernetes/kubelet.conf", "/var/lib/kubelet/config.yaml", "/var/lib/kubelet/pki", "/etc/kubernetes/pki/ca.crt"]
-    assert worker["certificates"] == file["node_config"]["certificates"]
+    assert worker["required_files"] == ["/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/kubelet.conf", "/var/lib/kubelet/config.yaml", "/var/lib/kubelet/pki"]
+    assert worker["certificates"] == KUBELET_CLIENT
     assert found["worker1.example.org"]["components"] == ["node_config"]
+
+
+def test_members_of_etcd_on_machines_of_their_own_have_what_is_theirs(repository: Path, tmp_path: Path) -> None:
+    hosts = {name: {"hosts": {machine: {"ansible_connection": "local"} for machine in machines.split()}} for name, machines in EXTERNAL.items()}
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"vars": {"lifeboat_platform": "kubeadm", "lifeboat_cluster_name": "one"}, "children": hosts}}))
+    found = published(repository, tmp_path, "kubeadm", inventory=tmp_path / "hosts.yml")
+    assert {name: host["kind"] for name, host in found.items()} == {"cp1": "control_plane", "e1": "etcd", "w1": "workers"}
+    assert {name: host["components"] for name, host in found.items()} == {
+        "cp1": ["pki", "node_config"],
+        "e1": ["pki", "node_config", "etcd"],
+        "w1": ["node_config"],
+    }
+    member, api_server = found["e1"]["data"], found["cp1"]["data"]
+    assert sorted(member["required_files"]) == ["/etc/kubernetes/manifests", "/etc/kubernetes/pki"]
+    assert [check["id"] for check in member["certificates"]] == ["etcd-ca", "etcd-server", "etcd-peer", "etcd-healthcheck-client"]
+    assert (member["start"]["etcd"], member["stop"]["etcd"], set(member["services"])) == ([["kubelet", "etcd"]], [["etcd"], ["kubelet"]], {"kubelet", "etcd"})
+    assert sorted(api_server["required_files"]) == sorted(OF_A_CONTROL_PLANE)
+    assert "etcd" not in api_server["services"]
+    assert api_server["start"]["control_plane"][0] == ["kubelet"]
+    assert not {"etcd-server", "etcd-peer", "etcd-healthcheck-client"} & {check["id"] for check in api_server["certificates"]}
 
 
 def test_caasp3_is_published_as_it_is_for_each_kind_of_machine(repository: Path, tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ def test_etcd_on_machines_of_its_own_leaves_all_others_where_they_are() -> None:
     assert [(node.name, node.address) for node in external.etcd] == [("e1", "10.77.4.31"), ("e2", "10.77.4.32"), ("e3", "10.77.4.33")]
     assert [node.name for node in external.nodes if node.node] == [node.name for node in plain.nodes]
     assert (external.control_plane, external.workers) == tuple(
-        tuple(dataclasses.replace(node, roles=node.roles - {"etcd"}, traits=external.traits) for node in nodes) for nodes in (plain.control_plane, plain.workers)
+        tuple(dataclasses.replace(node, roles=node.roles - {"etcd"}, traits=external.traits) for node in nodes)
+        for nodes in (plain.control_plane, plain.workers)
     )
     # A disk of its own has who has a database.
     assert {node.name: node.data_directory for node in external.nodes if node.data_directory} == dict.fromkeys(("e1", "e2", "e3"), "/var/lib/etcd")
