@@ -1,32 +1,25 @@
 # Copyright: (c) 2026, Lifeboat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The trait external-etcd: members on machines of their own, as kubeadm's documentation sets them up.
+"""The trait external-etcd: members on machines of their own, as kubeadm's documentation sets them up. Values in, text out.
 
 "Set up a High Availability etcd Cluster with kubeadm": a kubelet by itself as the service manager, certificates that one machine makes for all.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from . import versions
-from .commands import in_parallel
 from .topology import NodePlan, Topology
 from .yamltext import documents
-
-if TYPE_CHECKING:
-    from .cluster import Cluster
-    from .node import Node
-    from .progress import Progress
 
 PKI = "/etc/kubernetes/pki"
 CA = f"{PKI}/etcd/ca.crt"
 CLIENT = (f"{PKI}/apiserver-etcd-client.crt", f"{PKI}/apiserver-etcd-client.key")
 UNIT = "/etc/systemd/system/kubelet.service.d"
 KUBELET_CONFIGURATION = f"{UNIT}/kubelet.conf"
-_FILE = "/var/tmp/kubeadmcfg.yaml"
 
-_DROP_IN = f"""\
+DROP_IN = f"""\
 [Service]
 Environment="KUBELET_CONFIG_FILE={KUBELET_CONFIGURATION}"
 ExecStart=
@@ -35,17 +28,9 @@ Restart=always
 """
 
 # Instead of the lab's own condition, which names a file that these machines do not have.
-_CONDITION = f"""\
+CONDITION = f"""\
 [Unit]
 ConditionPathExists={KUBELET_CONFIGURATION}
-"""
-
-# What the first machine made for one other, or for itself; the key of the CA stays where it is.
-_TAKE = f"""\
-set -eu
-cd {PKI}
-tar -c --exclude=ca.key . | base64
-find . -not -name ca.crt -not -name ca.key -type f -delete
 """
 
 
@@ -81,7 +66,7 @@ def configuration(topology: Topology, node: NodePlan) -> str:
     )
 
 
-def kubelet_configuration(common: dict[str, object]) -> str:
+def kubelet_configuration(common: Mapping[str, object]) -> str:
     """The documentation's, with what every kubelet of a lab needs."""
     return documents(
         {
@@ -93,42 +78,3 @@ def kubelet_configuration(common: dict[str, object]) -> str:
             "staticPodPath": "/etc/kubernetes/manifests",
         }
     )
-
-
-def form(cluster: Cluster, common: dict[str, object], progress: Progress) -> None:
-    """A complete etcd on the machines that are for nothing else."""
-    progress("etcd on machines of its own")
-    first = cluster.outside[0]
-
-    def manage(node: Node) -> None:
-        node.write(KUBELET_CONFIGURATION, kubelet_configuration(common))
-        node.write(f"{UNIT}/20-etcd-service-manager.conf", _DROP_IN)
-        node.write(f"{UNIT}/20-lab.conf", _CONDITION)
-        node.run(["systemctl", "daemon-reload"])
-        node.run(["systemctl", "restart", "kubelet"])
-
-    in_parallel(manage, cluster.outside)
-    _phase(first, first.plan, "certs", "etcd-ca")
-    # The first one's own come last: they stay where they are.
-    for node in reversed(cluster.outside):
-        for certificate in ("etcd-server", "etcd-peer", "etcd-healthcheck-client", "apiserver-etcd-client"):
-            _phase(first, node.plan, "certs", certificate)
-        if node is not first:
-            archive = first.run(["sh", "-c", _TAKE]).stdout
-            node.run(["sh", "-c", f"mkdir -p {PKI} && base64 -d | tar -x -C {PKI}"], input=archive)
-    for node in cluster.outside:
-        _phase(node, node.plan, "etcd", "local")
-    for node in cluster.outside:
-        cluster.wait_member(node)
-
-
-def _phase(machine: Node, plan: NodePlan, *phase: str) -> None:
-    machine.write(_FILE, configuration(machine.topology, plan), 0o600)
-    machine.run(["kubeadm", "init", "phase", *phase, f"--config={_FILE}"], timeout=300)
-    machine.run(["rm", "-f", _FILE])
-
-
-def give_client(member: Node, control_plane: Node) -> None:
-    """The first control plane gets what API servers need; the others get it by their join."""
-    for path in (CA, *CLIENT):
-        control_plane.write(path, member.read(path.lstrip("/")), 0o600)

@@ -10,7 +10,7 @@ import secrets as randomness
 import time
 from functools import partial
 
-from . import external_etcd, hardening, kubeadm
+from . import external_forming, hardening, kubeadm
 from .cluster import ADMIN, MANIFESTS, Cluster
 from .commands import in_parallel, wait_until
 from .errors import LabError
@@ -30,12 +30,12 @@ def form(cluster: Cluster, progress: Progress) -> None:
         encryption_key=base64.b64encode(randomness.token_bytes(32)).decode(),
     )
     if cluster.outside:
-        external_etcd.form(cluster, kubeadm.kubelet_configuration(), progress)
+        external_forming.form(cluster, progress)
     for node in cluster.nodes:
         _host_files(node, secrets)
     first = cluster.control_plane[0]
     if cluster.outside:
-        external_etcd.give_client(cluster.outside[0], first)
+        external_forming.give_client(cluster.outside[0], first)
     progress(f"kubeadm init on {first.name}")
     _kubeadm(first, "init", kubeadm.init_configuration(cluster.topology, secrets), "--upload-certs")
     _give_pod_subnet(first, first)

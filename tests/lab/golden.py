@@ -21,7 +21,18 @@ from .traits import Traits
 
 _NOTE = "cluster.json"
 
-_RECIPE = ("golden.py", "forming.py", "reshaping.py", "kubeadm.py", "external_etcd.py", "hardening.py", "front.py", "yamltext.py", "topology.py")
+_RECIPE = (
+    "golden.py",
+    "forming.py",
+    "reshaping.py",
+    "kubeadm.py",
+    "external_etcd.py",
+    "external_forming.py",
+    "hardening.py",
+    "front.py",
+    "yamltext.py",
+    "topology.py",
+)
 
 # What a node wrote that is about the time of forming the cluster, or would be rewritten at every boot anyway.
 _FORGOTTEN = ("var/log/journal", "var/log/pods", "var/log/containers", "var/tmp", "tmp", "run", "home")
