@@ -178,7 +178,13 @@ class Node:
         supervisor = self.identity
         if supervisor is None or not self.running:
             return
-        self.run(["systemctl", "poweroff", "--no-block"])
+        command = ["systemctl", "poweroff", "--no-block"]
+        asked = self.run(command, check=False)
+        # The shutdown may end the very program that asks for it.
+        if asked.returncode not in (0, -signal.SIGTERM):
+            raise LabError(
+                " ".join(command), f"exit status {asked.returncode}\n{tail(asked.stdout + asked.stderr)}", where=f"node {self.name} of lab {self.lab}"
+            )
         wait_gone(supervisor, timeout, f"node {self.name}")
         self.power_off()
 
