@@ -92,6 +92,7 @@ GOOD: dict[str, Any] = {
     "node_config_planned": PLANNED,
     "pki_archive": ARCHIVE,
     "pki_certificates": CERTIFICATES,
+    "pki_keys_elsewhere": ["front-proxy-ca"],
     "pki_planned": PLANNED,
     "pki_renamed": {"ok": True, "certificates": [{"id": "velum", "ok": True, "reason": ""}]},
     "salt_master_seen": {

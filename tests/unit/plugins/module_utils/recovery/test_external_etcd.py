@@ -162,3 +162,9 @@ def test_the_authority_of_etcd_is_read_from_what_was_seen_and_from_the_manifest(
     manifest = {"id": "20261120T120000Z-aaaaaa", "fingerprints": {"etcd_ca_sha256": ETCD_CA}}
     assert point_view(manifest, 0, NOW).etcd_ca_sha256 == ETCD_CA
     assert point_view({"id": "20261120T120000Z-aaaaaa"}, 0, NOW).etcd_ca_sha256 == ""
+
+
+def test_a_member_alone_comes_back_while_another_machine_is_unreachable_and_a_control_plane_speaks() -> None:
+    hosts = [host for host in machines(("e2",)) if host.name != "w1"]
+    plan = plan_recovery(Seen(hosts, COMPONENTS, Request(now=NOW, slack=DEFAULT_REVISION_SLACK, scope=["e2"]), ["w1"]), POINT)
+    assert (plan.rebuilt_hosts, plan.speaker, plan.member_hosts) == (["e2"], "cp1", ["e2"])
