@@ -25,10 +25,12 @@ PLAY = """
   tasks:
     - ansible.builtin.include_role: {name: lifeboat.cluster.platform, tasks_from: publish}
     - ansible.builtin.copy:
-        content: "{{ {'data': platform_data, 'components': platform_components, 'kind': platform_node_kind} | to_json }}"
+        content: "{{ {'data': platform_data, 'components': platform_components, 'kind': platform_node_kind, 'keys_elsewhere': keys_elsewhere} | to_json }}"
         dest: "%s/{{ inventory_hostname }}.json"
         mode: "0600"
       delegate_to: localhost
+      vars:
+        keys_elsewhere: "%s"
 """
 
 
@@ -46,7 +48,10 @@ EXTERNAL = {"control_plane": "cp1", "etcd": "e1", "workers": "w1"}
 
 def published(repository: Path, directory: Path, platform: str, overrides: Any = None, inventory: Path | None = None) -> dict[str, dict[str, Any]]:
     """What is published on each machine of an example inventory, or of another one."""
-    (directory / "play.yml").write_text(PLAY % directory)
+    # As the preflight of keys and certificates reads it.
+    tasks = yaml.safe_load((repository / "roles/pki/tasks/preflight.yml").read_text())
+    (expression,) = [task["vars"]["pki_keys_elsewhere"] for task in tasks if "pki_keys_elsewhere" in task.get("vars", {})]
+    (directory / "play.yml").write_text(PLAY % (directory, expression))
     variables = {"lifeboat_platform_overrides": overrides or {}, "ansible_become": False, "ansible_python_interpreter": sys.executable}
     command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory or repository / "inventories" / platform)]
     command += [str(directory / "play.yml")]
@@ -74,6 +79,7 @@ def test_kubeadm_is_published_as_its_file_has_it(repository: Path, tmp_path: Pat
     assert sorted(control_plane["required_files"]) == sorted(OF_A_CONTROL_PLANE)
     assert control_plane["certificates"] == for_groups(file["pki"]["certificates"], ["control_plane", "etcd"]) + KUBELET_CLIENT
     assert found["cp1.example.org"]["components"] == ["pki", "node_config", "etcd"]
+    assert found["cp1.example.org"]["keys_elsewhere"] == [], "each has the key of etcd's authority"
     worker = found["worker1.example.org"]["data"]
     assert {name: value for name, value in worker.items() if name not in OF_A_MACHINE} == {**file, "services": {"kubelet": file["services"]["kubelet"]}}
     assert worker["required_files"] == ["/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/kubelet.conf", "/var/lib/kubelet/config.yaml", "/var/lib/kubelet/pki"]
@@ -96,6 +102,7 @@ def test_members_of_etcd_on_machines_of_their_own_have_what_is_theirs(repository
     assert [check["id"] for check in member["certificates"]] == ["etcd-ca", "etcd-server", "etcd-peer", "etcd-healthcheck-client"]
     assert (member["start"]["etcd"], member["stop"]["etcd"], set(member["services"])) == ([["kubelet", "etcd"]], [["etcd"], ["kubelet"]], {"kubelet", "etcd"})
     assert sorted(api_server["required_files"]) == sorted(OF_A_CONTROL_PLANE)
+    assert [found[name]["keys_elsewhere"] for name in ("cp1", "e1")] == [["etcd-ca"]] * 2, "it is on one of them, or on none"
     assert "etcd" not in api_server["services"]
     assert api_server["start"]["control_plane"][0] == ["kubelet"]
     assert not {"etcd-server", "etcd-peer", "etcd-healthcheck-client"} & {check["id"] for check in api_server["certificates"]}
