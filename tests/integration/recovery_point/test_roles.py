@@ -110,6 +110,7 @@ class Scene(Stage):
         """The plays of a restore, as far as they matter here, on a machine that has an etcdutl in ``tool`` or none."""
         node = {
             "hostname": "cp1",
+            "node_name": None,
             "clock_ahead_seconds": 0.0,
             "addresses": ["192.0.2.11"],
             "space": [],
