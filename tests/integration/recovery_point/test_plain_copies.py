@@ -68,11 +68,13 @@ def test_a_backup_whose_second_component_fails_leaves_nothing_in_plain(stage: St
         stage.put(host, "ca.key", b"key " + SECRET)
         stage.put(host, "kubelet.conf", b"token " + SECRET)
     stage.put("cp1", "required", b"there")
-    files = {
+    files: dict[str, dict[str, Any]] = {
         component: {"files": [{"path": "{{ home }}/%s" % name, "required": True, "why": "test"} for name in wanted]}
         for component, wanted in (("pki", ["ca.key"]), ("node_config", ["kubelet.conf", "required"]))
     }
-    facts = {"platform_data": files, "platform_backed_up_components": ["pki", "node_config"]}
+    files["node_config"]["left_out"] = []
+    data = {**files, "services": {}, "etcd": {"data_dir": str(stage.directory / "none")}, "saved_otherwise": []}
+    facts = {"platform_data": data, "platform_components": ["pki", "node_config"], "platform_backed_up_components": ["pki", "node_config"]}
     hosts = json.loads((stage.directory / "hosts.yml").read_text())
     for host, home in stage.hosts.items():
         hosts["all"]["hosts"][host]["home"] = str(home)
