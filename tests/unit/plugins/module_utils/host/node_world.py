@@ -41,6 +41,7 @@ def daemon(world, role, port):
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if os.path.exists(world + "/deaf-" + role):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     if os.path.exists(world + "/crash-" + role):
         os.unlink(world + "/crash-" + role)
         os._exit(1)
@@ -84,6 +85,8 @@ def daemon(world, role, port):
     server.serve_forever(0.05)
 
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+# A signal that comes before a child has said whether it is deaf waits for that.
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 for line in sys.stdin:
     child = os.fork()
     if not child:
