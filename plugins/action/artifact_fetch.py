@@ -56,7 +56,7 @@ class ActionModule(ActionBase):
         host = str(task_vars["inventory_hostname"])
         source = options["source"]
         extension = "tar" if options["format"] == "tar" else os.path.splitext(source)[1].lstrip(".")
-        artifact = names.artifact_name(options["component"], options["name"] or host, extension)
+        artifact = names.artifact_name(options["component"], options["name"] or names.host_segment(host), extension)
         sealing.parse_recipients(options["recipients"])
         location = open_location(options["location"])
         if self._task.check_mode:

@@ -14,13 +14,13 @@ from ansible.errors import AnsibleFilterError
 def hosts_entries(names: Mapping[str, str], besides: Optional[Mapping[str, str]] = None) -> Dict[str, List[str]]:
     """From address by name to names by address; names without an address are left out.
 
-    So are names whose address is a name: in recovery points of inventories without addresses. What an operator says (``besides``) is taken as it is.
+    So are names whose address is a name: in recovery points of inventories without addresses. And names that are addresses: they need no entry. What an operator says (``besides``) is taken as it is.
     """
     for given in (names, besides or {}):
         if not isinstance(given, Mapping):
             raise AnsibleFilterError("hosts_entries needs a dictionary of addresses by name, not %s" % type(given).__name__)
     entries: Dict[str, List[str]] = {}
-    addressed = {name: address for name, address in names.items() if address and _is_address(str(address))}
+    addressed = {name: address for name, address in names.items() if address and _is_address(str(address)) and not _is_address(str(name))}
     for name, address in sorted({**addressed, **(besides or {})}.items()):
         if address:
             entries.setdefault(str(address), []).append(str(name))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from datetime import datetime, timezone
-from typing import Optional
+from typing import Optional, Pattern
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import NameRefusedError
 
@@ -29,7 +29,9 @@ OF_THE_CLUSTER = ("etcd",)
 _POINT_ID = re.compile(r"\A[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}\Z")
 _CLUSTER_NAME = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
 _COMPONENT = re.compile(r"\A[a-z][a-z0-9_]{0,62}\Z")
-_SEGMENT = re.compile(r"\A[A-Za-z0-9_][A-Za-z0-9._@+=-]{0,199}\Z")
+_SEGMENT = re.compile(r"\A[A-Za-z0-9_=][A-Za-z0-9._@+=-]{0,199}\Z")
+# What a host's name keeps in a key; "=" begins a byte in hexadecimal digits, so two names never become one.
+_KEPT, _FIRST = re.compile(r"[A-Za-z0-9._@+-]"), re.compile(r"[A-Za-z0-9_]")
 _TIME = re.compile(r"\A([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?(Z|\+00:00)\Z")
 
 
@@ -93,7 +95,7 @@ def check_segment(value: str, what: str = "part of a key") -> str:
     """Refuse one path segment that could leave its directory or hide itself."""
     if not isinstance(value, str) or not _SEGMENT.match(value):
         raise NameRefusedError(
-            "This cannot be a %s" % what, found=repr(value)[:80], remedy="use letters, digits and . _ @ + = -, not beginning with '.' or '-'"
+            "This cannot be a %s" % what, found=repr(value)[:80], remedy="use letters, digits and . _ @ + = -, not beginning with '.', '-', '@' or '+', at most 200"
         )
     return value
 
@@ -115,6 +117,15 @@ def check_artifact_name(value: str) -> str:
     check_component(component)
     check_segment(name, "name of an artifact")
     return value
+
+
+def host_segment(host: str) -> str:
+    """The name of a host as part of a key. An inventory may call it by an IPv6 address or in any alphabet: ``fd00::11`` becomes ``fd00=3A=3A11``."""
+    return check_segment(_escaped(host[:1], _FIRST) + _escaped(host[1:], _KEPT), "name of a host")
+
+
+def _escaped(text: str, kept: Pattern[str]) -> str:
+    return "".join(one if kept.match(one) else "".join("=%02X" % byte for byte in one.encode("utf-8", "surrogateescape")) for one in text)
 
 
 def artifact_name(component: str, name: str, extension: str) -> str:

@@ -60,6 +60,30 @@ def test_there_and_back(stage: Stage) -> None:
         assert_no_secrets(path.read_bytes().decode("latin-1"))
 
 
+def test_a_host_may_be_called_by_an_address_or_in_any_alphabet(stage: Stage) -> None:
+    """An inventory of IPv6 addresses was refused at the first artifact, with words about letters and digits."""
+    called = {"six": "fd00::11", "other_alphabet": "knoten-süd"}
+    inventory = json.loads((stage.directory / "hosts.yml").read_text())
+    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    inventory["all"]["children"] = {group: {"hosts": {name: here}} for group, name in called.items()}
+    (stage.directory / "hosts.yml").write_text(json.dumps(inventory))
+    plays: list[tuple[str, list[Task]]] = [("localhost", [stage.opening()])]
+    plays.append(("cp1", [stage.fetching(stage.put("cp1", "etcd.tar", ETCD), "etcd"), stage.noting()]))
+    plays += [(group, [stage.fetching(stage.put("cp1", f"{group}.tar", make_tar({"of": group.encode()})), "pki"), stage.noting()]) for group in called]
+    plays.append(("localhost", [stage.sealing(), stage.looking(), stage.telling("info", "info")]))
+    name = "{{ inventory_hostname | lifeboat.cluster.artifact_name('pki', 'tar') }}"
+    for group in called:
+        (stage.directory / group).mkdir(mode=0o700)
+        plays.append((group, [stage.pushing(name, stage.directory / group)]))
+    done = stage.play(*plays)
+    assert done.returncode == 0, done.stdout
+    artifacts = {artifact["host"]: artifact["name"] for artifact in stage.told("info")["manifest"]["artifacts"]}
+    assert artifacts.pop("cp1") == "etcd/cp1.tar.zst.age"
+    assert artifacts == {"fd00::11": "pki/fd00=3A=3A11.tar.zst.age", "knoten-süd": "pki/knoten-s=C3=BCd.tar.zst.age"}
+    assert (stage.directory / "six" / "fd00=3A=3A11.tar").read_bytes() == make_tar({"of": b"six"})
+    assert (stage.directory / "other_alphabet" / "knoten-s=C3=BCd.tar").read_bytes() == make_tar({"of": b"other_alphabet"})
+
+
 def test_a_program_arrives_executable(stage: Stage) -> None:
     """Also when it lies there already with the right bytes and the wrong mode."""
     opening = stage.open()

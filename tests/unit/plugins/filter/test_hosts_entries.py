@@ -28,6 +28,10 @@ def test_a_name_in_the_place_of_an_address_is_left_out_unless_the_operator_says_
     assert hosts_entries({}, {"cp1": "cp1.example.org"}) == {"cp1.example.org": ["cp1"]}
 
 
+def test_a_machine_that_is_called_by_an_address_needs_no_entry() -> None:
+    assert hosts_entries({"fd00::11": "fd00::11", "192.0.2.12": "192.0.2.12", "cp3": "fd00::13"}) == {"fd00::13": ["cp3"]}
+
+
 def test_anything_but_a_dictionary_is_refused() -> None:
     with pytest.raises(AnsibleFilterError, match="not list"):
         hosts_entries(["cp1"])

@@ -49,6 +49,36 @@ def test_what_is_not_an_artifact_name_is_refused(name: str) -> None:
         names.check_artifact_name(name)
 
 
+@pytest.mark.parametrize(
+    ("host", "segment"),
+    [
+        ("cp1.example.org", "cp1.example.org"),
+        ("CP_1-a", "CP_1-a"),
+        ("fd00::11", "fd00=3A=3A11"),
+        ("::1", "=3A=3A1"),
+        ("süd", "s=C3=BCd"),
+        ("a=b", "a=3Db"),
+        ("-x-", "=2Dx-"),
+        (".x.", "=2Ex."),
+        ("a/b", "a=2Fb"),
+        ("..", "=2E."),
+    ],
+)
+def test_a_host_of_any_name_has_one_segment(host: str, segment: str) -> None:
+    assert names.host_segment(host) == segment
+    assert names.check_artifact_name(names.artifact_name("pki", segment, "tar")) == f"pki/{segment}.tar.zst.age"
+
+
+def test_no_two_hosts_share_a_segment() -> None:
+    assert len({names.host_segment(host) for host in ("a:b", "a=3Ab", "a=3ab", "a=3D3Ab", "a;b", "A:b")}) == 6
+
+
+@pytest.mark.parametrize("host", ["", "ü" * 40])
+def test_a_host_without_a_name_or_with_too_long_a_one_is_refused(host: str) -> None:
+    with pytest.raises(NameRefusedError, match="name of a host"):
+        names.host_segment(host)
+
+
 def test_the_layout_is_the_documented_one() -> None:
     artifact = names.artifact_name("etcd", "cp1", "tar")
     assert artifact == "etcd/cp1.tar.zst.age"
