@@ -145,7 +145,11 @@ node:
         platform keeps no file with the public service-account key, C(sa_pub_sha256) is of what the private one shows in it. C(encryption_sha256) is of
         the encryption configuration that the API server of this host reads.
       type: dict
-    manifests: {description: "C(live) and C(parked) manifests, and C(images) that they name.", type: dict}
+    manifests:
+      description: >-
+        C(live) and C(parked) manifests, C(images) that they name, and C(copies), live files that have the pod of another manifest: the kubelet starts them
+        when that manifest goes.
+      type: dict
     required_files:
       description: >-
         Of O(required_files) those C(expected), C(present) and C(missing); a directory without a file is missing. C(faults) has what does not load

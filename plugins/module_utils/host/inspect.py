@@ -23,12 +23,13 @@ from typing import Any, Callable, Dict, Generic, List, Mapping, Optional, Sequen
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.tools import serving
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_data, probing, required, static_pod, told
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_data, pod_files, probing, required, static_pod, told
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import mount_points, room
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import Container, ContainerRuntime, find_program
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.digests import certificate_file_sha256, public_file_sha256, public_half_sha256
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.etcd_data import Directories
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.obstacles import obstacles
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.pod_files import PodFiles
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.probing import DECIDING, text, text_or_none
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import (
     Process,
@@ -39,7 +40,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes im
     running,
     telling_flags,
 )
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import Service, read_services
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import Service, known_manifests, own_pods, read_services
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Systemd, Unit
 from ansible_collections.lifeboat.cluster.plugins.module_utils.pki import in_use
 from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.tls import KEY_PAIR, Check, examine
@@ -419,17 +420,20 @@ class Look:
         return public_file_sha256(found.real_file) if found.exists else None
 
     def manifests(self) -> Dict[str, Any]:
-        answer: Dict[str, Any] = {}
+        directories = {key: str(self.platform.get(name) or "") for key, name in (("live", "manifests_dir"), ("parked", "manifests_parking"))}
+        known = known_manifests(self.platform, self.services)
+        files = PodFiles.read([path for path in directories.values() if path], known, own_pods(self.services))
+        answer: Dict[str, List[str]] = {"copies": []}
         images = set()
-        for key, directory in (("live", self.platform.get("manifests_dir")), ("parked", self.platform.get("manifests_parking"))):
-            # What was superseded by another file of the same name lies in the parking too, and is not meant to run.
-            names = [name for name in probing.names_in(str(directory)) if name.endswith((".yaml", ".yml", ".json", ".manifest"))] if directory else []
-            paths = [os.path.join(str(directory), name) for name in names]
-            answer[key] = [path for path in paths if not probing.is_directory(path)]
+        for key, directory in directories.items():
+            # A directory that cannot be read raises: that is no empty one.
+            there = sorted(pod_files.names_in(directory)) if directory and probing.names_in(directory) else []
+            answer[key] = [os.path.join(directory, name) for name in there if name in known or name in files.pods]
+            if key == "live":
+                answer["copies"] = [os.path.join(directory, name) for name in there if name in files.copies]
             for path in answer[key]:
                 images.update(images_in_manifest(text_or_none(path) or ""))
-        answer["images"] = sorted(images)
-        return answer
+        return dict(answer, images=sorted(images))
 
     def required_files(self) -> Optional[Dict[str, List[str]]]:
         if self.question.required_files is None:

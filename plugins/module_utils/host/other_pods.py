@@ -15,12 +15,17 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Sequence, Set
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import Container, ContainerRuntimeError, split_by_life
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import GRACE_SECONDS, PATIENCE_SECONDS, STATIC_POD, Journal, Node, Service
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.static_pod import pod_name
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.pod_files import PodFiles, names_in
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import (
+    GRACE_SECONDS,
+    PATIENCE_SECONDS,
+    STATIC_POD,
+    Journal,
+    Node,
+    Service,
+    own_pods,
+)
 
-# The kubelet reads every file that does not begin with a dot. A copy that somebody kept under another ending (.bak) would start a second pod of the same
-# name, so it stays where it is.
-ENDINGS = (".yaml", ".yml", ".json", ".manifest")
 # The API server may need one of them, so it waits for them; one that does not run after this long is gone on without.
 WAIT_SECONDS = 20.0
 
@@ -48,39 +53,30 @@ class OtherPod:
         return [item for item in mine if item.pod == self.pod or item.pod.startswith(self.pod + "-")]
 
 
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(1 << 20)
-    except OSError:
-        return ""
-
-
-def _names(directory: str) -> Set[str]:
-    try:
-        names = os.listdir(directory)
-    except OSError:
-        return set()
-    return {name for name in names if not name.startswith(".") and os.path.isfile(os.path.join(directory, name))}
+def _files(node: Node) -> PodFiles:
+    """The manifests of this host that are no service's, live or parked."""
+    return PodFiles.read((node.manifests, node.parking), node.known_manifests, own_pods(node.services))
 
 
 def find(node: Node) -> List[OtherPod]:
-    """What is live or parked and no service's manifest."""
-    live, parked = _names(node.manifests), _names(node.parking)
-    found = []
-    for name in sorted(live | parked):
-        if name in node.known_manifests or not name.endswith(ENDINGS):
-            continue
-        service = Service(name=name, kind=STATIC_POD, manifest=name)
-        text = _read(node.parked_path(service) if name in parked else node.live_path(service))
-        found.append(OtherPod(service, name in live, name in parked, *pod_name(text)))
-    return found
+    """What is live or parked and no service's manifest. A copy of another manifest is none: it would start a second pod of the same name."""
+    live, parked = names_in(node.manifests), names_in(node.parking)
+    return [
+        OtherPod(Service(name=name, kind=STATIC_POD, manifest=name), name in live, name in parked, pod, namespace)
+        for name, (namespace, pod) in sorted(_files(node).pods.items())
+    ]
+
+
+def live_copies(node: Node) -> List[Service]:
+    """What the kubelet would start as soon as the manifest is gone of which it is a copy."""
+    live = names_in(node.manifests)
+    return [Service(name=name, kind=STATIC_POD, manifest=name) for name in _files(node).copies if name in live]
 
 
 def left_over(node: Node) -> List[str]:
-    """What lies in the parking and is started by nobody: copies under other endings, manifests of services that this machine does not have."""
+    """What lies in the parking and is started by nobody: copies, manifests of services that this machine does not have."""
     mine = {service.manifest for service in node.services.values() if service.kind == STATIC_POD} | {pod.manifest for pod in find(node)}
-    return sorted(os.path.join(node.parking, name) for name in _names(node.parking) - mine if ".superseded-" not in name)
+    return sorted(os.path.join(node.parking, name) for name in names_in(node.parking) - mine)
 
 
 def _alive(node: Node, pods: Sequence[OtherPod]) -> Dict[str, List[Container]]:
@@ -100,6 +96,24 @@ def plan_stop(node: Node) -> List[Dict[str, Any]]:
         for pod in find(node)
         if pod.live
     ]
+
+
+def plan_park_copies(node: Node) -> List[Dict[str, Any]]:
+    """What taking copies away would do."""
+    return [
+        {"service": copy.manifest, "action": "move %s to %s for good: a copy" % (node.live_path(copy), node.parked_path(copy)), "change": True}
+        for copy in live_copies(node)
+    ]
+
+
+def park_copies(node: Node, journal: Journal) -> None:
+    """Take copies away before the first manifest goes: the kubelet would start what it is about to be told to stop."""
+    copies = live_copies(node)
+    if copies:
+        with journal.phase("park copies of manifests"):
+            for copy in copies:
+                journal.changing()
+                node.park(copy)
 
 
 def stop(node: Node, wait_seconds: float, journal: Journal) -> List[Dict[str, Any]]:

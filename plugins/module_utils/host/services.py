@@ -13,7 +13,7 @@ import shutil
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import (
@@ -314,6 +314,17 @@ def _superseded(path: str) -> str:
     return "%s.superseded-%d" % (path, time.time_ns())
 
 
+def known_manifests(platform: Mapping[str, Any], services: Mapping[str, Service]) -> Set[str]:
+    """Manifests that start in the platform's order or, on a machine whose order has no place for them, not at all."""
+    own = {service.manifest for service in services.values() if service.kind == STATIC_POD}
+    return own | {str(name) for name in platform.get("manifests_known") or ()} | set(_CONTROL_PLANE)
+
+
+def own_pods(services: Mapping[str, Service]) -> Set[Tuple[str, str]]:
+    """Namespace and name of the platform's static pods."""
+    return {(service.namespace, service.container) for service in services.values() if service.kind == STATIC_POD}
+
+
 class Node:
     """This host as its platform describes it: looking and the small acts; the order is the callers' matter."""
 
@@ -321,9 +332,7 @@ class Node:
         self.services = read_services(platform)
         self.manifests = os.path.normpath(str(platform.get("manifests_dir") or "/etc/kubernetes/manifests"))
         self.parking = os.path.normpath(str(platform.get("manifests_parking") or "/var/lib/lifeboat/manifests"))
-        # Manifests that start in the platform's order or, on a machine whose order has no place for them, not at all.
-        known = {service.manifest for service in self.services.values() if service.kind == STATIC_POD}
-        self.known_manifests = known | {str(name) for name in platform.get("manifests_known") or ()} | set(_CONTROL_PLANE)
+        self.known_manifests = known_manifests(platform, self.services)
         self.etcd: Mapping[str, Any] = platform.get("etcd") or {}
         self.runtime = runtime or ContainerRuntime.of_platform(platform)
         self.systemd = systemd or Systemd()

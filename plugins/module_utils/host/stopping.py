@@ -42,7 +42,7 @@ def plan_stop(node: Node, groups: Sequence[Sequence[Service]]) -> List[Dict[str,
     services = [service for group in groups for service in group]
     seen = node.observe(services)
     agent = node.agent_unit()
-    plan = []
+    plan = other_pods.plan_park_copies(node) if any(service.kind == STATIC_POD for service in services) else []
     for group in groups:
         if _others_end_before(node, group, services):
             plan += other_pods.plan_stop(node)
@@ -164,6 +164,8 @@ def stop(node: Node, groups: Sequence[Sequence[Service]], wait_seconds: float, j
     before = node.observe(services)
     etcd_place.refuse_running_elsewhere(node, before)
     others: List[Dict[str, Any]] = []
+    if any(service.kind == STATIC_POD for service in services):
+        other_pods.park_copies(node, journal)
     for group in groups:
         if _others_end_before(node, group, services):
             others = other_pods.stop(node, wait_seconds, journal)

@@ -466,6 +466,7 @@ BREAKS: dict[str, list[Break]] = {
     "platform.no_recovery": [("platform_node.obstacles.record", IN_THE_WAY)],
     "platform.not_locked": [("platform_node.obstacles.lock", {**IN_THE_WAY, "stale": stale}) for stale in (False, True)],
     "platform.nothing_parked": [("platform_node.obstacles.parked", IN_THE_WAY)],
+    "platform.manifest_copies": [("platform_node.manifests", {"copies": ["/etc/kubernetes/manifests/kube-apiserver.yaml.bak"]})],
     "platform.manifests_there": [("platform_node.obstacles.manifests", IN_THE_WAY)],
     "platform.unchanged": [
         ("platform_again.node.identity.ca_sha256", "another"),

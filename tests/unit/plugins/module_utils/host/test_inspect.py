@@ -200,9 +200,14 @@ def test_manifests_and_their_images(bare: Path) -> None:
     )
     (bare / "parking" / "c.yaml").write_text("    image: 'c:1' # why\n#   image: no:1\n")
     (bare / "parking" / "c.yaml.superseded-1").write_text("image: old:1\n")
+    kind = "metadata:\n  name: kube-apiserver\n  namespace: kube-system\n"
+    for name in ("kube-apiserver.yaml", "kube-apiserver.yaml.bak"):
+        (bare / "manifests" / name).write_text(kind)
+    (bare / "parking" / "of-yesterday.yaml").write_text(kind)
     manifests = look(Question(platform(bare)))["manifests"]
     assert manifests == {
-        "live": [str(bare / "manifests/a.yaml")],
+        "live": [str(bare / "manifests" / name) for name in ("a.yaml", "kube-apiserver.yaml")],
+        "copies": [str(bare / "manifests/kube-apiserver.yaml.bak")],
         "parked": [str(bare / "parking/c.yaml")],
         "images": ["b@sha256:1", "c:1", "registry.k8s.io/a:1"],
     }

@@ -15,6 +15,7 @@ import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host import files, other_pods, stopping
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.archive import CaptureRequest, WantedPath, capture
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.other_pods import plan_park_copies
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import ServiceError, read_groups
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.start_plan import plan_start
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.starting import start
@@ -146,6 +147,35 @@ def test_a_manifest_of_the_control_plane_is_never_anybody_elses(world: World) ->
     facts = dict(world.platform, manifests_known=["haproxy.yaml"])
     assert [pod.manifest for pod in other_pods.find(world.node(facts))] == [f"{VIP}.yaml"]
     assert other_pods.left_over(world.node(facts)) == [str(world.parking / "etcd.yaml"), str(world.parking / "haproxy.yaml")]
+
+
+def test_copies_of_manifests_are_taken_away_before_the_first_service_is_stopped(with_vip: World) -> None:
+    """The kubelet would start a copy of the API server's manifest as soon as that is parked, and the API server would never be gone."""
+    for name, copy in ((API, f"{API}.yaml.bak"), (SCHEDULER, "before-upgrade.yaml"), (VIP, "vip-copy")):
+        shutil.copy(with_vip.manifests / f"{name}.yaml", with_vip.manifests / copy)
+    (with_vip.manifests / "notes.txt").write_text("not a pod\n")
+    copies = ["before-upgrade.yaml", f"{API}.yaml.bak", "vip-copy"]
+    assert sorted(item["service"] for item in plan_stop(with_vip.node(), with_vip.groups("stop"))[:3]) == sorted(copies)
+    result = stopped(with_vip)
+    assert result["phases"][0]["name"] == "park copies of manifests"
+    assert [path.name for path in with_vip.manifests.iterdir()] == ["notes.txt"]
+    again = started(with_vip)
+    assert again["left_parked"] == sorted(str(with_vip.parking / copy) for copy in copies)
+    assert live(with_vip) == {ETCD, API, SCHEDULER, VIP}
+    assert not started(with_vip)["changed"]
+    assert not plan_park_copies(with_vip.node())
+
+
+def test_a_pod_in_a_file_without_an_ending_comes_back(world: World) -> None:
+    """The kubelet runs it like any other."""
+    world.write_manifests(world.parking)
+    world.write_manifest(VIP, world.parking)
+    (world.parking / f"{VIP}.yaml").rename(world.parking / "vip")
+    (pod,) = other_pods.find(world.node())
+    assert (pod.manifest, pod.pod, pod.parked) == ("vip", VIP, True)
+    result = started(world)
+    assert (world.manifests / "vip").exists()
+    assert result["left_parked"] == []
 
 
 def test_two_different_ones_are_refused(world: World) -> None:
