@@ -14,7 +14,8 @@ from ansible.errors import AnsibleFilterError
 def hosts_entries(names: Mapping[str, str], besides: Optional[Mapping[str, str]] = None) -> Dict[str, List[str]]:
     """From address by name to names by address; names without an address are left out.
 
-    So are names whose address is a name: in recovery points of inventories without addresses. And names that are addresses: they need no entry. What an operator says (``besides``) is taken as it is.
+    So are names whose address is a name, in recovery points of inventories without addresses, and names that are addresses: they need no entry. What an
+    operator says (``besides``) is taken as it is.
     """
     for given in (names, besides or {}):
         if not isinstance(given, Mapping):

@@ -25,7 +25,8 @@ options:
     type: str
     required: true
   name:
-    description: Name of the artifact within its component. Without it, the name of the host in the inventory, as P(lifeboat.cluster.artifact_name#filter) writes it.
+    description:
+      - Name of the artifact within its component. Without it, the name of the host in the inventory, as P(lifeboat.cluster.artifact_name#filter) writes it.
     type: str
   point:
     description: Id of the open recovery point.

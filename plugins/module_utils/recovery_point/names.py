@@ -95,7 +95,7 @@ def check_segment(value: str, what: str = "part of a key") -> str:
     """Refuse one path segment that could leave its directory or hide itself."""
     if not isinstance(value, str) or not _SEGMENT.match(value):
         raise NameRefusedError(
-            "This cannot be a %s" % what, found=repr(value)[:80], remedy="use letters, digits and . _ @ + = -, not beginning with '.', '-', '@' or '+', at most 200"
+            "This cannot be a %s" % what, found=repr(value)[:80], remedy="use letters, digits and . _ @ + = -, beginning with a letter, a digit, '_' or '='"
         )
     return value
 
