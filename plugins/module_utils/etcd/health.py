@@ -26,9 +26,10 @@ PROBLEM_IDS = (
     "quorum_lost",
     "unreachable",
     "unstarted",
+    "unsynced_snapshot",
 )
 # Those that can forbid a snapshot, and so can be allowed.
-ALLOWABLE_PROBLEM_IDS = tuple(identity for identity in PROBLEM_IDS if identity not in ("learner", "unreachable", "unstarted"))
+ALLOWABLE_PROBLEM_IDS = tuple(identity for identity in PROBLEM_IDS if identity not in ("learner", "unreachable", "unstarted", "unsynced_snapshot"))
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,18 @@ def corrupting(version: str) -> Optional[str]:
     if (3, 0, 0) <= number < (3, 3, 21):
         return "3.3 before 3.3.21 can corrupt its consistent index and save snapshots without a checksum; update to 3.3.21 or newer"
     return None
+
+
+def unsynced(version: str) -> Optional[str]:
+    """Why a member of this release may lose what it received from its leader, if it may.
+
+    Source: etcd-io/etcd#22401; api/snap of 3.6.14 and 3.6.15, 3.7.1 and 3.7.2.
+    """
+    number = version_tuple(version)
+    floor = {(3, 6): (3, 6, 15), (3, 7): (3, 7, 2)}.get(number[:2])
+    if floor is None or number >= floor:
+        return None
+    return "a member that joined by a snapshot can lose it with the power (etcd-io/etcd#22401); update to %s or newer" % ".".join(map(str, floor))
 
 
 def problems(view: ClusterView, *, max_lag_entries: int = DEFAULT_MAX_LAG_ENTRIES) -> List[Problem]:
@@ -106,6 +119,9 @@ def _member_problems(view: ClusterView, state: MemberState, max_lag_entries: int
     reason = corrupting(status.version)
     if reason:
         add("corrupting_version", ERROR, "%s runs etcd %s: %s" % (state.label, status.version, reason))
+    reason = unsynced(status.version)
+    if reason:
+        add("unsynced_snapshot", WARNING, "%s runs etcd %s: %s" % (state.label, status.version, reason))
     return result
 
 

@@ -71,9 +71,18 @@ def test_versions_that_corrupt(version: str) -> None:
     assert {problem.id: problem.severity for problem in health.problems(view("vvv", version=version))} == {"corrupting_version": "error"}
 
 
-@pytest.mark.parametrize("version", ["3.3.21", "3.3.27", "3.4.8", "3.4.45", "3.5.3", "3.5.33", "3.6.0", "3.7.1", "4.0.0", "3.6.0-rc.1"])
+@pytest.mark.parametrize("version", ["3.3.21", "3.3.27", "3.4.8", "3.4.45", "3.5.3", "3.5.33", "3.6.15", "3.6.16", "3.7.2", "3.8.0", "4.0.0"])
 def test_versions_that_do_not(version: str) -> None:
     assert health.problems(view("vvv", version=version)) == []
+
+
+@pytest.mark.parametrize(("version", "newer"), [("3.6.0", "3.6.15"), ("3.6.14", "3.6.15"), ("3.6.0-rc.1", "3.6.15"), ("3.7.0", "3.7.2"), ("3.7.1", "3.7.2")])
+def test_versions_that_may_lose_what_they_received(version: str, newer: str) -> None:
+    """A warning: no snapshot is forbidden by it."""
+    seen = health.problems(view("vvv", version=version))
+    assert {problem.id: problem.severity for problem in seen} == {"unsynced_snapshot": "warning"}
+    assert f"update to {newer} or newer" in seen[0].message
+    assert health.forbidding(seen) == []
 
 
 @pytest.mark.parametrize(
