@@ -40,6 +40,11 @@ def cache_root() -> Path:
     return Path(os.environ.get("LIFEBOAT_CACHE") or "~/.cache/lifeboat").expanduser().resolve()
 
 
+def lab_name(suite: str) -> str:
+    """The name of a suite's lab, which no other checkout's has: a lab of the same name is thrown away."""
+    return f"{suite}-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]}"
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold a lock file; the kernel drops it when its holder dies."""

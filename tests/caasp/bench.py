@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +23,7 @@ from tests.workload.creation import wait_for
 
 OUTPUT = environment.BUILD / "caasp"
 # One machine may test several checkouts at once, and a lab belongs to one of them.
-LAB = "caasp-" + hashlib.sha256(str(environment.ROOT).encode()).hexdigest()[:6]
+LAB = environment.lab_name("caasp")
 READY_SECONDS = 300.0
 PORTABLE = "/opt/lifeboat/python"
 # It finds its library by its own place. What it is built of is Debian's, which Salt goes on using by the name with a version: the product's brings its own.

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import shutil
@@ -31,7 +30,7 @@ from tests.workload.objects import RUNNING
 
 OUTPUT = environment.BUILD / "e2e"
 # One machine may test several checkouts at once, and a lab belongs to one of them.
-LAB = "e2e-" + hashlib.sha256(str(environment.ROOT).encode()).hexdigest()[:6]
+LAB = environment.lab_name("e2e")
 CONFIG_MAPS = f"/api/v1/namespaces/{RUNNING}/configmaps"
 READY_SECONDS = 180.0
 BUSY_SECONDS = 60.0

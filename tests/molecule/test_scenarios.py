@@ -20,8 +20,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import environment
+
 HERE = Path(__file__).resolve().parent
-LAB = "molecule"
+LAB = environment.lab_name("molecule")
 # By topology, how many machines there have to be in each group.
 GROUP_SIZES = {
     "single": {"admin": 0, "control_plane": 1, "etcd": 1, "workers": 0},

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from tests import environment
 from tests.lab import Lab
 
 # One machine may test several checkouts at once, and a lab belongs to one of them.
-LAB = "traits-" + hashlib.sha256(str(environment.ROOT).encode()).hexdigest()[:6]
+LAB = environment.lab_name("traits")
 LIMIT_SECONDS = 1500
 # So many checks a drill had when this was written, of a whole cluster and of a part; fewer would mean that something is not looked at any more.
 LEAST_CHECKS = {"bomb": 190}
