@@ -50,7 +50,7 @@ def test_members_die_one_by_one(new_cluster: Callable[..., Cluster], tmp_path: P
     cluster = new_cluster(3)
     survivor = cluster.servers[0]
     path = tmp_path / "etcd.db"
-    with survivor.client(timeout_seconds=1.0) as client:
+    with survivor.client(timeout_seconds=5.0) as client:
         client.put(b"/registry/a", b"1")
         cluster.servers[2].kill()
         wait_for("a leader among the others", survivor.ready)
