@@ -11,7 +11,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Mapping, Sequence
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan import RecoveryPlan, plan_recovery, plan_roll_back
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan import plan_recovery, plan_roll_back
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.recovery_plan import RecoveryPlan
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.tokens import DEFAULT_REVISION_SLACK
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.views import HostView, InPlace, PointView, Record, Request, Seen
 

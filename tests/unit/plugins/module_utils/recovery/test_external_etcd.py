@@ -10,7 +10,8 @@ from typing import Any, List, Mapping, Sequence
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan import RecoveryPlan, plan_recovery, plan_roll_back
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan import plan_recovery, plan_roll_back
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.recovery_plan import RecoveryPlan
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.refusals import RecoveryRefused
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.views import HostView, host_view, point_view
 from tests.unit.plugins.module_utils.recovery.clusters import CA, NOW, empty, living, point_of, seen_of

@@ -10,7 +10,7 @@ from typing import Any, List
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan import RecoveryPlan
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.recovery_plan import RecoveryPlan
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.refusals import RecoveryRefused
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.tokens import DEFAULT_REVISION_SLACK
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.views import HostView, PointView

@@ -10,7 +10,7 @@ from typing import Any, List
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan import RecoveryPlan
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.recovery_plan import RecoveryPlan
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.refusals import RecoveryRefused
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.views import HostView, point_view
 from tests.unit.plugins.module_utils.recovery.clusters import MEMBERS, NOW, POINT, alive, bare, recover, restored, roll_back, stopped, under_way
