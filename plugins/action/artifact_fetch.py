@@ -14,7 +14,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.runs import find_run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, sealing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import age_keys, names
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import SourceDamagedError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.progress import Meter, Teller
@@ -30,7 +30,7 @@ class ActionModule(ActionBase):
         _validation, options = self.validate_argument_spec(
             argument_spec=dict(
                 LOCATION_ARGUMENTS,
-                **sealing.SEALING_ARGUMENTS,
+                **age_keys.SEALING_ARGUMENTS,
                 component={"type": "str", "required": True},
                 source={"type": "str", "required": True},
                 name={"type": "str"},
@@ -57,7 +57,7 @@ class ActionModule(ActionBase):
         source = options["source"]
         extension = "tar" if options["format"] == "tar" else os.path.splitext(source)[1].lstrip(".")
         artifact = names.artifact_name(options["component"], options["name"] or names.host_segment(host), extension)
-        sealing.parse_recipients(options["recipients"])
+        age_keys.parse_recipients(options["recipients"])
         location = open_location(options["location"])
         if self._task.check_mode:
             return {"changed": True, "artifact": None, "name": artifact, "diff": _diff(artifact, None)}

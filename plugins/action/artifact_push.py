@@ -15,7 +15,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.runs import find_run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, names, sealing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import age_keys, catalog, names
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import LocationFullError, SourceDamagedError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Artifact
@@ -34,7 +34,7 @@ class ActionModule(ActionBase):
             argument_spec=dict(
                 LOCATION_ARGUMENTS,
                 **catalog.TRUST_ARGUMENTS,
-                **sealing.OPENING_ARGUMENTS,
+                **age_keys.OPENING_ARGUMENTS,
                 artifact={"type": "str", "required": True},
                 point={"type": "str", "required": True, "aliases": ["recovery_point_id"]},
                 destination={"type": "str", "required": True},
@@ -55,7 +55,7 @@ class ActionModule(ActionBase):
         location = open_location(options["location"])
         manifest = catalog.read_believable(location, options["cluster_name"], options["point"], catalog.Trust.from_params(options))
         artifact = manifest.artifact(options["artifact"])
-        identities = sealing.load_identities(options["identity_files"])
+        identities = age_keys.load_identities(options["identity_files"])
         file_name = names.check_segment(options["file_name"] or artifact.name.split("/")[1][: -len(".zst.age")], "file name")
         path = os.path.join(options["destination"], file_name)
         outcome: Dict[str, Any] = {"path": path, "sha256": artifact.plain_sha256, "size_bytes": artifact.plain_size_bytes, "name": artifact.name}

@@ -16,7 +16,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import Lif
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.runs import find_run
 from ansible_collections.lifeboat.cluster.plugins.module_utils.pki import keyring
 from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.encryption import Configuration, EncryptionConfigurationError, Stored
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, sealing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import age_keys, catalog
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.encryption import named_file, open_configurations
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import SourceDamagedError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
@@ -34,7 +34,7 @@ class ActionModule(ActionBase):
             argument_spec=dict(
                 LOCATION_ARGUMENTS,
                 **catalog.TRUST_ARGUMENTS,
-                **sealing.OPENING_ARGUMENTS,
+                **age_keys.OPENING_ARGUMENTS,
                 point={"type": "str", "required": True, "aliases": ["recovery_point_id"]},
                 in_use={"type": "dict", "required": True},
                 staging={"type": "str", "required": True},
@@ -63,7 +63,7 @@ class ActionModule(ActionBase):
         content = read_file(self, str(in_use.get("real_file") or file), options["staging"], options["owner"], workspace, task_vars)
         points: List[Configuration] = []
         if stored.encrypted:
-            identities = sealing.load_identities(options["identity_files"])
+            identities = age_keys.load_identities(options["identity_files"])
             points = open_configurations(location, manifest, identities, str(task_vars["inventory_hostname"]))
         differences = keyring.compare(Configuration.parse(content, file), points, stored)
         if options["state"] == "compared" or not differences:

@@ -17,7 +17,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import Lif
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.redact import HIDDEN, Redactor
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.runs import find_run
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.digests import file_sha256
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import kit, names, sealing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import age_keys, kit, names
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.transfer import Delivery, Workspace
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils.evidence import collection_root, known_secrets
@@ -37,7 +37,7 @@ class ActionModule(ActionBase):
         _validation, options = self.validate_argument_spec(
             argument_spec=dict(
                 LOCATION_ARGUMENTS,
-                **sealing.SEALING_ARGUMENTS,
+                **age_keys.SEALING_ARGUMENTS,
                 point={"type": "str", "required": True, "aliases": ["recovery_point_id"]},
             )
         )
@@ -50,7 +50,7 @@ class ActionModule(ActionBase):
     def _add(self, options: Dict[str, Any], task_vars: Dict[str, Any]) -> Dict[str, Any]:
         started = time.monotonic()
         run = find_run(task_vars, os.getppid())
-        sealing.parse_recipients(options["recipients"])
+        age_keys.parse_recipients(options["recipients"])
         makers: Dict[str, Callable[[str], Any]] = {
             names.artifact_name("inventory", "inventory", "json"): lambda path: _write(path, inventory_of(task_vars, self._templar)),
             names.artifact_name("collection", "collection", "tar"): _write_collection,

@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
-from ansible.errors import AnsibleFilterError
+from ansible_collections.lifeboat.cluster.plugins.plugin_utils.filter_input import is_address, need_dictionaries
 
 
 def hosts_entries(names: Mapping[str, str], besides: Optional[Mapping[str, str]] = None) -> Dict[str, List[str]]:
@@ -17,23 +16,13 @@ def hosts_entries(names: Mapping[str, str], besides: Optional[Mapping[str, str]]
     So are names whose address is a name, in recovery points of inventories without addresses, and names that are addresses: they need no entry. What an
     operator says (``besides``) is taken as it is.
     """
-    for given in (names, besides or {}):
-        if not isinstance(given, Mapping):
-            raise AnsibleFilterError("hosts_entries needs a dictionary of addresses by name, not %s" % type(given).__name__)
+    need_dictionaries("hosts_entries", "a dictionary of addresses by name", names, besides or {})
     entries: Dict[str, List[str]] = {}
-    addressed = {name: address for name, address in names.items() if address and _is_address(str(address)) and not _is_address(str(name))}
+    addressed = {name: address for name, address in names.items() if address and is_address(str(address)) and not is_address(str(name))}
     for name, address in sorted({**addressed, **(besides or {})}.items()):
         if address:
             entries.setdefault(str(address), []).append(str(name))
     return entries
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 class FilterModule:

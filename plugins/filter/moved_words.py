@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any, Callable, Dict, Mapping
 
-from ansible.errors import AnsibleFilterError
+from ansible_collections.lifeboat.cluster.plugins.plugin_utils.filter_input import is_address, need_dictionaries
 
 Nodes = Mapping[str, Mapping[str, Any]]
 
@@ -19,9 +18,7 @@ def moved_words(before: Nodes, after: Nodes, domain: str = "") -> Dict[str, str]
     With a domain, its names in it are among them. An address counts only where both are addresses of the internet protocol: a name by which Ansible
     connects is none that the cluster knows.
     """
-    for nodes in (before, after):
-        if not isinstance(nodes, Mapping):
-            raise AnsibleFilterError("moved_words needs dictionaries by host, not %s" % type(nodes).__name__)
+    need_dictionaries("moved_words", "dictionaries by host", before, after)
     words: Dict[str, str] = {}
     for host in sorted(set(before) & set(after)):
         name, address = ([str(nodes[host].get(field) or "") for nodes in (before, after)] for field in ("name", "address"))
@@ -29,18 +26,10 @@ def moved_words(before: Nodes, after: Nodes, domain: str = "") -> Dict[str, str]
         if pairs and domain:
             pairs.append(["%s.%s" % (word, domain) for word in name])
         # It may be asked on another of its addresses, and still have the one that the cluster knows.
-        if all(map(_is_address, address)) and address[0] not in (after[host].get("addresses") or []):
+        if all(map(is_address, address)) and address[0] not in (after[host].get("addresses") or []):
             pairs.append(address)
         words.update({old: new for old, new in pairs if old != new})
     return words
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 class FilterModule:

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Mapping, Sequence
 
-from ansible.errors import AnsibleFilterError
-
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.needs import needed
+from ansible_collections.lifeboat.cluster.plugins.plugin_utils.filter_input import need_dictionaries
 
 
 def needed_artifacts(manifest: Any, components: Any, etcd: bool, etcdutl: bool = False) -> List[str]:
     """Names of artifacts, as ``recovery_point.needs`` says."""
     for what, value in (("a manifest", manifest), ("components by host", components)):
-        if not isinstance(value, Mapping):
-            raise AnsibleFilterError("needed_artifacts needs %s as a dictionary, not %s" % (what, type(value).__name__))
+        need_dictionaries("needed_artifacts", "%s as a dictionary" % what, value)
     by_host: Mapping[str, Sequence[str]] = components
     return needed(manifest, by_host, etcd, etcdutl)
 

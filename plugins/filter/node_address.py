@@ -9,7 +9,7 @@ import ipaddress
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
 from urllib.parse import urlsplit
 
-from ansible.errors import AnsibleFilterError
+from ansible_collections.lifeboat.cluster.plugins.plugin_utils.filter_input import need_dictionaries
 
 # Flags that name the machine's own address, those that the cluster goes by first; with a list the first one counts.
 _FLAGS = (
@@ -46,8 +46,7 @@ def node_address(node: Mapping[str, Any], connected: str, named: str = "", befor
     address; the one to which its name leads, as a kubelet finds it; what Ansible is ``connected`` to, where the machine has it; the one by which it reaches
     others; the only one it has. Last of all what Ansible is connected to, whatever that is: a machine of which nothing is known.
     """
-    if not isinstance(node, Mapping):
-        raise AnsibleFilterError("node_address needs what node_info found, not %s" % type(node).__name__)
+    need_dictionaries("node_address", "what node_info found", node)
     if named:
         return named
     own: List[str] = [str(address) for address in node.get("addresses") or ()]

@@ -162,7 +162,7 @@ size_bytes:
 from typing import Any, Dict
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, copying, sealing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import age_keys, catalog, copying
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.progress import PROGRESS_ARGUMENTS, Meter, Teller, into_file, watched
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.trust import TRUST_ARGUMENTS, Trust
@@ -209,7 +209,7 @@ def main() -> None:
         dict(
             LOCATION_ARGUMENTS,
             **TRUST_ARGUMENTS,
-            **sealing.OPENING_ARGUMENTS,
+            **age_keys.OPENING_ARGUMENTS,
             **PROGRESS_ARGUMENTS,
             id={"type": "str", "default": "latest", "aliases": ["recovery_point_id"]},
             recipients={"type": "list", "elements": "str", "default": []},

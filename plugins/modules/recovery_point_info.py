@@ -361,7 +361,7 @@ from typing import Any, Dict, List, Optional
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, damage, names, results, sealing, verification
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import age_keys, catalog, damage, names, results, verification
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     NoRecoveryPointError,
     SignatureUncheckedError,
@@ -470,7 +470,7 @@ def main() -> None:
         dict(
             LOCATION_ARGUMENTS,
             **catalog.TRUST_ARGUMENTS,
-            **sealing.OPENING_ARGUMENTS,
+            **age_keys.OPENING_ARGUMENTS,
             **PROGRESS_ARGUMENTS,
             id={"type": "str", "aliases": ["recovery_point_id"]},
             components={"type": "list", "elements": "str", "default": []},

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from tests.caasp.bench import LAB, Bench, ready, until
 from tests.drill.members import v2_values
+from tests.drill.memory import uids
 from tests.drill.playbooks import Playbooks
-from tests.drill.verification import uids
 from tests.e2e.bench import succeeded
 from tests.workload import Api, capture, difference
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.caasp.bench import LAB, Bench, ready, until
+from tests.drill.memory import uids
 from tests.drill.playbooks import Playbooks
-from tests.drill.verification import uids
 from tests.e2e.bench import refused, succeeded
 from tests.workload import Api
 

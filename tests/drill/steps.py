@@ -21,10 +21,11 @@ from tests.drill import evidence
 from tests.drill.clients import ReadyClock, WatchClient
 from tests.drill.keys import SIGNER, Keys, make_keys
 from tests.drill.locations import BACKUP, KINDS, RESTORE, Overlay, Place, S3Place, open_place
+from tests.drill.memory import Memory, api_servers, mark, remember
 from tests.drill.playbooks import Finished, Playbooks, settings
 from tests.drill.progress import Leftover, Progress
 from tests.drill.scenarios import SCENARIOS, Scenario, everything
-from tests.drill.verification import Check, Expected, Memory, Verification, api_servers, mark, remember
+from tests.drill.verification import Check, Expected, Verification
 from tests.lab import Lab
 from tests.lab.topology import TOPOLOGIES
 from tests.lab.traits import PLAIN, Traits

@@ -12,23 +12,21 @@ import base64
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import urllib3
 
-from tests.drill.admin import USER, AdminMemory, AdminNode
+from tests.drill.admin import USER, AdminNode
 from tests.drill.members import etcdctl, member_names, v2_values
+from tests.drill.memory import KUBE_SYSTEM, MARKERS, Memory, api_servers, node_names, running_pods, uids, who_is
+from tests.drill.restarts import failed_containers, kubelet_started_at, moment, restarted_units
 from tests.lab import Lab, LabError
-from tests.workload import Api, Picture, capture, difference
+from tests.workload import Api, capture, difference
 from tests.workload.api import AnswerError
-from tests.workload.objects import IMAGE, LABEL, RUNNING
+from tests.workload.objects import IMAGE, RUNNING
 
 LIMIT_SECONDS = 180.0
-KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
-MARKERS = f"/api/v1/namespaces/{RUNNING}/configmaps"
 PODS = f"/api/v1/namespaces/{RUNNING}/pods"
 DEPLOYMENTS = f"/apis/apps/v1/namespaces/{RUNNING}/deployments"
 ENCRYPTED = "k8s:enc:"
@@ -54,23 +52,6 @@ class Check:
     seconds: float = 0.0
 
 
-@dataclass
-class Memory:
-    """What was true before: of the cluster, of its clients, of its pods."""
-
-    kube_system_uid: str
-    node_uids: dict[str, str]
-    token: str = field(repr=False)
-    token_user: str
-    pods: dict[str, dict[str, str]]
-    picture: Picture = field(repr=False, default_factory=dict)
-    planted: dict[str, str] = field(repr=False, default_factory=dict)
-    # Of a cluster with an admin node: what that one knew, which process each node's minion was, and the v2 store of etcd.
-    admin: AdminMemory | None = None
-    minion_processes: dict[str, str] = field(repr=False, default_factory=dict)
-    v2: dict[str, str] = field(repr=False, default_factory=dict)
-
-
 @dataclass(frozen=True)
 class Expected:
     """What a scenario is to do to the cluster."""
@@ -80,72 +61,6 @@ class Expected:
     rebuilt_machines: tuple[str, ...] = ()
     marker: str = ""
     since: float = 0.0
-
-
-def api_servers(lab: Lab) -> dict[str, str]:
-    """Each control-plane machine's own API server."""
-    return {node.name: f"https://{node.address}:{lab.topology.server_port}" for node in lab.topology.control_plane}
-
-
-def node_names(lab: Lab, machines: Sequence[str]) -> set[str]:
-    """What Kubernetes calls these machines."""
-    return {lab.topology.node(name).node_name for name in machines}
-
-
-def uids(api: Api, path: str) -> dict[str, str]:
-    """Name to UID of everything in a collection."""
-    return {one["metadata"]["name"]: one["metadata"]["uid"] for one in api.items(path)}
-
-
-def running_pods(api: Api) -> dict[str, dict[str, str]]:
-    """The pods that controllers run, with their node and container ids: not the static ones, which belong to their machine."""
-    found = {}
-    for pod in api.items("/api/v1/pods"):
-        statuses = pod.get("status", {}).get("containerStatuses", [])
-        static = any(owner["kind"] == "Node" for owner in pod["metadata"].get("ownerReferences", []))
-        if statuses and not static and all(one["ready"] for one in statuses):
-            name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
-            containers = " ".join(sorted(one["containerID"] for one in statuses))
-            found[name] = {"uid": pod["metadata"]["uid"], "node": pod["spec"]["nodeName"], "containers": containers}
-    return found
-
-
-def issue_token(api: Api) -> str:
-    """A token as a pod of the service account would get it."""
-    path = f"/api/v1/namespaces/{RUNNING}/serviceaccounts/default/token"
-    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 7200}}
-    return str(api.request("POST", path, body=request)["status"]["token"])
-
-
-def who_is(kubeconfig: Path, token: str) -> str:
-    """The user that the API server takes the bearer of a token for."""
-    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-    answer = Api(kubeconfig, token=token, connections=1).request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body=review)
-    return str(answer["status"]["userInfo"]["username"])
-
-
-def remember(lab: Lab, planted: Mapping[str, str] | None = None) -> Memory:
-    """Look at a healthy cluster; the picture of its objects is added by whoever knows the revision."""
-    api = Api(lab.kubeconfig)
-    token = issue_token(api)
-    admin = AdminNode(lab) if lab.topology.admin else None
-    return Memory(
-        admin=admin.remember() if admin else None,
-        minion_processes={node: admin.minion_process(node) for node in admin.nodes} if admin else {},
-        v2=v2_values(lab, lab.topology.etcd[0].name) if admin else {},
-        kube_system_uid=api.get(KUBE_SYSTEM)["metadata"]["uid"],
-        node_uids=uids(api, "/api/v1/nodes"),
-        token=token,
-        token_user=who_is(lab.kubeconfig, token),
-        pods=running_pods(api),
-        planted=dict(planted or {}),
-    )
-
-
-def mark(kubeconfig: Path, name: str) -> str:
-    """Make an object whose presence tells later whether the cluster was rolled back; returns its revision."""
-    body = {"metadata": {"name": name, "labels": LABEL}, "data": {"made": "by the drill"}}
-    return str(Api(kubeconfig, connections=1).request("POST", MARKERS, body=body)["metadata"]["resourceVersion"])
 
 
 class Verification:
@@ -252,7 +167,7 @@ class Verification:
             for node in self._api.items("/api/v1/nodes"):
                 name = node["metadata"]["name"]
                 ready = any(one["type"] == "Ready" and one["status"] == "True" for one in node["status"]["conditions"])
-                if not ready or node["spec"].get("unschedulable") or not leases.get(name) or _moment(leases[name]) < since - 10:
+                if not ready or node["spec"].get("unschedulable") or not leases.get(name) or moment(leases[name]) < since - 10:
                     waiting.append(name)
             return not waiting, f"not ready: {' '.join(waiting)}" if waiting else "all ready, and reporting"
 
@@ -556,43 +471,5 @@ class Verification:
             self.check("drill.calm", "Nothing on a rebuilt machine was started over and over", "none", "See the log of the container named.", look)
 
 
-def kubelet_started_at(lab: Lab, node: str) -> float:
-    """Epoch seconds of the last start of a machine's kubelet; raises LookupError when systemd had to start it again by itself."""
-    said = lab.node(node).run(["systemctl", "show", "kubelet", "--timestamp=unix", "--property=NRestarts,ActiveEnterTimestamp"]).stdout
-    shown = dict(line.split("=", 1) for line in said.splitlines())
-    if shown["NRestarts"] != "0":
-        raise LookupError(f"the kubelet of {node} was restarted by systemd {shown['NRestarts']} times")
-    return float(shown["ActiveEnterTimestamp"].removeprefix("@"))
-
-
-def restarted_units(lab: Lab, node: str) -> dict[str, int]:
-    """How often systemd had to start each of a machine's services again by itself; those that run at the first try are left out."""
-    said = lab.node(node).run(["systemctl", "show", "*.service", "--property=Id,NRestarts"]).stdout
-    shown = [dict(line.split("=", 1) for line in block.splitlines()) for block in said.split("\n\n") if block.strip()]
-    return {one["Id"]: int(one["NRestarts"]) for one in shown if int(one.get("NRestarts", "0"))}
-
-
-def failed_containers(lab: Lab, node: str, since: float, besides: str) -> dict[str, list[str]]:
-    """Containers on a machine that ended with a failure after a time, by name with the times: what is started over and over, leaves these behind.
-
-    Those of pods whose name begins with `besides` do not count: a pod that is deleted ends with the signal's status.
-    """
-    listing = json.loads(lab.node(node).run(["crictl", "ps", "--all", "--output", "json"]).stdout)
-    failed: dict[str, list[str]] = {}
-    for container in listing["containers"]:
-        if container["state"] != "CONTAINER_EXITED" or container["labels"]["io.kubernetes.pod.name"].startswith(besides):
-            continue
-        status = json.loads(lab.node(node).run(["crictl", "inspect", container["id"]]).stdout)["status"]
-        if status["exitCode"] and _moment(status["finishedAt"]) >= since:
-            failed.setdefault(container["metadata"]["name"], []).append(status["finishedAt"])
-    return failed
-
-
 def _common_revision(status: Sequence[Mapping[str, Any]]) -> int:
     return min(int(one["Status"]["header"]["revision"]) for one in status)
-
-
-def _moment(text: str) -> float:
-    """Epoch seconds of the time stamps of Kubernetes (microseconds) and of containers (nanoseconds)."""
-    whole, _dot, fraction = text.rstrip("Z").partition(".")
-    return datetime.fromisoformat(f"{whole}+00:00").timestamp() + float(f"0.{fraction[:9] or 0}")

@@ -18,9 +18,10 @@ from typing import Any
 from tests import environment
 from tests.drill.clients import ReadyClock, WatchClient
 from tests.drill.keys import SIGNER, Keys
+from tests.drill.memory import Memory, api_servers, mark, running_pods
 from tests.drill.playbooks import Finished, Playbooks
 from tests.drill.scenarios import control_plane, everything
-from tests.drill.verification import Check, Expected, Memory, Verification, api_servers, mark, running_pods
+from tests.drill.verification import Check, Expected, Verification
 from tests.e2e.footprint import Footprint, footprints
 from tests.e2e.machines import check_machine
 from tests.lab import Lab

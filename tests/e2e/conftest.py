@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.drill.keys import make_keys
+from tests.drill.memory import remember
 from tests.drill.playbooks import Playbooks
-from tests.drill.verification import remember
 from tests.e2e.bench import LAB, OUTPUT, Baseline, Bench, keep_lab, succeeded
 from tests.lab import Lab
 from tests.secrets_search import Hit, ProcessWatch, Search, planted_value

@@ -11,9 +11,9 @@ import time
 import pytest
 
 from tests.drill.clients import WatchClient
+from tests.drill.memory import Memory
 from tests.drill.playbooks import Playbooks
 from tests.drill.steps import first_change
-from tests.drill.verification import Memory
 from tests.e2e.bench import LAB, Bench, refused, relisted, succeeded
 from tests.e2e.footprint import assert_untouched
 

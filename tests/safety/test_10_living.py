@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tests.drill.memory import api_servers
 from tests.drill.playbooks import Playbooks
-from tests.drill.verification import api_servers
 from tests.e2e.bench import CONFIG_MAPS, LAB, READY_SECONDS, Bench, refused, relisted, succeeded
 from tests.e2e.footprint import assert_untouched
 from tests.workload import Api

@@ -10,8 +10,8 @@ import os
 
 import yaml
 
+from tests.drill.memory import api_servers
 from tests.drill.playbooks import Playbooks
-from tests.drill.verification import api_servers
 from tests.e2e.bench import LAB, READY_SECONDS, Bench, succeeded
 from tests.encrypting import ENCRYPTION_FILE
 from tests.workload import Api

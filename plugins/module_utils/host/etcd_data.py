@@ -1,11 +1,7 @@
 # Copyright: (c) 2026, Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where etcd keeps its data on this host: what lies in the directory, which file system it is on, and which directories etcd itself names.
-
-etcd's own order (etcd-io/etcd server/etcdmain/config.go): a configuration file decides alone; else a flag, else the environment (C(ETCD_DATA_DIR)), else
-C(NAME.etcd) in its working directory. Without a directory of its own the log lies in C(member/wal).
-"""
+"""What lies where etcd keeps its data on this host: in its directory, in others that etcd itself names, and on which file system."""
 
 from __future__ import annotations
 
@@ -13,7 +9,6 @@ import grp
 import json
 import os
 import pwd
-import re
 import stat
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -22,15 +17,13 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.database imp
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.staged import MARKER_NAME, STAGING_PREFIX
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.wire import Malformed, fields
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host import probing, static_pod
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.environment_file import settings
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import probing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.etcd_directories import Directories
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.probing import LookError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import arguments, environment, telling_flags
 
 ABSENT, EMPTY, DATA = "absent", "empty", "data"
 # File systems of a machine's own, on which a data directory may lie without being there for it.
 _COMMON_MOUNTS = frozenset(("/", "/var", "/var/lib", "/srv", "/opt", "/home", "/usr", "/mnt", "/media"))
-_VARIABLES = ("ETCD_DATA_DIR", "ETCD_WAL_DIR", "ETCD_CONFIG_FILE", "ETCD_NAME")
 _ESCAPES = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
 
 
@@ -41,16 +34,6 @@ class Mount:
     point: str
     source: str
     device: str
-
-
-@dataclass(frozen=True)
-class Directories:
-    """The directories that etcd names; None where nothing says."""
-
-    data: Optional[str] = None
-    wal: Optional[str] = None
-    # Who says so: a process, a manifest, a unit.
-    said_by: str = ""
 
 
 def _plain(text: str) -> str:
@@ -240,76 +223,6 @@ def _restore(directory: str, newest: Optional[float]) -> List[Dict[str, Any]]:
             "revision_after": int(said.get("revision_after") or 0),
         }
     ]
-
-
-# Which directories etcd itself names
-
-
-def _value(flag: str, text: str) -> Optional[str]:
-    """The value of a flag in a manifest or a command line."""
-    found = re.search(r"""(?<![\w-])--?%s(?:=|["',]*\s+(?:-\s+)?)["']?((?!-)[^\s"',\]\\;]+)""" % re.escape(flag), text)
-    return found.group(1) if found else None
-
-
-def _directories(data: Optional[str], wal: Optional[str], said_by: str) -> Directories:
-    return Directories(os.path.normpath(data) if data else None, os.path.normpath(wal) if wal else None, said_by)
-
-
-def of_process(pid: int, proc: str = "/proc") -> Directories:
-    """What a running etcd was started with. Paths are as the process sees them."""
-    if not arguments(pid, proc):
-        raise ProcessLookupError("process %d has ended" % pid)
-    flags, variables = telling_flags(pid, proc), environment(pid, _VARIABLES, proc)
-    working = os.readlink("%s/%d/cwd" % (proc, pid))
-    configuration = flags.get("config-file") or variables.get("ETCD_CONFIG_FILE")
-    if configuration:
-        text = probing.text_or_none("%s/%d/root%s" % (proc, pid, os.path.join(working, configuration))) or ""
-        chosen = {key: _setting(key, text) for key in ("data-dir", "wal-dir", "name")}
-    else:
-        chosen = {key: flags.get(key) or variables.get("ETCD_" + key.upper().replace("-", "_")) for key in ("data-dir", "wal-dir", "name")}
-    data = chosen["data-dir"] or "%s.etcd" % (chosen["name"] or "default")
-    return _directories(os.path.join(working, data), os.path.join(working, chosen["wal-dir"]) if chosen["wal-dir"] else None, "the process with pid %d" % pid)
-
-
-def _setting(name: str, text: str) -> Optional[str]:
-    """A setting of the first level of etcd's configuration file (YAML; hosts have no reader for it)."""
-    found = re.search(r"""^%s:[ \t]*["']?([^"'#\s]+)""" % re.escape(name), text, re.M)
-    return found.group(1) if found else None
-
-
-def of_manifest(path: str) -> Directories:
-    """What a static pod manifest says, where there is one."""
-    text = probing.text_or_none(path)
-    if text is None:
-        return Directories()
-    lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    data, wal = (_value(flag, lines) for flag in ("data-dir", "wal-dir"))
-    # As the host has them: the container may know them by other paths.
-    return _directories(static_pod.host_path(text, data) if data else None, static_pod.host_path(text, wal) if wal else None, "the manifest %s" % path)
-
-
-def of_unit(unit: str, command: str, environment_file: str) -> Directories:
-    """What the command of a unit and its environment file say."""
-    variables = settings(probing.text_or_none(environment_file) or "") if environment_file else {}
-
-    def said(flag: str) -> Optional[str]:
-        value = _value(flag, command)
-        if value and "$" in value:
-            value = variables.get(value.strip("${}"))
-        return value or variables.get("ETCD_" + flag.upper().replace("-", "_")) or None
-
-    return _directories(said("data-dir"), said("wal-dir"), "the unit %s" % unit)
-
-
-def in_use(pid: int, named: Optional[str], data_dir: str, proc: str = "/proc") -> Optional[bool]:
-    """Whether a running etcd's directory is this one, however it is mounted or linked; None when that cannot be seen."""
-    if not named:
-        return None
-    try:
-        theirs, ours = os.stat("%s/%d/root%s" % (proc, pid, named)), os.stat(data_dir)
-    except OSError:
-        return None
-    return (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)
 
 
 def own_log_directory(directories: Directories, data_dir: str) -> Optional[str]:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the local member of etcd keeps its data and its log, by its process, its manifest or its unit, against where a restore puts them.
+"""Where the local member of etcd says that it keeps its data and its log, against where a restore puts them.
 
 etcd that is started on another directory than the restored one begins an empty cluster without a word, and with a log directory of its own it meets the old
 log and does not start.
@@ -11,34 +11,21 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host import environment_file, static_pod
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import environment_file, etcd_directories, static_pod
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import read_json, write_file
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import telling_flags
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.etcd_directories import Directories
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import processes
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import STATIC_POD, Node, Observation, ServiceError
 
 DATA_DIR = "/var/lib/etcd"
 # What a finished restore leaves beside the data that it built (etcd/staged.py).
 MARKER = "lifeboat-restore.json"
-_VARIABLES = {"ETCD_DATA_DIR": "data-dir", "ETCD_WAL_DIR": "wal-dir"}
 # Set by the inventory: a log directory of its own is given up, and the restored log is read from inside of the data directory.
 GIVE_UP_LOG = "wal_into_data_dir"
-
-
-@dataclass(frozen=True)
-class Place:
-    """Directories of the host that etcd uses, empty where it does not say, and who says so."""
-
-    data_dir: str
-    wal_dir: str
-    told_by: str
-    # Of a process: its own root, below which its paths lie.
-    root: str = ""
-
-    def __str__(self) -> str:
-        return "%s says data directory %s, log directory %s" % (self.told_by, self.data_dir or "not set", self.wal_dir or "not set")
 
 
 @dataclass(frozen=True)
@@ -70,85 +57,47 @@ def restored(replace: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> 
     return None
 
 
-# --- who says what ----------------------------------------------------------------------------------------------------------------------
-
-
-def of_manifest(text: str, path: str) -> Place:
-    """By a static pod's manifest; its mounts say where the directories lie on the host."""
-    found = [static_pod.argument(text, flag) for flag in ("--data-dir", "--wal-dir")]
-    data, log = [static_pod.host_path(text, own) if own else "" for own in found]
-    return Place(data, log, path)
-
-
-def of_environment(text: str, path: str) -> Place:
-    """By the environment file of a unit."""
-    settings = environment_file.settings(text)
-    return Place(settings.get("ETCD_DATA_DIR", ""), settings.get("ETCD_WAL_DIR", ""), path)
-
-
-def of_process(pid: int, proc: str) -> Place:
-    """By a process that runs; paths are those of its own root."""
-    flags: Dict[str, str] = telling_flags(pid, proc)
-    try:
-        with open("%s/%d/environ" % (proc, pid), "rb") as file:
-            pairs = [part.decode("utf-8", "replace").partition("=") for part in file.read(1 << 20).split(b"\0")]
-    except OSError:
-        pairs = []
-    settings = {_VARIABLES[name]: value for name, _equals, value in pairs if name in _VARIABLES}
-    settings.update(flags)
-    own = [path if path.startswith("/") else "" for path in (settings.get("data-dir", ""), settings.get("wal-dir", ""))]
-    return Place(own[0], own[1], "etcd, pid %d," % pid, "%s/%d/root" % (proc, pid))
-
-
-def _read(path: str) -> str:
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.read(1 << 20)
-
-
-def configured(node: Node, facts: Mapping[str, Any], staged: Mapping[str, str]) -> Optional[Place]:
+def configured(node: Node, facts: Mapping[str, Any], staged: Mapping[str, str]) -> Directories:
     """By what etcd will be started with: ``staged`` has, by their final paths, the files that are about to be put in place."""
     service = node.etcd_service()
     if service is None:
-        return None
+        return Directories()
     if service.kind == STATIC_POD:
-        paths = (node.parked_path(service), node.live_path(service))
-        read = of_manifest
-    else:
-        paths = (str(facts.get("environment_file") or ""), "")
-        read = of_environment
-    candidates = [(path, staged[path]) for path in paths if path in staged] + [(path, path) for path in paths if path]
-    for path, source in candidates:
-        try:
-            return read(_read(source), "%s (%s)" % (path, source) if source != path else path)
-        except FileNotFoundError:
-            continue
-    return None
+        # What is parked is what will be started.
+        return etcd_directories.of_manifest((node.parked_path(service), node.live_path(service)), staged)
+    return etcd_directories.of_unit(node.systemd.show([service.unit])[service.unit], str(facts.get("environment_file") or ""), staged)
+
+
+def named(node: Node, facts: Mapping[str, Any]) -> List[Directories]:
+    """What the process that runs says, and what it would be started with; for errors."""
+    service = node.etcd_service()
+    found = [configured(node, facts, {})]
+    for process in processes({service.process}, node.proc)[service.process][:1] if service is not None and service.process else []:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found.insert(0, etcd_directories.of_process(process.pid, node.proc))
+    return [directories for directories in found if directories.said_by]
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------------------------
 
 
-def _same(place: Place, path: str, wanted: str) -> bool:
-    """Whether two paths lead to one directory, whatever the mounts between them are called. What a process says can only be compared if it can be seen."""
-    if not place.root and os.path.realpath(path) == os.path.realpath(wanted):
-        return True
-    try:
-        return os.path.samefile(place.root + path, wanted)
-    except OSError:
-        return bool(place.root)
+def _elsewhere(directories: Directories, path: Optional[str], wanted: str) -> bool:
+    """Whether a directory that is named is another one. What a process says can only be compared if it can be seen."""
+    same = directories.leads_to(path, wanted) if path else True
+    return not (same if same is not None else directories.root)
 
 
-def _differences(place: Place, facts: Mapping[str, Any]) -> Dict[str, str]:
+def _differences(directories: Directories, facts: Mapping[str, Any]) -> Dict[str, str]:
     wrong = {}
-    if place.data_dir and not _same(place, place.data_dir, data_dir(facts)):
-        wrong["data_dir"] = place.data_dir
-    if place.wal_dir and not facts.get(GIVE_UP_LOG) and not _same(place, place.wal_dir, os.path.join(data_dir(facts), "member", "wal")):
-        wrong["wal_dir"] = place.wal_dir
+    if _elsewhere(directories, directories.data, data_dir(facts)):
+        wrong["data_dir"] = str(directories.data)
+    if not facts.get(GIVE_UP_LOG) and _elsewhere(directories, directories.wal, os.path.join(data_dir(facts), "member", "wal")):
+        wrong["wal_dir"] = str(directories.wal)
     return wrong
 
 
-def _refuse(place: Place, facts: Mapping[str, Any], what: str) -> None:
-    wrong = _differences(place, facts)
+def _refuse(directories: Directories, facts: Mapping[str, Any], what: str) -> None:
+    wrong = _differences(directories, facts)
     if not wrong:
         return
     remedies = []
@@ -164,7 +113,7 @@ def _refuse(place: Place, facts: Mapping[str, Any], what: str) -> None:
     raise ServiceError(
         "etcd uses another directory than a restore would put its data into, so %s." % what,
         tried="compare it with %s of the platform's facts (etcd.data_dir)" % data_dir(facts),
-        found=str(place),
+        found=str(directories),
         remedy=" ".join(remedies + ["Then run the same command again."]),
         **wrong,
     )
@@ -172,16 +121,15 @@ def _refuse(place: Place, facts: Mapping[str, Any], what: str) -> None:
 
 def refuse_configured_elsewhere(node: Node, facts: Mapping[str, Any], staged: Mapping[str, str]) -> None:
     """Refuse to put data, or etcd's manifest, in place when etcd would look for its data elsewhere."""
-    place = configured(node, facts, staged)
-    if place is not None:
-        _refuse(place, facts, "nothing was put in place")
+    _refuse(configured(node, facts, staged), facts, "nothing was put in place")
 
 
 def refuse_running_elsewhere(node: Node, seen: Mapping[str, Observation]) -> None:
     """Refuse to stop an etcd that has its data elsewhere: it would have to stay stopped."""
     service = node.etcd_service()
     for process in seen[service.name].processes if service is not None and service.name in seen else []:
-        _refuse(of_process(process.pid, node.proc), node.etcd, "nothing was stopped")
+        with suppress(FileNotFoundError, ProcessLookupError):
+            _refuse(etcd_directories.of_process(process.pid, node.proc), node.etcd, "nothing was stopped")
 
 
 # --- a log directory that is given up ---------------------------------------------------------------------------------------------------
@@ -212,7 +160,7 @@ def _set(path: str, edit: Callable[[str, str], str]) -> bool:
 
 
 def _manifest_without_log(text: str, path: str) -> str:
-    own, log = (static_pod.argument(text, flag) for flag in ("--data-dir", "--wal-dir"))
+    own, log = (etcd_directories.flag_value(flag, text) for flag in ("data-dir", "wal-dir"))
     inside = os.path.join(own or DATA_DIR, "member", "wal")
     if not log or log == inside:
         return text

@@ -19,15 +19,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Generic, List, Mapping, Optional, Sequence, Set, Tuple, TypeVar
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.tools import serving
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_data, pod_files, probing, required, static_pod, told
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import mount_points, room
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host._once import Once
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import Container, ContainerRuntime, find_program
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.digests import certificate_file_sha256, public_file_sha256, public_half_sha256
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.etcd_data import Directories
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.local_etcd import LocalEtcd
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.obstacles import obstacles
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.pod_files import PodFiles
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.probing import DECIDING, text, text_or_none
@@ -154,30 +155,6 @@ def clock_synchronised() -> Optional[bool]:
     return not struct.unpack_from("i", buffer.raw, 40)[0] & _CLOCK_UNSYNCHRONISED
 
 
-_Value = TypeVar("_Value")
-
-
-class _Once(Generic[_Value]):
-    """Something that several probes need and that is looked at once; what it raised is raised again."""
-
-    def __init__(self, work: Callable[[], _Value]) -> None:
-        self._work = work
-        self._lock = threading.Lock()
-        self._value: List[_Value] = []
-        self._error: Optional[Exception] = None
-
-    def __call__(self) -> _Value:
-        with self._lock:
-            if self._error is None and not self._value:
-                try:
-                    self._value.append(self._work())
-                except Exception as error:
-                    self._error = error
-            if self._error is not None:
-                raise self._error
-            return self._value[0]
-
-
 class Look:
     """One look at this node. Every method is one probe and may fail alone."""
 
@@ -188,9 +165,10 @@ class Look:
         self.services = read_services(question.platform)
         # Once, and before any probe asks a program for its version: that is a process of the same name for a moment.
         self._found = processes({service.process for service in self.services.values() if service.process}, PROC)
-        self._all_containers: _Once[List[Container]] = _Once(self.runtime.containers)
-        self._all_units: _Once[Dict[str, Unit]] = _Once(self._show_units)
-        self._etcd: _Once[Dict[str, Any]] = _Once(self._look_at_etcd)
+        self._all_containers: Once[List[Container]] = Once(self.runtime.containers)
+        self._all_units: Once[Dict[str, Unit]] = Once(self._show_units)
+        self._member = LocalEtcd(self.platform, self.services, self.own_processes, lambda name: self._all_units()[name], question.etcd_data_dir)
+        self._etcd: Once[Dict[str, Any]] = Once(lambda: self._member.describe(ASIDE))
 
     def hostname(self) -> str:
         return socket.gethostname()
@@ -332,69 +310,19 @@ class Look:
     def _etcd_path_besides(self) -> List[str]:
         """The data directory of the local member, where it is not in the question."""
         with suppress(LifeboatError, OSError, ValueError):
-            place = str(self._etcd()["data_dir"]) if self._etcd_service() else ""
+            place = str(self._etcd()["data_dir"]) if self._member.service else ""
             return [place] if place and place not in self.question.paths else []
         return []
-
-    def _etcd_service(self) -> Optional[Service]:
-        return self.services.get(str((self.platform.get("etcd") or {}).get("service") or "etcd"))
-
-    def _look_at_etcd(self) -> Dict[str, Any]:
-        facts = self.platform.get("etcd") or {}
-        directories, pid = self._etcd_directories(facts)
-        data_dir = self._etcd_place(facts, directories, pid)
-        used = etcd_data.in_use(pid, directories.data, data_dir) if pid else None
-        return etcd_data.add_directories(etcd_data.describe(data_dir, ASIDE), directories, used)
-
-    def _etcd_place(self, facts: Mapping[str, Any], directories: Directories, pid: int) -> str:
-        """Where the data are on this host: what the inventory names; what a running etcd works in; what would start it; what the recovery point says."""
-        usual = str(facts.get("data_dir") or "/var/lib/etcd")
-        if facts.get("data_dir_given") or not directories.data:
-            return usual if facts.get("data_dir_given") else self.question.etcd_data_dir or usual
-        for path in (usual, self._on_host(directories.data), directories.data):
-            if etcd_data.in_use(pid, directories.data, path) if pid else os.path.realpath(path) == os.path.realpath(directories.data):
-                return path
-        return usual
-
-    def _manifest(self, service: Optional[Service]) -> str:
-        """The manifest of a static pod, live or parked; empty without one."""
-        for directory in (self.platform.get("manifests_dir"), self.platform.get("manifests_parking")):
-            found = text_or_none(os.path.join(str(directory), service.manifest)) if directory and service is not None and service.manifest else None
-            if found is not None:
-                return found
-        return ""
-
-    def _on_host(self, path: str) -> str:
-        """Where a path of etcd's pod lies on this host."""
-        return static_pod.host_path(self._manifest(self._etcd_service()), path)
 
     def told(self) -> Dict[str, Any]:
         """What this machine says of the platform's facts."""
         flags: Dict[str, Mapping[str, str]] = {}
         running_with = self.flags()
-        for name, service in (("etcd", self._etcd_service()), ("kube-apiserver", self.services.get("kube-apiserver"))):
+        for name, service in (("etcd", self._member.service), ("kube-apiserver", self.services.get("kube-apiserver"))):
             if service is not None:
-                flags[name] = running_with.get(service.process) or only_telling(static_pod.flags(self._manifest(service)))
-        place = str(self._etcd()["data_dir"]) if self._etcd_service() else ""
-        return told.told(flags, place, self._on_host, self.platform)
-
-    def _etcd_directories(self, facts: Mapping[str, Any]) -> Tuple[Directories, int]:
-        """Which directories etcd names, and the process that runs with them: the process says it, or else what would start it."""
-        service = self._etcd_service()
-        if service is None:
-            return Directories(), 0
-        for process in self.own_processes(service):
-            with suppress(FileNotFoundError, ProcessLookupError):
-                return etcd_data.of_process(process.pid), process.pid
-        if service.unit:
-            unit = self._all_units()[service.unit]
-            found = etcd_data.of_unit(service.unit, unit.command, str(facts.get("environment_file") or "")) if unit.exists else Directories()
-            return found, 0
-        for directory in (self.platform.get("manifests_dir"), self.platform.get("manifests_parking")):
-            found = etcd_data.of_manifest(os.path.join(str(directory), service.manifest)) if directory else Directories()
-            if found.said_by:
-                return found, 0
-        return Directories(), 0
+                flags[name] = running_with.get(service.process) or only_telling(static_pod.flags(self._member.manifest(service)))
+        place = str(self._etcd()["data_dir"]) if self._member.service else ""
+        return told.told(flags, place, self._member.on_host, self.platform)
 
     def identity(self) -> Dict[str, Optional[str]]:
         facts, etcd = self.platform.get("identity") or {}, self.platform.get("etcd") or {}

@@ -112,6 +112,12 @@ def read_services(platform: Mapping[str, Any]) -> Dict[str, Service]:
     return services
 
 
+def etcd_service(facts: Mapping[str, Any], services: Mapping[str, Service]) -> Optional[Service]:
+    """The local member of etcd, if the platform has one here: the one that its facts name, that has the name, or whose readiness is a quorum."""
+    named = services.get(str(facts.get("service") or "")) or services.get("etcd")
+    return named or next((service for service in services.values() if service.ready == "etcd_quorum"), None)
+
+
 def read_groups(services: Mapping[str, Service], groups: Sequence[Union[str, Sequence[str]]]) -> List[List[Service]]:
     """An order of groups of service names, as services. A bare name is a group of one."""
     result = []
@@ -368,8 +374,7 @@ class Node:
 
     def etcd_service(self) -> Optional[Service]:
         """The local member of etcd, if there is one."""
-        named = self.services.get(str(self.etcd.get("service") or ""))
-        return named or next((service for service in self.services.values() if service.ready == "etcd_quorum"), None)
+        return etcd_service(self.etcd, self.services)
 
     def observe(self, services: Sequence[Service], with_containers: bool = True) -> Dict[str, Observation]:
         """What is true of these services now."""

@@ -164,11 +164,7 @@ class _Starter:
 
     def _etcd_place(self) -> str:
         """Where etcd looks for its data, for an error."""
-        service = self.node.etcd_service()
-        found = processes({service.process}, self.node.proc)[service.process] if service is not None and service.process else []
-        places = [etcd_place.of_process(process.pid, self.node.proc) for process in found[:1]]
-        configured = etcd_place.configured(self.node, self.request.etcd, {})
-        return "; ".join(str(place) for place in places + ([configured] if configured is not None else []))
+        return "; ".join(str(directories) for directories in etcd_place.named(self.node, self.request.etcd))
 
     def _not_born(self, left: Sequence[Service]) -> Set[str]:
         """Static pods without a process. Looking at all processes costs, so a process that was seen once is taken for granted until the end."""

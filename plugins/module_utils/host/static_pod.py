@@ -66,13 +66,6 @@ def set_arguments(text: str, arguments: Mapping[str, str], path: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def argument(text: str, flag: str) -> str:
-    """The absolute path that an argument gives, in whatever form the command is written, or an empty text."""
-    plain = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    found = re.search(r"""%s(?:=|["']?\s*,?\s*(?:-\s+)?)["']?(/[^\s"',\]]*)""" % re.escape(flag), plain)
-    return found.group(1) if found else ""
-
-
 def flags(text: str) -> Dict[str, str]:
     """All arguments C(--flag=value) by their names without dashes, in whatever form the command is written."""
     plain = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))

@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, names, points, sealing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import age_keys, catalog, names, points, sealing
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import ManifestError, ObjectMissingError, PointError, SignatureError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import LARGEST_BYTES, Artifact, Manifest, Opening
@@ -59,8 +59,8 @@ def copy_point(source: Location, target: Location, original: Manifest, wanted: W
         return Copied(there, False)
     identities: List[Any] = []
     if wanted.recipients:
-        sealing.parse_recipients(recipients)
-        identities = sealing.load_identities(wanted.identity_files)
+        age_keys.parse_recipients(recipients)
+        identities = age_keys.load_identities(wanted.identity_files)
         _check_opens(source, original, identities)
     target.check_writable(original.size_bytes)
     known_as = _current_uid(source, original, wanted.trust)

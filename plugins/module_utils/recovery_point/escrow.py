@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, names, results, sealing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import age_keys, catalog, names, results, sealing
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import DependencyMissingError, IdentityRefusedError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Artifact, Manifest
@@ -83,7 +83,7 @@ def keys_in(paths: Iterable[str]) -> List[Key]:
     """Every private key in the identity files with its public half, in the order given, each once."""
     found: Dict[str, Key] = {}
     for path in paths:
-        for identity in sealing.load_identities([path]):
+        for identity in age_keys.load_identities([path]):
             recipient = str(identity.to_public()) if hasattr(identity, "to_public") else _ssh_public(path)
             found.setdefault(recipient, Key(recipient, path, identity))
     return list(found.values())

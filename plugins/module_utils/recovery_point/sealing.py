@@ -18,13 +18,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from types import TracebackType
-from typing import Any, BinaryIO, Callable, ContextManager, Deque, Dict, Iterable, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Type, Union
+from typing import Any, BinaryIO, Callable, ContextManager, Deque, Iterable, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Type, Union
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.age_keys import age_library, parse_recipients
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     ArtifactDamagedError,
     DependencyMissingError,
-    IdentityRefusedError,
-    RecipientRefusedError,
     SealingError,
     WrongIdentityError,
 )
@@ -36,14 +35,6 @@ _AHEAD = 4  # blocks that may wait between two threads
 _PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031  # fcntl has the name from Python 3.10 on
 _LARGEST_WINDOW_BYTES = 1 << 27
-_SSH_KEY_TYPES = ("ssh-ed25519 ", "ssh-rsa ")
-
-SEALING_ARGUMENTS: Dict[str, Any] = {
-    "recipients": {"type": "list", "elements": "str", "required": True},
-}
-OPENING_ARGUMENTS: Dict[str, Any] = {
-    "identity_files": {"type": "list", "elements": "path", "default": []},
-}
 
 
 class Digests(NamedTuple):
@@ -93,85 +84,6 @@ class _Told:
         return str(self._other.sha256)
 
 
-# -- recipients and identities ------------------------------------------------------------------------------------------------------
-
-
-def parse_recipients(recipients: Sequence[str]) -> List[Any]:
-    """The age recipients (``age1...``, or an ssh-ed25519 or ssh-rsa public key) as pyrage knows them."""
-    pyrage = _pyrage()
-    if not recipients:
-        raise RecipientRefusedError("Nobody is named to whom artifacts are sealed", remedy="put at least one public key, age1..., into lifeboat_recipients")
-    parsed: List[Any] = []
-    for text in recipients:
-        text = text.strip()
-        if text.startswith("AGE-SECRET-KEY-"):
-            raise RecipientRefusedError(
-                "A recipient is a private key",
-                found="a text that begins with AGE-SECRET-KEY-",
-                remedy="replace that key pair, and put its public key (age-keygen -y) among the recipients",
-            )
-        try:
-            parsed.append(pyrage.ssh.Recipient.from_str(text) if text.startswith(_SSH_KEY_TYPES) else pyrage.x25519.Recipient.from_str(text))
-        except (pyrage.RecipientError, ValueError) as error:
-            raise RecipientRefusedError(
-                "This is not a recipient that artifacts can be sealed to", found=repr(text[:80]), remedy="use age1..., ssh-ed25519 or ssh-rsa public keys"
-            ) from error
-    return parsed
-
-
-def load_identities(paths: Sequence[str]) -> List[Any]:
-    """The private keys in the identity files (age's own, or unencrypted SSH private keys). Their contents appear in no message."""
-    identities: List[Any] = []
-    for path in paths:
-        identities += _identities_of(path)
-    if not identities:
-        raise IdentityRefusedError(
-            "No age identity is given, so nothing can be opened",
-            found="identity files: %s" % (", ".join(paths) or "none"),
-            remedy="give the private key's file in lifeboat_identity_files",
-        )
-    return identities
-
-
-def _identities_of(path: str) -> List[Any]:
-    pyrage = _pyrage()
-    try:
-        with open(path, "rb") as stream:
-            content = stream.read(1 << 20)
-    except OSError as error:
-        raise IdentityRefusedError(
-            "An age identity file cannot be read", tried=path, found=error.strerror or type(error).__name__, remedy="correct lifeboat_identity_files"
-        ) from error
-    refused: Optional[str] = None
-    identities: List[Any] = []
-    content = content[3:] if content.startswith(b"\xef\xbb\xbf") else content
-    if content.startswith((b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----")):
-        refused = "it is encrypted itself (age-keygen's key behind a passphrase): decrypt it first, age --decrypt"
-    elif b"AGE-PLUGIN-" in content:
-        refused = "it is the identity of a plugin (a hardware key), which is no key by itself: add a recipient whose key is a file"
-    elif b"-----BEGIN " in content:
-        try:
-            return [pyrage.ssh.Identity.from_buffer(content)]
-        except (pyrage.IdentityError, ValueError):
-            refused = "an SSH private key of a kind that cannot be used, or with a passphrase"
-    else:
-        lines = [line.strip() for line in content.decode("utf-8", "replace").splitlines()]
-        try:
-            for line in lines:
-                if line and not line.startswith("#"):
-                    identities.append(pyrage.x25519.Identity.from_str(line))
-        except (pyrage.IdentityError, ValueError):
-            refused = "line %d is not an AGE-SECRET-KEY-1... key" % (lines.index(line) + 1)
-    if refused:  # raised here, outside the handlers: the original error may quote the key
-        raise IdentityRefusedError(
-            "An age identity file cannot be used",
-            tried=path,
-            found=refused,
-            remedy="use a file as age-keygen writes it, or an SSH private key without passphrase",
-        )
-    return identities
-
-
 # -- sealing ------------------------------------------------------------------------------------------------------------------------
 
 
@@ -217,7 +129,7 @@ def _meter_for(other: Any) -> Union[_Meter, _Told]:
 def _seal(
     blocks: Iterable[bytes], sink: Sink, recipients: List[Any], plain: Union[_Meter, _Told], sealed: Union[_Meter, _Told], on_progress: OnProgress
 ) -> None:
-    pyrage = _pyrage()
+    pyrage = age_library()
     output = _Output(sink, sealed)
     with _Ahead(_compressed(blocks, plain)) as compressed:
         reader = _Reader(compressed, lambda: on_progress(plain.size) if on_progress else None)
@@ -404,7 +316,7 @@ def unseal(
 
     ``what`` names the artifact in messages. ``sink`` may have got bytes before damage is noticed: use them only after this returned.
     """
-    pyrage, zstandard = _pyrage(), _zstandard()
+    pyrage, zstandard = age_library(), _zstandard()
     sealed, plain = _Meter(), _Meter()
     reader = _Sealed(source, sealed)
     limited = _Plain(sink, plain, what, expected.plain_size_bytes if expected else None)
@@ -555,19 +467,6 @@ def _explained(error: BaseException, what: str, recipients: Sequence[str]) -> Se
         remedy="use another recovery point, or another copy of it; keep this one for the search for the cause",
         artifact=what,
     )
-
-
-def _pyrage() -> Any:
-    try:
-        import pyrage
-    except ImportError as error:
-        raise DependencyMissingError(
-            "The Python package pyrage is not there",
-            tried="to import it on the controller",
-            found=str(error),
-            remedy="install requirements.txt of the collection into the controller's Python",
-        ) from error
-    return pyrage
 
 
 def _zstandard() -> Any:

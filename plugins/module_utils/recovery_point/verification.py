@@ -15,7 +15,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import Lif
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.elf import MAGIC
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import BackupInvalid
 from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.inspect import LARGEST_FILE_BYTES, Inspector
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, names, sealing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import age_keys, catalog, names, sealing
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.archives import ArchiveSummary, read_archive
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.encryption import PKI, Reader
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
@@ -124,7 +124,7 @@ class _Verifier:
                 self._hash(artifact)
             checks.append(self._hashed())
         elif level == "opened":
-            identities = sealing.load_identities(self._identity_files)
+            identities = age_keys.load_identities(self._identity_files)
             for artifact in reading:
                 self._open(artifact, identities)
             others = self._judge_contents()

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import restore
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, EtcdClient, connect
 from tests.ports import free_port
 
@@ -278,6 +279,18 @@ class Cluster:
             server.start(token=token)
         self.wait_ready()
         return self
+
+    def start_restored(self, snapshots: Sequence[Path], token: str, **options: Any) -> dict[str, Any]:
+        """Restore a snapshot into each server and start all; what the last restore says of itself. ``options`` are those of a restore."""
+        said: dict[str, Any] = {}
+        members = {server.name: server.peer_url for server in self.servers}
+        for server, path in zip(self.servers, snapshots):
+            server.data_dir.mkdir(mode=0o700)
+            request = restore.Request(str(path), str(server.data_dir), server.name, members, token, etcdutl=str(self.binaries / "etcdutl"), **options)
+            said = restore.apply(restore.plan(request))
+            os.rename(request.staged.member, server.data_dir / "member")
+        self.start(token)
+        return said
 
     def wait_ready(self) -> None:
         """Until every server that runs answers with a quorum."""

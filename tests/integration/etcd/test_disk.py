@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import disk, restore, snapshot, verify
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import disk, snapshot, verify
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.database import database_of, revision_of
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import SnapshotError, SnapshotInvalid, Unreachable
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.restore import Request
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_data
 from tests.integration.etcd.servers import Cluster, Server, wait_for
 
@@ -39,7 +38,7 @@ def end(server: Server) -> None:
     server.process = None
 
 
-def test_what_the_last_member_acknowledged_comes_back_from_its_disk(new_cluster: Callable[..., Cluster], binaries: Path, tmp_path: Path) -> None:
+def test_what_the_last_member_acknowledged_comes_back_from_its_disk(new_cluster: Callable[..., Cluster], tmp_path: Path) -> None:
     cluster = new_cluster(3)
     last, *others = cluster.servers
     revision = written(last)
@@ -61,20 +60,8 @@ def test_what_the_last_member_acknowledged_comes_back_from_its_disk(new_cluster:
 
     alone = new_cluster(1, start=False)
     (server,) = alone.servers
-    server.data_dir.mkdir(mode=0o700)
-    request = Request(
-        snapshot=str(tmp_path / "survivor.db"),
-        data_dir=str(server.data_dir),
-        name=server.name,
-        initial_cluster={server.name: server.peer_url},
-        token="fresh-1",
-        bump_revision=1000,
-        etcdutl=str(binaries / "etcdutl"),
-        snapshot_sha256=record["sha256"],
-    )
-    assert restore.apply(restore.plan(request))["revision_after"] == revision + 1000
-    os.rename(os.path.join(request.staged.path, "member"), os.path.join(request.data_dir, "member"))
-    alone.start(token="fresh-1")
+    said = alone.start_restored([tmp_path / "survivor.db"], "fresh-1", bump_revision=1000, snapshot_sha256=record["sha256"])
+    assert said["revision_after"] == revision + 1000
     with server.client("grpc") as client:
         assert verify.linearizable_read(client) == (True, "")
         kept = {item.key: item.value for item in client.range(b"/registry/kept/", prefix=True).items}

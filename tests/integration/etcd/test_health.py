@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,6 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import healt
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import EtcdClient
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.cluster import look
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import Rejected, SnapshotError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.restore import Request, apply, plan
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.etcd_place import Restored
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.readiness import EtcdProof
 from tests.integration.etcd.servers import Cluster, wait_for
@@ -74,7 +72,7 @@ def test_members_die_one_by_one(new_cluster: Callable[..., Cluster], tmp_path: P
     assert record["keys_by_prefix"] == {"/registry/": 1}
 
 
-def test_the_hashes_of_members_that_differ(new_cluster: Callable[..., Cluster], binaries: Path, tmp_path: Path) -> None:
+def test_the_hashes_of_members_that_differ(new_cluster: Callable[..., Cluster], tmp_path: Path) -> None:
     """Two members from one snapshot, the third from another of the same length: what a wrong restore makes."""
     source = new_cluster(1)
     paths = []
@@ -88,14 +86,7 @@ def test_the_hashes_of_members_that_differ(new_cluster: Callable[..., Cluster], 
         paths.append(tmp_path / "two.db")
         snapshot.save(client, str(paths[1]))
     cluster = new_cluster(3, start=False)
-    urls = {server.name: server.peer_url for server in cluster.servers}
-    for server, path in zip(cluster.servers, (paths[0], paths[0], paths[1])):
-        request = Request(
-            snapshot=str(path), data_dir=str(server.data_dir), name=server.name, initial_cluster=urls, token="t", etcdutl=str(binaries / "etcdutl")
-        )
-        apply(plan(request))
-        Path(request.staged.path, "member").rename(server.data_dir / "member")
-    cluster.start(token="t")
+    cluster.start_restored([paths[0], paths[0], paths[1]], "t")
     for transport in ("grpc", "gateway"):
         with cluster.servers[0].client(transport) as client:
             comparison = verify.compare_hashes(client, look(client))
@@ -104,7 +95,7 @@ def test_the_hashes_of_members_that_differ(new_cluster: Callable[..., Cluster], 
             assert len({entry.value.hash for entry in comparison.hashes if entry.value}) == 2
 
 
-def test_an_alarm(new_cluster: Callable[..., Cluster], binaries: Path, tmp_path: Path, transport: str) -> None:
+def test_an_alarm(new_cluster: Callable[..., Cluster], tmp_path: Path, transport: str) -> None:
     server = new_cluster(1, "--quota-backend-bytes", "4000000").servers[0]
     with server.client(transport) as client:
         # etcd looks at the size of its database when a batch was committed: a quick machine writes far more before that than the quota allows.
@@ -124,25 +115,13 @@ def test_an_alarm(new_cluster: Callable[..., Cluster], binaries: Path, tmp_path:
 
     # The alarm comes back with the data, and so does their size: old revisions of one value, which a restore compacts.
     server = new_cluster(1, "--quota-backend-bytes", "4000000", start=False).servers[0]
-    server.data_dir.mkdir(mode=0o700)
-    request = Request(
-        snapshot=str(tmp_path / "etcd.db"),
-        data_dir=str(server.data_dir),
-        name=server.name,
-        initial_cluster={server.name: server.peer_url},
-        token="fresh-1",
-        bump_revision=1000,
-        etcdutl=str(binaries / "etcdutl"),
-    )
-    marker = apply(plan(request))
-    os.rename(os.path.join(request.staged.path, "member"), os.path.join(request.data_dir, "member"))
-    server.cluster.start(token="fresh-1")
+    marker = server.cluster.start_restored([tmp_path / "etcd.db"], "fresh-1", bump_revision=1000)
     with server.client(transport) as client:
         with pytest.raises(Rejected, match="space exceeded"):
             client.put(b"/registry/a", b"x")
         connection = server.connection()
         facts = {name: getattr(connection, name) for name in ("endpoint", "ca_cert", "client_cert", "client_key")}
-        proof = EtcdProof(facts, Restored(int(marker["revision_after"]), "marker", request.data_dir))
+        proof = EtcdProof(facts, Restored(int(marker["revision_after"]), "marker", str(server.data_dir)))
         wait_for("the proof", lambda: proof.missing() == "")
         # Of the member that is no more; this one raises its own until it has given room back.
         assert proof.disarmed

@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from tests.drill.members import member_names
+from tests.drill.memory import node_names
 from tests.drill.playbooks import Playbooks, settings
 from tests.drill.steps import DrillFailure, wanted_from
-from tests.drill.verification import node_names
 from tests.lab import Lab, accounts, balancer, front, golden, hardening, inventory, kubeadm, machinefiles
 from tests.lab.cache import Cache
 from tests.lab.cli import parse

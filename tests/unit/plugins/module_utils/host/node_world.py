@@ -127,6 +127,7 @@ for name in "$@"; do
     if [ -d $name ]; then
       echo "Id=$name\nNames=$name\nLoadState=loaded\nActiveState=$(cat $name/active)\nSubState=$(cat $name/sub)\nUnitFileState=$(cat $name/enabled)"
       echo "MainPID=$(cat $name/pid)\nNRestarts=$(cat $name/restarts)\nNeedDaemonReload=no"
+      [ -f $name/command ] && echo "ExecStart=$(cat $name/command)"
       echo "ExecMainStartTimestampMonotonic=$(cat $name/since)\nActiveEnterTimestampMonotonic=$(cat $name/since)\n"
     else
       echo "Id=$name\nNames=$name\nLoadState=not-found\nActiveState=inactive\nSubState=dead\n"

@@ -1,21 +1,18 @@
 # Copyright: (c) 2026, Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the data of etcd are: directories, mounts, and what processes, manifests and units say."""
+"""What lies where the data of etcd are: directories and mounts."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_data as subject
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.etcd_data import Directories
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.etcd_directories import Directories
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.probing import LookError
 from tests.unit.plugins.module_utils.host.failing import loop, nobody, open_to_all
 
@@ -110,74 +107,6 @@ def test_a_file_system_that_should_be_mounted_and_is_not_is_no_empty_directory(t
     (data / "member" / "wal").mkdir(parents=True)
     (data / "member" / "wal" / "0-0.wal").touch()
     assert subject.describe(*arguments)["state"] == "data", "there it is"
-
-
-@contextmanager
-def daemon(directory: Path, *arguments: str, **variables: str) -> Iterator[int]:
-    """A process with these arguments, in a directory."""
-    script = directory / "lbt-etcd"
-    script.write_text("#!/bin/sh\necho ready\nread line\n")
-    script.chmod(0o755)
-    options = {"cwd": directory, "env": {**os.environ, **variables}, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([str(script), *arguments], **options) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        yield process.pid
-        process.kill()
-
-
-def test_a_process_says_its_directories_as_etcd_reads_them(tmp_path: Path) -> None:
-    """A file decides alone, else a flag, else the environment, else the name."""
-    with daemon(tmp_path, "--data-dir=/data/etcd", "--wal-dir", "/log/etcd", ETCD_DATA_DIR="/elsewhere") as pid:
-        assert subject.of_process(pid) == Directories("/data/etcd", "/log/etcd", f"the process with pid {pid}")
-    with daemon(tmp_path, "--name=m1", ETCD_DATA_DIR="/data/etcd", ETCD_WAL_DIR="/log") as pid:
-        assert (subject.of_process(pid).data, subject.of_process(pid).wal) == ("/data/etcd", "/log")
-    with daemon(tmp_path, "--name=m1") as pid:
-        assert (subject.of_process(pid).data, subject.of_process(pid).wal) == (str(tmp_path / "m1.etcd"), None)
-    (tmp_path / "etcd.yaml").write_text("name: m1\n# data-dir: /no\ndata-dir: '/from/file'\nwal-dir: /log/file # why\n")
-    with daemon(tmp_path, "--config-file=etcd.yaml", "--data-dir=/data/etcd") as pid:
-        assert (subject.of_process(pid).data, subject.of_process(pid).wal) == ("/from/file", "/log/file")
-    with pytest.raises(OSError):
-        subject.of_process(pid)
-
-
-@pytest.mark.parametrize(
-    ("text", "data", "wal"),
-    [
-        ("    - etcd\n    - --data-dir=/data/etcd\n    - --name=cp1\n", "/data/etcd", None),
-        ("    - '--data-dir=/data/etcd'\n    - \"--wal-dir=/log\"\n", "/data/etcd", "/log"),
-        ("    command: [etcd, --data-dir=/data/etcd, --wal-dir, /log]\n", "/data/etcd", "/log"),
-        ('{"command": ["etcd", "--data-dir", "/data/etcd"]}', "/data/etcd", None),
-        ("    - --data-dir\n    - /data/etcd\n", "/data/etcd", None),
-        ("#   - --data-dir=/no\n  volumes:\n  - name: etcd-data-dir\n    hostPath: {path: /x}\n", None, None),
-        ("    - --wal-dir\n    - --data-dir=/data\n", "/data", None),
-    ],
-)
-def test_a_manifest_says_its_directories(tmp_path: Path, text: str, data: str | None, wal: str | None) -> None:
-    (tmp_path / "etcd.yaml").write_text(text)
-    assert subject.of_manifest(str(tmp_path / "etcd.yaml")) == Directories(data, wal, f"the manifest {tmp_path}/etcd.yaml")
-    assert subject.of_manifest(str(tmp_path / "none.yaml")) == Directories()
-
-
-def test_a_unit_says_its_directories(tmp_path: Path) -> None:
-    file = tmp_path / "etcd"
-    file.write_text('ETCD_NAME="m1"\nETCD_DATA_DIR="/data/etcd"\nETCD_WAL_DIR=""\n')
-    assert subject.of_unit("etcd.service", "", str(file)) == Directories("/data/etcd", None, "the unit etcd.service")
-    command = "{ path=/usr/bin/etcd ; argv[]=/usr/bin/etcd --data-dir=%s --wal-dir=/log ; ignore_errors=no }"
-    assert subject.of_unit("etcd.service", command % "/by/flag", str(file)) == Directories("/by/flag", "/log", "the unit etcd.service")
-    assert subject.of_unit("etcd.service", command % '\\"${ETCD_DATA_DIR}\\"', str(file)).data == "/data/etcd"
-    assert subject.of_unit("etcd.service", "", "") == Directories(None, None, "the unit etcd.service")
-
-
-def test_the_directory_in_use_is_told_by_what_it_is_not_by_its_name(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "other").mkdir()
-    (tmp_path / "link").symlink_to("data")
-    with daemon(tmp_path) as pid:
-        assert subject.in_use(pid, str(tmp_path / "link"), str(tmp_path / "data")) is True
-        assert subject.in_use(pid, str(tmp_path / "other"), str(tmp_path / "data")) is False
-        assert subject.in_use(pid, str(tmp_path / "none"), str(tmp_path / "data")) is None
-        assert subject.in_use(pid, None, str(tmp_path / "data")) is None
 
 
 def test_a_log_elsewhere_and_data_elsewhere_are_looked_at_too(tmp_path: Path) -> None:

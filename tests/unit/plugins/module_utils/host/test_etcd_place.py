@@ -161,6 +161,15 @@ def test_a_unit_that_names_another_directory_is_refused_too(world: World, settin
     assert (world.directory / "etcd" / "member" / "db").read_text() == "old"
 
 
+def test_a_unit_whose_command_names_another_directory_is_refused_too(world: World) -> None:
+    """It was the environment file alone that counted."""
+    facts = units_of(world, f"ETCD_DATA_DIR={world.directory}/etcd\n")
+    (world.directory / "units" / f"{ETCD}.service" / "command").write_text("{ argv[]=/usr/bin/etcd --data-dir=/data/etcd ; ignore_errors=no }")
+    with pytest.raises(ServiceError, match="nothing was put in place") as caught:
+        plan_start(world.node(facts), request(world, etcd=facts["etcd"], replace=[staged(world)]))
+    assert "data directory /data/etcd" in caught.value.found
+
+
 def test_a_unit_gives_up_its_log_directory_too(world: World) -> None:
     facts = units_of(world, f'ETCD_DATA_DIR="{world.directory}/etcd"\nETCD_WAL_DIR=/wal\n')
     facts["etcd"]["wal_into_data_dir"] = True
@@ -170,39 +179,6 @@ def test_a_unit_gives_up_its_log_directory_too(world: World) -> None:
     result = start(node, request(world, groups=groups, etcd=facts["etcd"], replace=[staged(world)]), world.journal("started"))
     assert all(service["state"] == "started" for service in result["services"])
     assert f'ETCD_WAL_DIR="{world.directory}/etcd/member/wal"' in (world.directory / "sysconfig-etcd").read_text()
-
-
-# Mounts of a pod
-
-MANIFEST = """apiVersion: v1
-kind: Pod
-metadata:
-  name: etcd
-spec:
-  containers:
-  - command:
-    - etcd
-    - --data-dir=/var/lib/etcd
-    volumeMounts:
-    - mountPath: /var/lib/etcd
-      name: etcd-data
-    - mountPath: /etc/kubernetes/pki/etcd
-      name: etcd-certs
-  volumes:
-  - hostPath:
-      path: /etc/kubernetes/pki/etcd
-      type: DirectoryOrCreate
-    name: etcd-certs
-  - hostPath:
-      path: {host}
-      type: DirectoryOrCreate
-    name: etcd-data
-"""
-
-
-@pytest.mark.parametrize(("host", "place"), [("/var/lib/etcd", "/var/lib/etcd"), ("/data/etcd", "/data/etcd")])
-def test_the_directory_is_the_one_on_the_host(host: str, place: str) -> None:
-    assert etcd_place.of_manifest(MANIFEST.format(host=host), "etcd.yaml").data_dir == place
 
 
 # Before anything is stopped
@@ -228,11 +204,15 @@ def etcd_process(*arguments: str, **environment: str) -> Iterator[Process]:
         (["--data-dir", "{0}/elsewhere"], {}, "data directory"),
         ([], {"ETCD_DATA_DIR": "{0}/elsewhere"}, "data directory"),
         (["--data-dir={0}/etcd", "--wal-dir={0}/wal"], {}, "log directory"),
+        # A configuration file decides alone.
+        (["--data-dir={0}/etcd", "--config-file={0}/etcd.conf"], {}, "data directory"),
+        (["--data-dir={0}/etcd"], {"ETCD_CONFIG_FILE": "{0}/etcd.conf"}, "data directory"),
     ],
 )
 def test_an_etcd_that_runs_elsewhere_is_not_stopped(world: World, arguments: list[str], environment: dict[str, str], words: str) -> None:
     for name in ("etcd/member/wal", "elsewhere", "wal"):
         (world.directory / name).mkdir(parents=True)
+    (world.directory / "etcd.conf").write_text(f"data-dir: {world.directory}/elsewhere\n")
     node = world.node()
     given = [argument.format(world.directory) for argument in arguments]
     with etcd_process(*given, **{name: value.format(world.directory) for name, value in environment.items()}) as process:
@@ -251,6 +231,12 @@ def test_an_etcd_that_runs_where_the_platform_says_is_stopped_under_whatever_nam
     for argument in (f"--data-dir={data}", f"--data-dir={world.directory}/other-name", "--data-dir=relative", "--name=m1"):
         with etcd_process(argument) as process:
             etcd_place.refuse_running_elsewhere(node, {ETCD: Observation(node.services[ETCD], processes=[process])})
+
+
+def test_an_etcd_that_ended_meanwhile_says_nothing(world: World) -> None:
+    with etcd_process(f"--data-dir={world.directory}/elsewhere") as process:
+        node = world.node()
+    etcd_place.refuse_running_elsewhere(node, {ETCD: Observation(node.services[ETCD], processes=[process])})
 
 
 # One fork after the other

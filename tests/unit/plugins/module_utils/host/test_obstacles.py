@@ -185,6 +185,18 @@ def test_where_the_inventory_is_silent_the_machine_says_where_etcd_works(machine
     assert look(Question(facts))["etcd"]["data_dir"] == str(machine / "etcd")
 
 
+def test_a_unit_that_is_gone_leaves_the_word_of_its_environment_file(machine: Path) -> None:
+    """On a new system disk the unit may be away and the data be there: nobody looked where the file says."""
+    elsewhere, file, facts = machine / "srv" / "data", machine / "etcd-settings", platform(machine)
+    (elsewhere / "member" / "snap").mkdir(parents=True)
+    (elsewhere / "member" / "snap" / "db").write_bytes(b"\0" * 4096)
+    file.write_text(f"ETCD_DATA_DIR={elsewhere}\n")
+    facts["etcd"]["environment_file"] = str(file)
+    facts["services"]["etcd"] = {"kind": "unit", "unit": "lbt-no-such.service", "process": "lbt-no-such"}
+    found = look(Question(facts))["etcd"]
+    assert (found["data_dir"], found["state"], found["flags_source"]) == (str(elsewhere), "data", str(file))
+
+
 def test_etcd_works_in_the_platforms_directory_under_another_name(machine: Path) -> None:
     (machine / "link").symlink_to("etcd")
     (machine / "manifests" / "etcd.yaml").write_text(f"    - --data-dir={machine}/etcd/\n    - --wal-dir={machine}/etcd/member/wal\n")

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.static_pod import ManifestNotUnderstood, argument, host_path, pod_name, set_arguments
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.etcd_directories import flag_value
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.static_pod import ManifestNotUnderstood, host_path, pod_name, set_arguments
 
 MANIFEST = """apiVersion: v1
 kind: Pod
@@ -115,8 +116,8 @@ FORMS: dict[str, Callable[[Any], str]] = {
 def test_name_arguments_and_mounts_are_read_in_every_form(form: str, command: list[str]) -> None:
     text = FORMS[form](pod(command))
     assert pod_name(text) == ("etcd", "kube-system")
-    assert argument(text, "--data-dir") == "/var/lib/etcd"
-    assert argument(text, "--wal-dir") == ""
+    assert flag_value("data-dir", text) == "/var/lib/etcd"
+    assert flag_value("wal-dir", text) is None
     assert host_path(text, "/var/lib/etcd") == "/data/etcd"
     assert host_path(text, "/var/lib/etcd/member/wal") == "/data/etcd/member/wal"
     assert host_path(text, "/var/lib/etcd-other") == "/var/lib/etcd-other"
@@ -127,4 +128,4 @@ def test_name_arguments_and_mounts_are_read_in_every_form(form: str, command: li
 def test_what_says_nothing_is_told_as_nothing(text: str) -> None:
     assert pod_name(text) == ("", "default")
     assert host_path(text, "/var/lib/etcd") == "/var/lib/etcd"
-    assert argument(text, "--data-dir") == ""
+    assert flag_value("data-dir", text) is None

@@ -10,46 +10,28 @@ from typing import Any, List, Mapping, Sequence
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan import RecoveryPlan, plan_recovery, plan_roll_back
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan import plan_recovery, plan_roll_back
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.recovery_plan import RecoveryPlan
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.refusals import RecoveryRefused
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.tokens import DEFAULT_REVISION_SLACK
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.views import HostView, PointView, Request, Seen, host_view, point_view
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.views import HostView, host_view, point_view
+from tests.unit.plugins.module_utils.recovery.clusters import CA, NOW, empty, living, point_of, seen_of
 
-CA, ETCD_CA = "ab" * 32, "cd" * 32
-NOW = 2_000_000.0
+ETCD_CA = "cd" * 32
 MEMBERS = {"e%d" % number: "https://10.0.0.3%d:2380" % number for number in (1, 2, 3)}
 MASTERS = ("cp1", "cp2", "cp3")
 COMPONENTS = {**dict.fromkeys(MEMBERS, ("pki", "node_config", "etcd")), **dict.fromkeys(MASTERS, ("pki", "node_config")), "w1": ("node_config",)}
-ARTIFACTS = tuple("%s/%s.tar.zst.age" % (component, host) for host, components in COMPONENTS.items() for component in components if component != "etcd") + (
-    "etcd/e1.db.zst.age",
-)
-POINT = PointView("20261120T120000Z-aaaaaa", NOW - 600, CA, 5_000, 5_100, MEMBERS, ARTIFACTS, etcd_ca_sha256=ETCD_CA)
+GROUPS = {**dict.fromkeys(MEMBERS, ("etcd",)), **dict.fromkeys(MASTERS, ("control_plane",)), "w1": ("workers",)}
+POINT = point_of(MEMBERS, COMPONENTS, etcd_ca_sha256=ETCD_CA)
 
 
 def alive(name: str, **changes: Any) -> HostView:
-    if name in MEMBERS:
-        revision = POINT.etcd_revision + 50
-        view = HostView(
-            name,
-            ("etcd",),
-            bare=False,
-            hostname=name,
-            etcd_ca_sha256=ETCD_CA,
-            etcd_data=True,
-            etcd_answers=True,
-            etcd_serves=True,
-            etcd_data_newest=NOW - 5,
-            etcd_revision=revision,
-            etcd_own_revision=revision,
-        )
-    else:
-        groups = ("workers",) if name.startswith("w") else ("control_plane",)
-        view = HostView(name, groups, bare=False, hostname=name, ca_sha256=CA, etcd_ca_sha256=ETCD_CA if groups == ("control_plane",) else None)
-    return dataclasses.replace(view, **changes)
+    # A member alone has no other authority than etcd's, a worker none of etcd's.
+    authorities = {"ca_sha256": None if name in MEMBERS else CA, "etcd_ca_sha256": None if name == "w1" else ETCD_CA}
+    return living(name, GROUPS[name], **{**authorities, **changes})
 
 
 def bare(name: str) -> HostView:
-    return HostView(name, alive(name).groups, bare=True, hostname=name)
+    return empty(name, GROUPS[name])
 
 
 def machines(lost: Sequence[str] = (), **changed: HostView) -> List[HostView]:
@@ -57,7 +39,7 @@ def machines(lost: Sequence[str] = (), **changed: HostView) -> List[HostView]:
 
 
 def recover(hosts: Sequence[HostView], **options: Any) -> RecoveryPlan:
-    return plan_recovery(Seen(hosts, COMPONENTS, Request(now=NOW, slack=DEFAULT_REVISION_SLACK, **options)), POINT)
+    return plan_recovery(seen_of(hosts, COMPONENTS, **options), POINT)
 
 
 def groups(plan: RecoveryPlan) -> Mapping[str, List[str]]:
@@ -134,7 +116,7 @@ def test_data_of_members_that_nobody_serves_are_asked_about_with_the_control_pla
 
 
 def test_a_roll_back_stops_and_starts_everybody_api_servers_last() -> None:
-    plan = plan_roll_back(Seen(machines(), COMPONENTS, Request(now=NOW, slack=DEFAULT_REVISION_SLACK)), POINT)
+    plan = plan_roll_back(seen_of(machines(), COMPONENTS), POINT)
     assert (plan.strategy, plan.etcd_hosts) == ("roll_back", list(MEMBERS))
     assert plan.stop_hosts == plan.start_hosts == [*MEMBERS, *MASTERS]
     assert plan.api_hosts == list(MASTERS)
@@ -151,7 +133,7 @@ def test_a_member_with_the_authority_of_another_etcd_is_a_stranger() -> None:
         recover(machines(e2=alive("e2", etcd_ca_sha256="ef" * 32)))
     # An old point does not say whose it was, an empty machine has none, and a stacked one is known by the cluster's authority.
     old = dataclasses.replace(POINT, etcd_ca_sha256="")
-    assert plan_recovery(Seen(machines(e2=alive("e2", etcd_ca_sha256="ef" * 32)), COMPONENTS, Request(now=NOW, slack=0)), old).strategy == "nothing"
+    assert plan_recovery(seen_of(machines(e2=alive("e2", etcd_ca_sha256="ef" * 32)), COMPONENTS), old).strategy == "nothing"
     assert recover(machines(cp1=alive("cp1", etcd_ca_sha256="ef" * 32))).strategy == "nothing"
 
 
@@ -166,5 +148,5 @@ def test_the_authority_of_etcd_is_read_from_what_was_seen_and_from_the_manifest(
 
 def test_a_member_alone_comes_back_while_another_machine_is_unreachable_and_a_control_plane_speaks() -> None:
     hosts = [host for host in machines(("e2",)) if host.name != "w1"]
-    plan = plan_recovery(Seen(hosts, COMPONENTS, Request(now=NOW, slack=DEFAULT_REVISION_SLACK, scope=["e2"]), ["w1"]), POINT)
+    plan = plan_recovery(seen_of(hosts, COMPONENTS, ["w1"], scope=["e2"]), POINT)
     assert (plan.rebuilt_hosts, plan.speaker, plan.member_hosts) == (["e2"], "cp1", ["e2"])

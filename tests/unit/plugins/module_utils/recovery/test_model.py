@@ -16,7 +16,8 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan import RecoveryPlan, plan_recovery, plan_roll_back
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan import plan_recovery, plan_roll_back
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.recovery_plan import RecoveryPlan
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.refusals import RecoveryRefused, Way
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.tokens import DEFAULT_REVISION_SLACK
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.views import HostView, InPlace, PointView, Record, Request, Seen

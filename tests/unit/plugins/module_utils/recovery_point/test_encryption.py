@@ -14,8 +14,8 @@ import pytest
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.inventory import Inventory
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.kubernetes import EncryptionKey, NamespaceIdentity, Sample
 from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.encryption import Stored
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import age_keys
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import encryption as subject
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import sealing
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Manifest
 from tests.encrypting import ENCRYPTION_FILE, IDENTITY, UID, configuration, encrypted, key, keys, stored
 from tests.unit.plugins.module_utils.recovery_point.making import Maker, make_certificate, make_tar
@@ -199,6 +199,6 @@ def test_a_snapshot_of_another_cluster_is_found(maker: Maker) -> None:
 
 def test_configurations_are_opened_out_of_a_point_the_machines_own_first(maker: Maker) -> None:
     manifest = sealed(maker, {"cp1": OLD, "cp2": RIGHT})
-    identities = sealing.load_identities([str(maker.keys.identity_file)])
+    identities = age_keys.load_identities([str(maker.keys.identity_file)])
     found = subject.open_configurations(maker.location, manifest, identities, "cp2")
     assert [one.providers_of("secrets")[0].keys[0].secret for one in found] == [key(1), key(7)]

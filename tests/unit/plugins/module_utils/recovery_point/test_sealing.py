@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import sealing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import age_keys, sealing
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     ArtifactDamagedError,
     DependencyMissingError,
@@ -56,7 +56,7 @@ def seal(location: FilesystemLocation, keys: Keys, content: bytes) -> sealing.Di
 def unseal(location: FilesystemLocation, keys: Keys, expected: sealing.Digests | None = None) -> bytes:
     """Open KEY into memory."""
     target = io.BytesIO()
-    identities = sealing.load_identities([str(keys.identity_file)])
+    identities = age_keys.load_identities([str(keys.identity_file)])
     sealing.unseal_from(location, KEY, target, identities, what=NAME, expected=expected, recipients=[keys.recipient])
     return target.getvalue()
 
@@ -75,7 +75,7 @@ def test_what_goes_in_comes_out_with_the_right_digests(location: FilesystemLocat
 def test_the_streaming_side_gives_the_same(location: FilesystemLocation, keys: Keys, size: int) -> None:
     content = os.urandom(size)
     digests = seal(location, keys, content)
-    identities = sealing.load_identities([str(keys.identity_file)])
+    identities = age_keys.load_identities([str(keys.identity_file)])
     with sealing.opened(location, KEY, identities, what=NAME, expected=digests) as plain:
         assert plain.read() == content
     with sealing.opened(location, KEY, identities, what=NAME, expected=digests) as plain:
@@ -91,7 +91,7 @@ def test_stock_age_and_zstd_open_it_and_the_other_way_round(location: Filesystem
     subprocess.run(["bash", "-ec", f"zstd --stdout | age --recipient {keys.recipient} --output {other}"], input=content, check=True)
     target = io.BytesIO()
     with other.open("rb") as source:
-        found = sealing.unseal(source, target, sealing.load_identities([str(keys.identity_file)]), what=NAME)
+        found = sealing.unseal(source, target, age_keys.load_identities([str(keys.identity_file)]), what=NAME)
     assert target.getvalue() == content
     assert found.plain_sha256 == digests.plain_sha256
 
@@ -102,7 +102,7 @@ def test_several_recipients_and_ssh_keys(location: FilesystemLocation, keys: Key
     sealing.seal_to(location, KEY, io.BytesIO(b"content"), [keys.recipient, ssh.with_suffix(".pub").read_text(), stranger.recipient])
     for identity in (keys.identity_file, ssh, stranger.identity_file):
         target = io.BytesIO()
-        sealing.unseal_from(location, KEY, target, sealing.load_identities([str(identity)]), what=NAME)
+        sealing.unseal_from(location, KEY, target, age_keys.load_identities([str(identity)]), what=NAME)
         assert target.getvalue() == b"content"
 
 
@@ -209,7 +209,7 @@ def test_a_bomb_is_stopped_at_the_recorded_size(location: FilesystemLocation, ke
             taken.append(len(data))
             return len(data)
 
-    identities = sealing.load_identities([str(keys.identity_file)])
+    identities = age_keys.load_identities([str(keys.identity_file)])
     with pytest.raises(ArtifactDamagedError, match="holds more than was sealed"):
         sealing.unseal_from(location, KEY, Sink(), identities, what=NAME, expected=bomb._replace(plain_size_bytes=small.plain_size_bytes))
     assert sum(taken) == 0
@@ -226,19 +226,19 @@ def test_the_wrong_identity_is_told_whom_to_ask(location: FilesystemLocation, ke
     digests = seal(location, keys, b"content")
     with pytest.raises(WrongIdentityError) as caught:
         sealing.unseal_from(
-            location, KEY, sealing.Discard(), sealing.load_identities([str(stranger.identity_file)]), what=NAME, expected=digests, recipients=[keys.recipient]
+            location, KEY, sealing.Discard(), age_keys.load_identities([str(stranger.identity_file)]), what=NAME, expected=digests, recipients=[keys.recipient]
         )
     assert f"recipients of this point are: {keys.recipient}" in str(caught.value)
     assert_no_secrets(str(caught.value))
     with pytest.raises(WrongIdentityError), sealing.opened(
-        location, KEY, sealing.load_identities([str(stranger.identity_file)]), what=NAME, expected=digests
+        location, KEY, age_keys.load_identities([str(stranger.identity_file)]), what=NAME, expected=digests
     ) as plain, tarfile.open(fileobj=plain, mode="r|"):
         pass
 
 
 def read_and_fail(location: FilesystemLocation, keys: Keys, digests: sealing.Digests, size: int) -> None:
     """Read some of the plain bytes, then fail for another reason."""
-    identities = sealing.load_identities([str(keys.identity_file)])
+    identities = age_keys.load_identities([str(keys.identity_file)])
     with sealing.opened(location, KEY, identities, what=NAME, expected=digests) as plain:
         raise ValueError(f"enough: {len(plain.read(size))} bytes")
 
@@ -257,7 +257,7 @@ def test_a_reader_that_stops_early_with_its_own_error(location: FilesystemLocati
 
 
 def test_a_missing_object(location: FilesystemLocation, keys: Keys) -> None:
-    identities = sealing.load_identities([str(keys.identity_file)])
+    identities = age_keys.load_identities([str(keys.identity_file)])
     with pytest.raises(ObjectMissingError):
         sealing.unseal_from(location, KEY, sealing.Discard(), identities, what=NAME)
     with pytest.raises(ObjectMissingError), sealing.opened(location, KEY, identities, what=NAME) as plain:
@@ -266,38 +266,38 @@ def test_a_missing_object(location: FilesystemLocation, keys: Keys) -> None:
 
 def test_recipients_that_cannot_be_sealed_to() -> None:
     with pytest.raises(RecipientRefusedError, match="Nobody is named"):
-        sealing.parse_recipients([])
+        age_keys.parse_recipients([])
     for text in ("age1planted", "", "ssh-ed25519 AAAA", "ssh-dss AAAA", "somebody"):
         with pytest.raises(RecipientRefusedError, match="not a recipient"):
-            sealing.parse_recipients([text])
+            age_keys.parse_recipients([text])
 
 
 def test_a_private_key_among_the_recipients_is_refused_unseen(keys: Keys) -> None:
     secret = keys.identity_file.read_text().split()[-1]
     for text in (secret, " " + secret):
         with pytest.raises(RecipientRefusedError, match="private key") as caught:
-            sealing.parse_recipients([text])
+            age_keys.parse_recipients([text])
         assert secret not in str(caught.value)
         assert secret not in repr(caught.value.as_result())
 
 
 def test_identity_files_that_cannot_be_used_are_named_and_not_quoted(tmp_path: Path) -> None:
     with pytest.raises(IdentityRefusedError, match="No age identity"):
-        sealing.load_identities([])
+        age_keys.load_identities([])
     path = tmp_path / "identity"
     with pytest.raises(IdentityRefusedError, match="cannot be read"):
-        sealing.load_identities([str(path)])
+        age_keys.load_identities([str(path)])
     path.write_text("# only a comment\n\n")
     with pytest.raises(IdentityRefusedError, match="No age identity"):
-        sealing.load_identities([str(path)])
+        age_keys.load_identities([str(path)])
     path.write_text("# created\nAGE-SECRET-KEY-1PLANTED0000\n")
     with pytest.raises(IdentityRefusedError, match="line 2 is not") as caught:
-        sealing.load_identities([str(path)])
+        age_keys.load_identities([str(path)])
     assert "PLANTED" not in str(caught.value)
     assert caught.value.__cause__ is None
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "passphrase", "-f", tmp_path / "locked"], check=True)
     with pytest.raises((IdentityRefusedError, WrongIdentityError), match="passphrase"):
-        sealing.load_identities([str(tmp_path / "locked")])
+        age_keys.load_identities([str(tmp_path / "locked")])
     for content, word in (
         (b"-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n", "it is encrypted itself"),
         (b"age-encryption.org/v1\n-> scrypt x 18\n\xff\xfe", "it is encrypted itself"),
@@ -305,13 +305,13 @@ def test_identity_files_that_cannot_be_used_are_named_and_not_quoted(tmp_path: P
     ):
         path.write_bytes(content)
         with pytest.raises(IdentityRefusedError, match=word):
-            sealing.load_identities([str(path)])
+            age_keys.load_identities([str(path)])
 
 
 def test_an_identity_file_may_begin_with_a_byte_order_mark(tmp_path: Path, keys: Keys) -> None:
     path = tmp_path / "identity"
     path.write_bytes(b"\xef\xbb\xbf" + Path(keys.identity_file).read_bytes())
-    assert len(sealing.load_identities([str(path)])) == len(sealing.load_identities([str(keys.identity_file)]))
+    assert len(age_keys.load_identities([str(path)])) == len(age_keys.load_identities([str(keys.identity_file)]))
 
 
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, keys: Keys) -> None:
@@ -324,14 +324,14 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, keys: Keys)
 
 MEASURED = """
 import sys
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import sealing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import age_keys, sealing
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import FilesystemLocation
 root, key, source, recipient, identity = sys.argv[1:]
 location = FilesystemLocation(root)
 with open(source, "rb") as stream:
     digests = sealing.seal_to(location, key, stream, [recipient])
 assert digests.plain_size_bytes == 256 << 20, digests
-sealing.unseal_from(location, key, sealing.Discard(), sealing.load_identities([identity]), what=key, expected=digests)
+sealing.unseal_from(location, key, sealing.Discard(), age_keys.load_identities([identity]), what=key, expected=digests)
 with open("/proc/self/status") as status:
     print(next(line.split()[1] for line in status if line.startswith("VmHWM")))
 """

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, transfer
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.age_keys import load_identities
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     ArtifactDamagedError,
     LocationFullError,
@@ -26,7 +27,6 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     ObjectExistsError,
     SourceDamagedError,
 )
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.sealing import load_identities
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.transfer import Connection, Delivery, Workspace, open_into
 from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Maker, flip, make_tar
 
