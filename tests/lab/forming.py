@@ -58,6 +58,7 @@ def _host_files(node: Node, secrets: kubeadm.Secrets) -> None:
     """What has to be there before kubeadm comes."""
     node.write("/etc/cni/net.d/10-lab.conflist", kubeadm.network_configuration(node.plan))
     hardened = "hardened" in node.topology.traits
+    external_forming.give_etcd_place(node)
     files = hardening.node_files() if hardened else {}
     if node.plan.control_plane:
         files[kubeadm.encryption_file(node.topology)] = kubeadm.encryption_configuration({"key1": secrets.encryption_key})

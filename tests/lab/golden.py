@@ -26,6 +26,7 @@ _RECIPE = (
     "forming.py",
     "reshaping.py",
     "kubeadm.py",
+    "etcd_place.py",
     "external_etcd.py",
     "external_forming.py",
     "hardening.py",

@@ -85,6 +85,8 @@ class Question:
     certificates: Sequence[Mapping[str, Any]] = ()
     # Where the local member had its data, by a recovery point; counts where nothing on this machine says it.
     etcd_data_dir: str = ""
+    # Where that path led to when it was a link.
+    etcd_data_link: str = ""
 
 
 def in_time(work: Callable[[], Any], seconds: float) -> Tuple[bool, Any]:
@@ -329,10 +331,11 @@ class Look:
         return self._etcd()
 
     def _etcd_path_besides(self) -> List[str]:
-        """The data directory of the local member, where it is not in the question."""
+        """The data directory of the local member, and where a link to be made leads to, where they are not in the question."""
         with suppress(LifeboatError, OSError, ValueError):
-            place = str(self._etcd()["data_dir"]) if self._etcd_service() else ""
-            return [place] if place and place not in self.question.paths else []
+            seen = self._etcd() if self._etcd_service() else {}
+            places = [str(seen[key]) for key in ("data_dir", "to_link") if seen.get(key)]
+            return [place for place in places if place not in self.question.paths]
         return []
 
     def _etcd_service(self) -> Optional[Service]:
@@ -343,7 +346,8 @@ class Look:
         directories, pid = self._etcd_directories(facts)
         data_dir = self._etcd_place(facts, directories, pid)
         used = etcd_data.in_use(pid, directories.data, data_dir) if pid else None
-        return etcd_data.add_directories(etcd_data.describe(data_dir, ASIDE), directories, used)
+        link = self.question.etcd_data_link if data_dir == self.question.etcd_data_dir else ""
+        return etcd_data.add_directories(etcd_data.describe(data_dir, ASIDE, link=link), directories, used)
 
     def _etcd_place(self, facts: Mapping[str, Any], directories: Directories, pid: int) -> str:
         """Where the data are on this host: what the inventory names; what a running etcd works in; what would start it; what the recovery point says."""

@@ -236,4 +236,5 @@ def test_a_real_etcd_that_works_elsewhere_is_refused(machines: Machines, binarie
     assert refused.format(own=own) in check["remedy"]
     at = json.loads((machines.directory / "cp1.json").read_text())
     assert at["etcd_data_dir"] in (f"{own}/etcd", f"{own}/link", f"{own}/other")
+    assert at["etcd_data_link"] == (f"{own}/etcd" if at["etcd_data_dir"] == f"{own}/link" else None)
     assert at["etcd_wal_dir"] == (f"{own}/log" if "--wal-dir" in words else None)

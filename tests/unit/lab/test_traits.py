@@ -219,6 +219,16 @@ def test_the_data_of_etcd_lie_below_the_mount_point() -> None:
     assert (plain.data_directory, plain.etcd_directory) == ("/var/lib/etcd", "/var/lib/etcd")
 
 
+def test_a_data_directory_that_is_a_link_keeps_its_name() -> None:
+    node = _topology("etcd-symlink").node("cp1")
+    assert (node.data_directory, node.etcd_directory, node.etcd_link_target) == ("/srv/etcd-data", "/var/lib/etcd", "/srv/etcd-data/etcd")
+    both = _topology("etcd-symlink", "etcd-elsewhere").node("cp1")
+    assert (both.data_directory, both.etcd_directory, both.etcd_link_target) == ("/srv/etcd-data", "/srv/etcd/data", "/srv/etcd-data/etcd")
+    for node in (_topology("etcd-symlink").node("w1"), make_topology("ha", 4).node("cp1")):
+        assert node.etcd_link_target == ""
+    assert _documents(kubeadm.init_configuration(_topology("etcd-symlink"), SECRETS))[1]["etcd"]["local"]["dataDir"] == "/var/lib/etcd"
+
+
 def test_the_drill_calls_nodes_as_kubernetes_does() -> None:
     lab = cast(Lab, SimpleNamespace(topology=_topology("node-names")))
     assert node_names(lab, ["w1", "cp1"]) == {"w1.nodes.lab.internal", "cp1.nodes.lab.internal"}
