@@ -176,9 +176,9 @@ node:
     probe_errors: {description: Reasons of probes that failed., type: dict}
     obstacles:
       description: >-
-        What keeps a backup from being one of a whole, quiet machine, by subject - C(probes), C(record), C(lock), C(parked), C(manifests) and
-        C(etcd_directories), each with C(in_the_way), C(found) and C(remedy). C(lock) also has C(stale), whether its run was silent for longer than the
-        lock allows.
+        What keeps a backup from being one of a whole, quiet machine, by subject - C(probes), C(record), C(lock), C(parked), C(manifests),
+        C(etcd_directories) and C(etcd_log), each with C(in_the_way), C(found) and C(remedy). C(lock) also has C(stale), whether its run was silent for longer
+        than the lock allows.
       type: dict
 """
 

@@ -54,6 +54,8 @@ def give_etcd_place(node: Node) -> None:
     """What a member finds before kubeadm comes."""
     if node.plan.etcd_link_target:
         node.run(["sh", "-c", etcd_place.LINK, "link", node.plan.etcd_link_target, node.plan.etcd_directory])
+    for path, text in etcd_place.files(node.plan).items():
+        node.write(path, text, 0o600)
 
 
 def _phase(machine: Node, plan: NodePlan, *phase: str) -> None:

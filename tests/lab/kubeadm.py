@@ -8,7 +8,7 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from . import external_etcd, front, hardening, versions
+from . import etcd_place, external_etcd, front, hardening, versions
 from .topology import API_PORT, NodePlan, Topology
 from .yamltext import documents
 
@@ -101,6 +101,7 @@ def init_configuration(topology: Topology, secrets: Secrets) -> str:
             # No kube-proxy and no CoreDNS: disaster recovery of a control plane needs neither, and both cost time at every start.
             "skipPhases": ["addon"],
             "timeouts": _TIMEOUTS,
+            **etcd_place.patches(first),
         },
         {
             "apiVersion": "kubeadm.k8s.io/v1beta4",
@@ -122,7 +123,8 @@ def init_configuration(topology: Topology, secrets: Secrets) -> str:
 
 def etcd(topology: Topology) -> dict[str, object]:
     """A member on each control plane."""
-    return {"local": {"dataDir": topology.etcd_directory, "imageTag": versions.ETCD_IMAGE_TAG}}
+    arguments = _arguments(etcd_place.arguments(topology.etcd[0]))
+    return {"local": {"dataDir": topology.etcd_directory, "imageTag": versions.ETCD_IMAGE_TAG, **({"extraArgs": arguments} if arguments else {})}}
 
 
 def kubelet_configuration() -> dict[str, object]:
@@ -176,6 +178,7 @@ def join_configuration(topology: Topology, node: NodePlan, secrets: Secrets, cer
         "discovery": _discovery(topology, secrets, certificate_authority_hash),
         "nodeRegistration": _registration(topology, node),
         "timeouts": _TIMEOUTS,
+        **etcd_place.patches(node),
     }
     if node.control_plane:
         document["controlPlane"] = {"localAPIEndpoint": {"advertiseAddress": node.address, "bindPort": API_PORT}, "certificateKey": secrets.certificate_key}

@@ -89,6 +89,11 @@ class NodePlan:
         """Where that leads to when it is a link: below the mount point. Else empty."""
         return f"{self.data_directory}/etcd" if self.etcd and "etcd-symlink" in self.traits else ""
 
+    @property
+    def log_directory(self) -> str:
+        """Where etcd keeps its write-ahead log when it is not in its data directory. Else empty."""
+        return "/var/lib/etcd-wal/wal" if self.etcd and "wal-elsewhere" in self.traits else ""
+
 
 @dataclass(frozen=True)
 class Topology:

@@ -119,7 +119,7 @@ class Scene(Stage):
             "versions": {"kubelet": "1.34.1"},
             "etcdutl": {"source": "host", "version": "3.6.16", "path": "etcdutl"} if tool else None,
             "etcd": {"to_link": to_link},
-            "obstacles": {"etcd_directories": {"in_the_way": False, "found": "", "remedy": ""}},
+            "obstacles": {subject: {"in_the_way": False, "found": "", "remedy": ""} for subject in ("etcd_directories", "etcd_log")},
         }
         plan = {
             "source": "recovery_point",

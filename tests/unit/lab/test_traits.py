@@ -13,11 +13,12 @@ from typing import Any, cast
 import pytest
 import yaml
 
+from tests.drill.demands import demands, overrides, warned
 from tests.drill.members import member_names
 from tests.drill.playbooks import Playbooks, settings
 from tests.drill.steps import DrillFailure, wanted_from
 from tests.drill.verification import node_names
-from tests.lab import Lab, accounts, balancer, front, golden, hardening, inventory, kubeadm, machinefiles
+from tests.lab import Lab, accounts, balancer, etcd_place, external_etcd, front, golden, hardening, inventory, kubeadm, machinefiles
 from tests.lab.cache import Cache
 from tests.lab.cli import parse
 from tests.lab.disk import Disk
@@ -227,6 +228,33 @@ def test_a_data_directory_that_is_a_link_keeps_its_name() -> None:
     for node in (_topology("etcd-symlink").node("w1"), make_topology("ha", 4).node("cp1")):
         assert node.etcd_link_target == ""
     assert _documents(kubeadm.init_configuration(_topology("etcd-symlink"), SECRETS))[1]["etcd"]["local"]["dataDir"] == "/var/lib/etcd"
+
+
+def test_the_log_directory_is_mounted_by_a_patch_of_kubeadm() -> None:
+    topology = _topology("wal-elsewhere")
+    first, cluster, _kubelet = _documents(kubeadm.init_configuration(topology, SECRETS))
+    (join,) = _documents(kubeadm.join_configuration(topology, topology.node("cp2"), SECRETS, "ab"))
+    log = _flags(cluster["etcd"]["local"]["extraArgs"])["wal-dir"]
+    (path,) = (files := etcd_place.files(topology.node("cp2")))
+    assert first["patches"] == join["patches"] == {"directory": path.rpartition("/")[0]}
+    patch = json.loads(files[path])["spec"]
+    (mount,) = patch["containers"][0]["volumeMounts"]
+    (volume,) = patch["volumes"]
+    assert mount["name"] == volume["name"]
+    # etcd makes it anew, so it is not the mount point.
+    assert log == f"{mount['mountPath']}/wal" == f"{volume['hostPath']['path']}/wal"
+    (worker,) = _documents(kubeadm.join_configuration(topology, topology.node("w1"), SECRETS, "ab"))
+    assert "patches" not in worker
+    assert etcd_place.files(topology.node("w1")) == etcd_place.files(make_topology("ha", 4).node("cp1")) == {}
+
+
+def test_a_member_on_a_machine_of_its_own_may_have_a_log_directory_too() -> None:
+    topology = _topology("wal-elsewhere", "external-etcd")
+    first, cluster = _documents(external_etcd.configuration(topology, topology.node("e1")))
+    assert first["patches"] == {"directory": "/etc/kubernetes/patches"}
+    assert _flags(cluster["etcd"]["local"]["extraArgs"])["wal-dir"] == "/var/lib/etcd-wal/wal"
+    (join,) = _documents(kubeadm.join_configuration(topology, topology.node("cp2"), SECRETS, "ab"))
+    assert "patches" not in join
 
 
 def test_the_drill_calls_nodes_as_kubernetes_does() -> None:
@@ -455,6 +483,19 @@ def test_the_front_is_a_static_pod_as_people_write_them() -> None:
 def test_a_kubeconfig_leads_to_the_front() -> None:
     text = "clusters:\n- cluster:\n    certificate-authority-data: eA==\n    server: https://10.77.4.11:6443\n  name: lab\n"
     assert front.through_front(text) == text.replace("10.77.4.11:6443", "127.0.0.1:7443")
+
+
+# What the product asks of somebody with such a cluster
+
+
+def test_the_drill_knows_what_a_trait_demands() -> None:
+    assert demands(Traits.parse(["real"])) == []
+    wanted = demands(Traits.parse(["wal-elsewhere", "five"]))
+    assert [demand.warning for demand in wanted] == ["platform.etcd_log"]
+    assert overrides(wanted) == {"etcd": {"wal_into_data_dir": True}}
+    assert overrides(demands(Traits.parse(["real"]))) == {}
+    report = {"checks": [{"id": "a", "outcome": "passed"}, {"id": "b", "outcome": "passed"}, {"id": "b", "outcome": "warning"}]}
+    assert [warned(report, name) for name in ("a", "b", "c")] == [False, True, False]
 
 
 # Command lines, and what Ansible finds
