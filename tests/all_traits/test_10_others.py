@@ -26,8 +26,8 @@ def test_bomb(traits: str) -> None:
 @pytest.mark.parametrize(
     "traits",
     [
-        # Data behind a link that an empty machine has not.
-        "etcd-symlink",
+        # Data behind a link that an empty machine has not, keys in a KMS.
+        "etcd-symlink,kms",
         # A setting without which the recovery is refused, and which the next backup does not need.
         "wal-elsewhere",
     ],

@@ -24,7 +24,10 @@ class Demand:
     way: str = ""
 
 
-_ALL = (Demand("wal-elsewhere", "platform.etcd_log", {"etcd": {"wal_into_data_dir": True}}, "{etcd: {wal_into_data_dir: true}}"),)
+_ALL = (
+    Demand("wal-elsewhere", "platform.etcd_log", {"etcd": {"wal_into_data_dir": True}}, "{etcd: {wal_into_data_dir: true}}"),
+    Demand("kms", "recovery_point.kms_not_needed"),
+)
 
 
 def demands(traits: Traits) -> list[Demand]:

@@ -31,6 +31,7 @@ _RECIPE = (
     "external_forming.py",
     "hardening.py",
     "front.py",
+    "kms.py",
     "yamltext.py",
     "topology.py",
 )

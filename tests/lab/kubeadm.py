@@ -8,7 +8,7 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from . import etcd_place, external_etcd, front, hardening, versions
+from . import etcd_place, external_etcd, front, hardening, kms, versions
 from .topology import API_PORT, NodePlan, Topology
 from .yamltext import documents
 
@@ -66,6 +66,8 @@ def _api_server(topology: Topology) -> dict[str, object]:
     if "hardened" in topology.traits:
         arguments |= hardening.server_arguments()
         volumes += hardening.server_volumes()
+    if "kms" in topology.traits:
+        volumes.append(kms.server_volume())
     return {"certSANs": _server_names(topology), "extraArgs": _arguments(arguments), "extraVolumes": volumes}
 
 
@@ -185,14 +187,15 @@ def join_configuration(topology: Topology, node: NodePlan, secrets: Secrets, cer
     return documents(document)
 
 
-def encryption_configuration(keys: Mapping[str, str]) -> str:
-    """Encryption at rest of Secrets: new values under the first key, old ones under any of them."""
+def encryption_configuration(keys: Mapping[str, str], *, by_kms: bool = False) -> str:
+    """Encryption at rest of Secrets: new values by the KMS or under the first key, old ones under any of them."""
     named = [{"name": name, "secret": secret} for name, secret in keys.items()]
+    providers = [*([kms.provider()] if by_kms else []), {"secretbox": {"keys": named}}, {"identity": {}}]
     return documents(
         {
             "apiVersion": "apiserver.config.k8s.io/v1",
             "kind": "EncryptionConfiguration",
-            "resources": [{"resources": ["secrets"], "providers": [{"secretbox": {"keys": named}}, {"identity": {}}]}],
+            "resources": [{"resources": ["secrets"], "providers": providers}],
         }
     )
 

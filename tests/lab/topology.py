@@ -94,6 +94,11 @@ class NodePlan:
         """Where etcd keeps its write-ahead log when it is not in its data directory. Else empty."""
         return "/var/lib/etcd-wal/wal" if self.etcd and "wal-elsewhere" in self.traits else ""
 
+    @property
+    def kms(self) -> bool:
+        """Whether its API server encrypts by a KMS plugin."""
+        return self.control_plane and "kms" in self.traits
+
 
 @dataclass(frozen=True)
 class Topology:

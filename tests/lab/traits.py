@@ -76,6 +76,7 @@ _ALL = (
     Trait("etcd-elsewhere", "etcd has its data in /srv/etcd/data, below the mount point of its file system", Part.CLUSTER),
     Trait("etcd-symlink", "etcd's data directory is a link to /srv/etcd-data/etcd, which a person made", Part.CLUSTER),
     Trait("wal-elsewhere", "etcd has its write-ahead log in /var/lib/etcd-wal/wal (--wal-dir)", Part.CLUSTER),
+    Trait("kms", "Secrets are encrypted by a KMS v2 plugin, a static pod, since some time; older ones are under key1", Part.CLUSTER),
     Trait("no-ca-key", "the key of the CA is kept elsewhere: nothing in the cluster signs certificates", Part.CLUSTER),
     Trait("ca-rotation", "ca.crt holds two CAs: the one in use, and the next", Part.CLUSTER),
     Trait("become-password", "sudo asks for a password, which the inventory has", Part.MACHINE),

@@ -18,7 +18,7 @@ from tests.drill.members import member_names
 from tests.drill.playbooks import Playbooks, settings
 from tests.drill.steps import DrillFailure, wanted_from
 from tests.drill.verification import node_names
-from tests.lab import Lab, accounts, balancer, etcd_place, external_etcd, front, golden, hardening, inventory, kubeadm, machinefiles
+from tests.lab import Lab, accounts, balancer, etcd_place, external_etcd, front, golden, hardening, inventory, kms, kubeadm, machinefiles
 from tests.lab.cache import Cache
 from tests.lab.cli import parse
 from tests.lab.disk import Disk
@@ -465,6 +465,41 @@ def test_the_first_key_of_the_encryption_is_the_one_in_use() -> None:
     assert [key["name"] for key in resources["providers"][0]["secretbox"]["keys"]] == ["key2", "key1"]
 
 
+# The KMS
+
+
+def test_the_api_server_reaches_the_plugin_by_its_socket() -> None:
+    server = _documents(kubeadm.init_configuration(_topology("kms"), SECRETS))[1]["apiServer"]
+    pod = json.loads(kms.manifest())["spec"]
+    (container,) = pod["containers"]
+    volumes = {volume["name"]: volume["hostPath"] for volume in pod["volumes"]}
+    places = {mount["mountPath"]: volumes[mount["name"]] for mount in container["volumeMounts"]}
+    assert all(path == volume["path"] for path, volume in places.items())
+    assert kms.SOCKETS in places
+    (own,) = [volume for volume in server["extraVolumes"] if volume["hostPath"] == kms.SOCKETS]
+    assert own["readOnly"] is False
+    # The plugin may start after the API server has asked for the directory, or before.
+    assert own["pathType"] == places[kms.SOCKETS]["type"] == "DirectoryOrCreate"
+    assert not any("kms" in volume["hostPath"] for volume in _documents(kubeadm.init_configuration(_topology(), SECRETS))[1]["apiServer"]["extraVolumes"])
+
+
+def test_what_was_encrypted_before_the_kms_can_still_be_read() -> None:
+    (resources,) = json.loads(kubeadm.encryption_configuration({"key1": "YQ=="}, by_kms=True))["resources"]
+    first, second, third = resources["providers"]
+    assert first == {"kms": {"apiVersion": "v2", "name": kms.PROVIDER, "endpoint": f"unix://{kms.SOCKET}", "timeout": "3s"}}
+    assert second["secretbox"]["keys"] == [{"name": "key1", "secret": "YQ=="}]
+    assert third == {"identity": {}}
+
+
+def test_only_machines_with_an_api_server_have_a_security_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    topology = _topology("kms")
+    assert [node.name for node in topology.nodes if node.kms] == ["cp1", "cp2", "cp3"]
+    assert kms.KEY_FILE.startswith(f"{kms.MODULE}/")
+    monkeypatch.setenv("LIFEBOAT_LAB_STATE", str(tmp_path))
+    LabStore(tmp_path).write(LabRecord("one", "single", 3, traits=("kms",)))
+    assert Lab.open("one").private_values == {"key of the KMS": kms.KEY.encode()}
+
+
 # The static pod before the kubelet
 
 
@@ -490,10 +525,10 @@ def test_a_kubeconfig_leads_to_the_front() -> None:
 
 def test_the_drill_knows_what_a_trait_demands() -> None:
     assert demands(Traits.parse(["real"])) == []
-    wanted = demands(Traits.parse(["wal-elsewhere", "five"]))
-    assert [demand.warning for demand in wanted] == ["platform.etcd_log"]
+    wanted = demands(Traits.parse(["wal-elsewhere", "kms"]))
+    assert [demand.warning for demand in wanted] == ["platform.etcd_log", "recovery_point.kms_not_needed"]
     assert overrides(wanted) == {"etcd": {"wal_into_data_dir": True}}
-    assert overrides(demands(Traits.parse(["real"]))) == {}
+    assert overrides(demands(Traits.parse(["kms"]))) == {}
     report = {"checks": [{"id": "a", "outcome": "passed"}, {"id": "b", "outcome": "passed"}, {"id": "b", "outcome": "warning"}]}
     assert [warned(report, name) for name in ("a", "b", "c")] == [False, True, False]
 
