@@ -26,10 +26,10 @@ def test_bomb(traits: str) -> None:
 @pytest.mark.parametrize(
     "traits",
     [
-        # Data behind a link that an empty machine has not, keys in a KMS.
-        "etcd-symlink,kms",
-        # A setting without which the recovery is refused, and which the next backup does not need.
-        "wal-elsewhere",
+        # Data behind a link that an empty machine has not, keys in a KMS, the oldest Python.
+        "etcd-symlink,kms,python=3.8",
+        # A setting without which the recovery is refused, and which the next backup does not need; the newest Python.
+        "wal-elsewhere,python=3.13",
     ],
 )
 def test_bomb_on_one_machine(traits: str) -> None:

@@ -159,6 +159,7 @@ class Lab:
             self._store.write(replace(record, entries=bare.to_record()))
             self._prepare(topology)
             golden = self._golden(topology, bare)
+            bare = platform_of(kind).machine_of(bare, wanted, self._cache, self._progress)
             self._store.write(replace(record, entries={"golden": str(golden), **bare.to_record()}))
             self._start_golden(topology, golden, bare)
             _write_private(self.kubeconfig, self._cluster(topology).admin_kubeconfig())

@@ -99,6 +99,12 @@ class NodePlan:
         """Whether its API server encrypts by a KMS plugin."""
         return self.control_plane and "kms" in self.traits
 
+    @property
+    def python(self) -> str:
+        """The interpreter for Ansible."""
+        version = self.traits.value("python")
+        return f"/usr/local/bin/python{version}" if version else "/usr/bin/python3"
+
 
 @dataclass(frozen=True)
 class Topology:

@@ -14,6 +14,8 @@ from .errors import LabError
 
 ZONES = Path("/usr/share/zoneinfo")
 MOST_FORKS = 100
+# The oldest and the newest that Ansible and the collection take on machines.
+PYTHONS = ("3.8", "3.13")
 
 
 class Part(Enum):
@@ -37,6 +39,10 @@ def _zone_problem(value: str) -> str:
 
 def _forks_problem(value: str) -> str:
     return "" if value.isascii() and value.isdecimal() and 1 <= int(value) <= MOST_FORKS else f"a number from 1 to {MOST_FORKS}"
+
+
+def _python_problem(value: str) -> str:
+    return "" if value in PYTHONS else f"one of {' '.join(PYTHONS)}"
 
 
 def _no_problem(_value: str) -> str:
@@ -81,6 +87,7 @@ _ALL = (
     Trait("ca-rotation", "ca.crt holds two CAs: the one in use, and the next", Part.CLUSTER),
     Trait("become-password", "sudo asks for a password, which the inventory has", Part.MACHINE),
     Trait("noexec-tmp", "nothing can be executed in /tmp and /var/tmp", Part.MACHINE),
+    Trait("python", "the only Python of machines is this one", Part.MACHINE, KUBEADM, PYTHONS[0], _python_problem),
     Trait("external-etcd", "etcd on machines of its own, e1 e2 e3, that are no nodes of the cluster", Part.CLUSTER, ("ha",)),
     Trait("five", "five control planes: cp4 and cp5 besides", Part.CLUSTER, ("ha",)),
 )

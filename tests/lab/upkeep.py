@@ -17,9 +17,10 @@ from .machines import bare_key, bare_machine
 from .osimage import os_image_key
 from .platforms import platform_of
 from .progress import Progress
+from .pythons import present_pythons
 from .state import LabStore
 
-KINDS = ("binaries", "kms-plugin", "debian", "bare", "caasp-software", "caasp", "golden")
+KINDS = ("binaries", "kms-plugin", "python", "debian", "bare", "caasp-software", "caasp", "golden")
 
 
 def build(progress: Progress, *, install: bool = False) -> None:
@@ -39,7 +40,7 @@ def clean(progress: Progress) -> list[Path]:
     """Remove cache entries that neither the present sources nor any lab need."""
     cache = Cache()
     keep = [cache.path("binaries", binaries_key()), cache.path("kms-plugin", kms_plugin_key())]
-    keep += [cache.path("debian", os_image_key()), cache.path("bare", bare_key())]
+    keep += [cache.path("debian", os_image_key()), cache.path("bare", bare_key()), *present_pythons(cache)]
     keep += [cache.path("caasp-software", software_key()), cache.path("caasp", product_key())]
     keep += [path for path in cache.entries("golden") if _is_present(cache, path)]
     store = LabStore()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -18,12 +19,14 @@ from tests.drill.members import member_names
 from tests.drill.playbooks import Playbooks, settings
 from tests.drill.steps import DrillFailure, wanted_from
 from tests.drill.verification import node_names
-from tests.lab import Lab, accounts, balancer, etcd_place, external_etcd, front, golden, hardening, inventory, kms, kubeadm, machinefiles
+from tests.lab import Lab, accounts, balancer, etcd_place, external_etcd, front, golden, hardening, inventory, kms, kubeadm, machinefiles, pythons
 from tests.lab.cache import Cache
 from tests.lab.cli import parse
 from tests.lab.disk import Disk
 from tests.lab.errors import LabError
+from tests.lab.machines import BareMachine
 from tests.lab.network import Network
+from tests.lab.progress import Progress
 from tests.lab.state import LabRecord, LabStore
 from tests.lab.topology import Topology, hosts_file, make_topology
 from tests.lab.traits import PLAIN, PRESETS, TRAITS, Part, Traits
@@ -87,6 +90,7 @@ def test_the_order_of_words_does_not_matter() -> None:
         ("forks=0", "from 1 to 100"),
         ("forks=many", "from 1 to 100"),
         ("forks=²", "from 1 to 100"),
+        ("python=2.7", "one of 3.8 3.13"),
         ("real=yes", "no such trait"),
         ("timezone=UTC,timezone=Europe/Berlin", "contradicts timezone=UTC"),
     ],
@@ -498,6 +502,57 @@ def test_only_machines_with_an_api_server_have_a_security_module(tmp_path: Path,
     monkeypatch.setenv("LIFEBOAT_LAB_STATE", str(tmp_path))
     LabStore(tmp_path).write(LabRecord("one", "single", 3, traits=("kms",)))
     assert Lab.open("one").private_values == {"key of the KMS": kms.KEY.encode()}
+
+
+# Another Python
+
+
+def test_the_inventory_names_the_python_of_the_machines() -> None:
+    for traits, program in (((), "/usr/bin/python3"), (("python",), "/usr/local/bin/python3.8"), (("python=3.13",), "/usr/local/bin/python3.13")):
+        _hosts, variables = _inventory(_topology(*traits))
+        assert variables["ansible_python_interpreter"] == program
+
+
+def _python(directory: Path) -> pythons.Installed:
+    """One with a shared library, of which not everything is needed."""
+    for name in ("lib/python3.8/os.py", "lib/python3.8/test/big.py", "lib/python3.8/json/__pycache__/x.pyc", "lib/python3.8/json/decoder.py"):
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).touch()
+    for name in ("bin/python3.8", "lib/libpython3.8.so.1.0"):
+        (directory / name).parent.mkdir(exist_ok=True)
+        (directory / name).touch(0o755)
+    return pythons.Installed("3.8", "3.8.18 of a test", directory / "bin/python3.8", directory / "lib/python3.8", directory / "lib/libpython3.8.so.1.0")
+
+
+def test_a_layer_brings_one_python_and_hides_the_other(tmp_path: Path) -> None:
+    layer = tmp_path / "layer"
+    pythons.write_layer(_python(tmp_path / "own"), layer)
+    files = {str(path.relative_to(layer)) for path in layer.rglob("*") if path.is_file()}
+    assert files == {"usr/local/bin/python3.8", "usr/local/lib/python3.8/os.py", "usr/local/lib/python3.8/json/decoder.py", "usr/lib/libpython3.8.so.1.0"}
+    assert {str(path.relative_to(layer)) for path in layer.rglob("*") if path.is_char_device()} == set(pythons.HIDDEN)
+
+
+def test_the_layer_of_the_python_lies_above_all_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pythons, "installed", lambda _version: _python(tmp_path / "own"))
+    plain = BareMachine(tmp_path / "bare", tmp_path / "debian", tmp_path / "binaries")
+    cache = Cache(tmp_path / "cache")
+    machine = pythons.with_python(plain, Traits.parse(["python"]), cache, Progress(quiet=True))
+    assert machine.layers[1:] == plain.layers
+    assert (machine.layers[0] / "usr/local/bin/python3.8").is_file()
+    assert pythons.read_machine(machine.to_record()) == machine
+    assert pythons.read_machine(plain.to_record()) == plain
+    assert pythons.with_python(plain, PLAIN, cache, Progress(quiet=True)) == plain
+    monkeypatch.setattr(pythons, "installed", lambda _version: None)
+    with pytest.raises(LabError, match=r"pyenv install 3\.13"):
+        pythons.with_python(plain, Traits.parse(["python=3.13"]), cache, Progress(quiet=True))
+
+
+def test_a_python_is_asked_where_its_files_are() -> None:
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    found = pythons.installed(version)
+    assert found is not None
+    assert (found.version, (found.standard / "os.py").is_file(), found.program.name) == (version, True, f"python{version}")
+    assert pythons.installed("3.99") is None
 
 
 # The static pod before the kubelet
