@@ -55,6 +55,10 @@ options:
     description: Where the local member of etcd had its data, by a recovery point. It counts where nothing on this machine says it.
     type: path
     default: ""
+  etcd_data_link:
+    description: Where O(etcd_data_dir) led to, by the same recovery point, when it was a link.
+    type: path
+    default: ""
   certificates:
     description: >-
       Certificates, keys and kubeconfigs of this machine, as in O(lifeboat.cluster.certificate_info#module:checks). For which name they are made is
@@ -123,8 +127,10 @@ node:
       type: dict
     etcd:
       description: >-
-        C(data_dir), C(resolved) (without links), C(state) (V(absent), V(empty), or V(data): a database, a log or a v2 snapshot below C(member)),
-        C(exists), C(is_mount) (whether it is, or lies on, a file system of its own), C(mount_source) (of the file system), C(member), C(size_bytes),
+        C(data_dir), C(resolved) (without links), C(link) (where it leads to, when it is a link itself), C(to_link) (where a link that is to be made in its
+        place leads to, as O(etcd_data_link) says and nothing is in the way), C(state) (V(absent), V(empty), or V(data): a database, a log or a v2 snapshot
+        below C(member)), C(exists), C(is_mount) (whether it is, or lies on, a file system of its own), C(mount_source) (of the file system), C(member),
+        C(size_bytes),
         C(newest_mtime), C(wal_files),
         C(owner), C(mode), C(restore_markers), C(asides), C(restores) (C(token), C(staged), C(used), C(revision_after) of each finished restore),
         C(cluster_id) (of which cluster the data are, as their log says) and C(revision) (how far the database is; null where it does not say).
@@ -174,9 +180,9 @@ node:
     probe_errors: {description: Reasons of probes that failed., type: dict}
     obstacles:
       description: >-
-        What keeps a backup from being one of a whole, quiet machine, by subject - C(probes), C(record), C(lock), C(parked), C(manifests) and
-        C(etcd_directories), each with C(in_the_way), C(found) and C(remedy). C(lock) also has C(stale), whether its run was silent for longer than the
-        lock allows.
+        What keeps a backup from being one of a whole, quiet machine, by subject - C(probes), C(record), C(lock), C(parked), C(manifests),
+        C(etcd_directories) and C(etcd_log), each with C(in_the_way), C(found) and C(remedy). C(lock) also has C(stale), whether its run was silent for longer
+        than the lock allows.
       type: dict
 """
 
@@ -194,6 +200,7 @@ SPEC: Dict[str, Any] = {
     "required_files": {"type": "list", "elements": "path"},
     "certificates": {"type": "list", "elements": "dict", "default": []},
     "etcd_data_dir": {"type": "path", "default": ""},
+    "etcd_data_link": {"type": "path", "default": ""},
 }
 
 

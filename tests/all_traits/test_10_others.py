@@ -23,6 +23,19 @@ def test_bomb(traits: str) -> None:
     drill(traits)
 
 
+@pytest.mark.parametrize(
+    "traits",
+    [
+        # Data behind a link that an empty machine has not, keys in a KMS, the oldest Python.
+        "etcd-symlink,kms,python=3.8",
+        # A setting without which the recovery is refused, and which the next backup does not need; the newest Python.
+        "wal-elsewhere,python=3.13",
+    ],
+)
+def test_bomb_on_one_machine(traits: str) -> None:
+    drill(traits, topology="single")
+
+
 @pytest.mark.parametrize("scenario", ["bomb", "member", "control-plane"])
 def test_etcd_on_machines_of_its_own(scenario: str) -> None:
     drill("external-etcd", scenario)

@@ -58,7 +58,13 @@ def make_keys(directory: Path) -> Keys:
     keys.identity.touch(mode=0o600)
     keys.identity.write_text(f"# public key: {identity.to_public()}\n{identity}\n")
     (directory / "age.pub").write_text(f"{identity.to_public()}\n")
+    make_signing_key(keys)
+    return keys
+
+
+def make_signing_key(keys: Keys) -> None:
+    """A key to sign with, which is trusted besides those of before."""
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", SIGNER, "-f", str(keys.signing_key)], check=True, stdin=subprocess.DEVNULL)
     public = keys.signing_key.with_suffix(".pub").read_text().split()
-    keys.allowed_signers.write_text(f"{SIGNER} {public[0]} {public[1]}\n")
-    return keys
+    with keys.allowed_signers.open("a") as signers:
+        signers.write(f"{SIGNER} {public[0]} {public[1]}\n")

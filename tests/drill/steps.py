@@ -19,7 +19,8 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.clock im
 from tests import environment
 from tests.drill import evidence
 from tests.drill.clients import ReadyClock, WatchClient
-from tests.drill.keys import SIGNER, Keys, make_keys
+from tests.drill.demands import Demand, demands, overrides, warned
+from tests.drill.keys import SIGNER, Keys, make_keys, make_signing_key
 from tests.drill.locations import BACKUP, KINDS, RESTORE, Overlay, Place, S3Place, open_place
 from tests.drill.memory import Memory, api_servers, mark, remember
 from tests.drill.playbooks import Finished, Playbooks, settings
@@ -69,6 +70,8 @@ class Disaster:
     judged_at: float = 0.0
     recovery: Finished | None = None
     refusal: Finished | None = None
+    # A recovery without what the traits of the lab demand.
+    undemanded: Finished | None = None
     ready: ReadyClock | None = None
     overlay: Overlay | None = None
 
@@ -105,6 +108,7 @@ class Drill:
         self._leftover = Leftover(environment.BUILD / "drill-playbook.json")
         self._lab = Lab.open(wanted.lab)
         self._planted = {"shop": planted_value(), "ledger": planted_value()}
+        self._demands = demands(wanted.traits)
         self._keys: Keys
         self._place: Place = open_place(wanted.location, OUTPUT / "location")
 
@@ -122,6 +126,7 @@ class Drill:
             disaster = self._strike(memory)
             self._recover(disaster)
             self._verify(disaster)
+            self._back_up_again(disaster)
             passed = self._report(disaster, began_at)
         self._clean_up(passed)
         return passed
@@ -171,18 +176,31 @@ class Drill:
     def _back_up(self) -> Memory:
         memory = remember(self._lab, self._planted)
         self._say(f"backup: lifeboat.cluster.backup_cluster, to {self._place.describe()}")
-        finished = self._run(
-            "backup_cluster",
-            {"lifeboat_recipients": [self._keys.recipient], "lifeboat_signing_key": str(self._keys.signing_key), "lifeboat_signer": SIGNER},
-            BACKUP,
-        )
+        finished = self._run_backup()
         if finished.status:
             raise DrillFailure(f"the backup failed: {finished.log}\n{finished.tail()}")
+        for demand in self._demands:
+            self._judge_warning(demand, finished)
         revision = int(self._manifest()["etcd"]["revision"])
         with self._say.step(f"a picture of every object as of revision {revision}"):
             memory.picture = capture(self._lab.kubeconfig, revision)
             self._say(f"  {len(memory.picture)} objects in {len(kinds(memory.picture))} kinds")
         return memory
+
+    def _run_backup(self) -> Finished:
+        variables = {"lifeboat_recipients": [self._keys.recipient], "lifeboat_signing_key": str(self._keys.signing_key), "lifeboat_signer": SIGNER}
+        return self._run("backup_cluster", variables, BACKUP)
+
+    def _judge_warning(self, demand: Demand, backup: Finished) -> None:
+        found = warned(backup.report, demand.warning)
+        self._record(
+            f"drill.told_{demand.trait.replace('-', '_')}",
+            f"A backup warns of what the cluster has with {demand.trait}",
+            found,
+            f"a warning {demand.warning}",
+            "a warning" if found else "no warning",
+            f"See {backup.log}.",
+        )
 
     def _manifest(self) -> dict[str, Any]:
         found = self._place.manifests(self._wanted.lab)
@@ -235,6 +253,10 @@ class Drill:
             self._say("recovery without a choice of the source, which has to be refused")
             disaster.refusal = self._run("recover_cluster", variables, RESTORE)
             variables["quorum_lost_source"] = "recovery_point"
+        if overrides(self._demands):
+            self._say("recovery without the settings that such a cluster demands, which has to be refused")
+            disaster.undemanded = self._run("recover_cluster", variables, RESTORE)
+            variables["lifeboat_platform_overrides"] = overrides(self._demands)
         disaster.declared_at = time.time()
         variables["report_declared_at"] = _iso(disaster.declared_at)
         disaster.ready = ReadyClock(self._lab.kubeconfig, api_servers(self._lab))
@@ -262,12 +284,47 @@ class Drill:
                 "refused" if refused else f"status {disaster.refusal.status}",
                 f"See {disaster.refusal.log}.",
             )
+        if disaster.undemanded is not None:
+            self._verify_undemanded(disaster.undemanded)
         if not recovery.status:
             # What waits for a cluster that is not there would say nothing more.
             self._verify_cluster(disaster)
         if disaster.overlay is not None:
             self._verify_bucket(disaster.overlay)
         self._verify_silence()
+
+    def _verify_undemanded(self, finished: Finished) -> None:
+        """Refused, with the way out, before anything was changed."""
+        ways = [demand.way for demand in self._demands if demand.overrides]
+        unnamed = [way for way in ways if way not in finished.message()]
+        changed = first_change(finished.report) is not None
+        self._record(
+            "drill.undemanded",
+            "Without the settings that such a cluster demands, a recovery is refused, and says which",
+            finished.status != 0 and not unnamed and not changed,
+            "a refusal with the way out, and no change",
+            f"status {finished.status}, {'something' if changed else 'nothing'} was changed" + (f", not named: {' '.join(unnamed)}" if unnamed else ""),
+            f"See {finished.log}.",
+        )
+
+    def _back_up_again(self, disaster: Disaster) -> None:
+        """Where a recovery ends what a backup warned of, the next one has nothing to say; it is made without the settings that the recovery took."""
+        ended = [demand for demand in self._demands if demand.overrides]
+        if not ended or disaster.recovery is None or disaster.recovery.status:
+            return
+        if not self._keys.signing_key.exists():
+            make_signing_key(self._keys)
+        self._say("another backup")
+        finished = self._run_backup()
+        unmet = [check["id"] for check in finished.report["checks"] if check["outcome"] != "passed"] if finished.run_directory else ["no report"]
+        self._record(
+            "drill.next_backup",
+            "The next backup is made, and has nothing to say",
+            finished.status == 0 and not unmet,
+            "status 0, all checks met",
+            f"status {finished.status}, " + (f"not met: {' '.join(unmet)}" if unmet else "all checks met"),
+            f"See {finished.log}.",
+        )
 
     def _verify_cluster(self, disaster: Disaster) -> None:
         rebuilt = tuple(self._scenario.rebuilt(self._lab))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import front, kubeadm
+from . import front, kms, kubeadm
 from .api import Api, NotAnswering, readyz, with_server
 from .commands import in_parallel, tail_of, wait_until
 from .node import Node
@@ -126,6 +126,7 @@ class Cluster:
         found = [f"{name}-{node.plan.node_name}" for node in self.control_plane for name in (*(["etcd"] if node.plan.etcd else []), *LATER)]
         if "static-pods" in self.topology.traits:
             found += [f"{front.NAME}-{node.plan.node_name}" for node in self.nodes]
+        found += [f"{kms.NAME}-{node.plan.node_name}" for node in self.control_plane if node.plan.kms]
         return found
 
     def pod_subnets(self) -> dict[str, object]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from . import versions
+from . import etcd_place, versions
 from .topology import NodePlan, Topology
 from .yamltext import documents
 
@@ -51,6 +51,7 @@ def configuration(topology: Topology, node: NodePlan) -> str:
         "listen-client-urls": f"https://{node.address}:2379",
         "advertise-client-urls": f"https://{node.address}:2379",
         "initial-advertise-peer-urls": f"https://{node.address}:2380",
+        **etcd_place.arguments(node),
     }
     local = {
         "dataDir": node.etcd_directory,
@@ -61,7 +62,13 @@ def configuration(topology: Topology, node: NodePlan) -> str:
     }
     api = "kubeadm.k8s.io/v1beta4"
     return documents(
-        {"apiVersion": api, "kind": "InitConfiguration", "nodeRegistration": {"name": node.node_name}, "localAPIEndpoint": {"advertiseAddress": node.address}},
+        {
+            "apiVersion": api,
+            "kind": "InitConfiguration",
+            "nodeRegistration": {"name": node.node_name},
+            "localAPIEndpoint": {"advertiseAddress": node.address},
+            **etcd_place.patches(node),
+        },
         {"apiVersion": api, "kind": "ClusterConfiguration", "kubernetesVersion": f"v{versions.KUBERNETES}", "etcd": {"local": local}},
     )
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from . import external_etcd, kubeadm
+from . import etcd_place, external_etcd, kubeadm
 from .cluster import Cluster
 from .commands import in_parallel
 from .node import Node
@@ -28,6 +28,7 @@ def form(cluster: Cluster, progress: Progress) -> None:
     first = cluster.outside[0]
 
     def manage(node: Node) -> None:
+        give_etcd_place(node)
         node.write(external_etcd.KUBELET_CONFIGURATION, external_etcd.kubelet_configuration(kubeadm.kubelet_configuration()))
         node.write(f"{external_etcd.UNIT}/20-etcd-service-manager.conf", external_etcd.DROP_IN)
         node.write(f"{external_etcd.UNIT}/20-lab.conf", external_etcd.CONDITION)
@@ -47,6 +48,14 @@ def form(cluster: Cluster, progress: Progress) -> None:
         _phase(node, node.plan, "etcd", "local")
     for node in cluster.outside:
         cluster.wait_member(node)
+
+
+def give_etcd_place(node: Node) -> None:
+    """What a member finds before kubeadm comes."""
+    if node.plan.etcd_link_target:
+        node.run(["sh", "-c", etcd_place.LINK, "link", node.plan.etcd_link_target, node.plan.etcd_directory])
+    for path, text in etcd_place.files(node.plan).items():
+        node.write(path, text, 0o600)
 
 
 def _phase(machine: Node, plan: NodePlan, *phase: str) -> None:

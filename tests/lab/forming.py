@@ -16,7 +16,7 @@ from .commands import in_parallel, wait_until
 from .errors import LabError
 from .node import Node
 from .progress import Progress
-from .reshaping import AUTHORITY, put_fronts, reshape
+from .reshaping import AUTHORITY, put_fronts, put_plugins, reshape
 
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
 
@@ -46,6 +46,8 @@ def form(cluster: Cluster, progress: Progress) -> None:
         _give_pod_subnet(first, node)
     if "static-pods" in cluster.topology.traits:
         put_fronts(cluster, progress)
+    if "kms" in cluster.topology.traits:
+        put_plugins(cluster, progress)
     progress("deploying the workload")
     first.run(["kubectl", f"--kubeconfig={ADMIN}", "apply", "-f", "-"], input=kubeadm.workload())
     cluster.wait_complete(begin)
@@ -58,6 +60,7 @@ def _host_files(node: Node, secrets: kubeadm.Secrets) -> None:
     """What has to be there before kubeadm comes."""
     node.write("/etc/cni/net.d/10-lab.conflist", kubeadm.network_configuration(node.plan))
     hardened = "hardened" in node.topology.traits
+    external_forming.give_etcd_place(node)
     files = hardening.node_files() if hardened else {}
     if node.plan.control_plane:
         files[kubeadm.encryption_file(node.topology)] = kubeadm.encryption_configuration({"key1": secrets.encryption_key})

@@ -26,10 +26,12 @@ _RECIPE = (
     "forming.py",
     "reshaping.py",
     "kubeadm.py",
+    "etcd_place.py",
     "external_etcd.py",
     "external_forming.py",
     "hardening.py",
     "front.py",
+    "kms.py",
     "yamltext.py",
     "topology.py",
 )

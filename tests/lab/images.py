@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from . import versions
+from . import kmsplugin, versions
 from .commands import run
 
 # The kernel's names for what container images call otherwise.
@@ -51,6 +51,7 @@ def images(kubeadm: Path) -> list[Image]:
     found.append(Image(f"{repository}/pause:{versions.PAUSE_TAG}", ("pause",), "pause"))
     found.append(Image(versions.WORKLOAD_IMAGE, ("workload",), "workload"))
     found.append(Image(f"docker.io/library/{versions.FRONT_IMAGE}", ("api-front",), "api-front"))
+    found.append(Image(versions.KMS_IMAGE, (kmsplugin.PROGRAM,), kmsplugin.PROGRAM))
     return found
 
 
@@ -78,8 +79,12 @@ def _directory(archive: tarfile.TarFile, name: str, mode: int = 0o755) -> None:
     archive.addfile(information)
 
 
-def write_archive(target: Path, wanted: Sequence[Image], binaries: Path) -> None:
-    """One archive with all images; the same input gives the same bytes."""
+def _found(command: str, directories: Sequence[Path]) -> Path:
+    return next(directory / command for directory in directories if (directory / command).exists())
+
+
+def write_archive(target: Path, wanted: Sequence[Image], *directories: Path) -> None:
+    """One archive with all images, their binaries out of these directories; the same input gives the same bytes."""
     manifest = []
     with tarfile.open(target, "w") as archive:
         for image in wanted:
@@ -90,7 +95,7 @@ def write_archive(target: Path, wanted: Sequence[Image], binaries: Path) -> None
                 _directory(layer, "tmp", 0o1777)
                 _directory(layer, "data")
                 for command in image.commands:
-                    _file(layer, f"usr/local/bin/{command}", binaries / command, 0o755)
+                    _file(layer, f"usr/local/bin/{command}", _found(command, directories), 0o755)
             with layer_file.open("rb") as opened:
                 digest = hashlib.file_digest(opened, "sha256").hexdigest()
             configuration: dict[str, object] = {"Env": [f"PATH={_SEARCH_PATH}"]}

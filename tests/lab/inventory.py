@@ -103,7 +103,7 @@ def variables(topology: Topology, name: str, directory: Path, control_directory:
         "ansible_user": USER,
         "ansible_ssh_private_key_file": str(directory / "id_ed25519"),
         "ansible_ssh_common_args": _common_arguments(topology, directory, control_directory),
-        "ansible_python_interpreter": "/usr/bin/python3",
+        "ansible_python_interpreter": topology.nodes[0].python,
         "ansible_become": True,
         **({"ansible_become_password": password} if password else {}),
         **platform_of(topology.kind).variables,

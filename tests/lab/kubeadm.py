@@ -8,7 +8,7 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from . import external_etcd, front, hardening, versions
+from . import etcd_place, external_etcd, front, hardening, kms, versions
 from .topology import API_PORT, NodePlan, Topology
 from .yamltext import documents
 
@@ -66,6 +66,8 @@ def _api_server(topology: Topology) -> dict[str, object]:
     if "hardened" in topology.traits:
         arguments |= hardening.server_arguments()
         volumes += hardening.server_volumes()
+    if "kms" in topology.traits:
+        volumes.append(kms.server_volume())
     return {"certSANs": _server_names(topology), "extraArgs": _arguments(arguments), "extraVolumes": volumes}
 
 
@@ -101,6 +103,7 @@ def init_configuration(topology: Topology, secrets: Secrets) -> str:
             # No kube-proxy and no CoreDNS: disaster recovery of a control plane needs neither, and both cost time at every start.
             "skipPhases": ["addon"],
             "timeouts": _TIMEOUTS,
+            **etcd_place.patches(first),
         },
         {
             "apiVersion": "kubeadm.k8s.io/v1beta4",
@@ -122,7 +125,8 @@ def init_configuration(topology: Topology, secrets: Secrets) -> str:
 
 def etcd(topology: Topology) -> dict[str, object]:
     """A member on each control plane."""
-    return {"local": {"dataDir": topology.etcd_directory, "imageTag": versions.ETCD_IMAGE_TAG}}
+    arguments = _arguments(etcd_place.arguments(topology.etcd[0]))
+    return {"local": {"dataDir": topology.etcd_directory, "imageTag": versions.ETCD_IMAGE_TAG, **({"extraArgs": arguments} if arguments else {})}}
 
 
 def kubelet_configuration() -> dict[str, object]:
@@ -176,20 +180,22 @@ def join_configuration(topology: Topology, node: NodePlan, secrets: Secrets, cer
         "discovery": _discovery(topology, secrets, certificate_authority_hash),
         "nodeRegistration": _registration(topology, node),
         "timeouts": _TIMEOUTS,
+        **etcd_place.patches(node),
     }
     if node.control_plane:
         document["controlPlane"] = {"localAPIEndpoint": {"advertiseAddress": node.address, "bindPort": API_PORT}, "certificateKey": secrets.certificate_key}
     return documents(document)
 
 
-def encryption_configuration(keys: Mapping[str, str]) -> str:
-    """Encryption at rest of Secrets: new values under the first key, old ones under any of them."""
+def encryption_configuration(keys: Mapping[str, str], *, by_kms: bool = False) -> str:
+    """Encryption at rest of Secrets: new values by the KMS or under the first key, old ones under any of them."""
     named = [{"name": name, "secret": secret} for name, secret in keys.items()]
+    providers = [*([kms.provider()] if by_kms else []), {"secretbox": {"keys": named}}, {"identity": {}}]
     return documents(
         {
             "apiVersion": "apiserver.config.k8s.io/v1",
             "kind": "EncryptionConfiguration",
-            "resources": [{"resources": ["secrets"], "providers": [{"secretbox": {"keys": named}}, {"identity": {}}]}],
+            "resources": [{"resources": ["secrets"], "providers": providers}],
         }
     )
 

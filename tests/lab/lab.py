@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from . import accounts, faults, inventory, prerequisites
+from . import accounts, faults, inventory, kms, prerequisites
 from .balancer import Balancer, proxies
 from .cache import Cache
 from .cgroups import Cgroups
@@ -98,7 +98,10 @@ class Lab:
     def private_values(self) -> dict[str, bytes]:
         """What of this lab nobody may write anywhere, by name."""
         password = self._password(self.topology)
-        return {"password of sudo": password.encode()} if password else {}
+        return {
+            **({"password of sudo": password.encode()} if password else {}),
+            **({"key of the KMS": kms.KEY.encode()} if "kms" in self.topology.traits else {}),
+        }
 
     def _password(self, topology: Topology) -> str:
         """The one of the user of all machines; empty when there is none."""
@@ -156,6 +159,7 @@ class Lab:
             self._store.write(replace(record, entries=bare.to_record()))
             self._prepare(topology)
             golden = self._golden(topology, bare)
+            bare = platform_of(kind).machine_of(bare, wanted, self._cache, self._progress)
             self._store.write(replace(record, entries={"golden": str(golden), **bare.to_record()}))
             self._start_golden(topology, golden, bare)
             _write_private(self.kubeconfig, self._cluster(topology).admin_kubeconfig())

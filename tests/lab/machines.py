@@ -14,6 +14,7 @@ from .binaries import binaries, binaries_key
 from .cache import Cache, key_of, source_text
 from .commands import CONTAINED, run
 from .images import image_repository, images, write_archive
+from .kmsplugin import kms_plugin, kms_plugin_key
 from .osimage import os_image, os_image_key
 from .paths import SOURCE
 from .progress import Progress
@@ -64,18 +65,19 @@ class BareMachine:
 def bare_key() -> str:
     """What a bare machine depends on."""
     sources = (SOURCE / name for name in ("machines.py", "machinefiles.py", "images.py", "versions.py"))
-    return key_of(source_text(*sources), binaries_key(), os_image_key())
+    return key_of(source_text(*sources), binaries_key(), kms_plugin_key(), os_image_key())
 
 
 def bare_machine(cache: Cache, progress: Progress) -> BareMachine:
     """The bare machine, built when missing."""
     programs = binaries(cache, progress)
+    plugin = kms_plugin(cache, progress)
     system = os_image(cache, progress)
 
     def build(directory: Path) -> None:
         progress("making the bare machine: settings, binaries, imported images (once)")
         _write_layer(directory / "layer", programs)
-        _import_images(directory, system / "root", programs)
+        _import_images(directory, system / "root", programs, plugin)
         _make_etcd_image(directory / "etcd.img")
 
     entry = cache.entry("bare", bare_key(), build)
@@ -135,10 +137,10 @@ done
 """
 
 
-def _import_images(directory: Path, system: Path, programs: Path) -> None:
+def _import_images(directory: Path, system: Path, programs: Path, plugin: Path) -> None:
     """Run containerd of the image in a chroot to fill its store; what useradd wrote becomes a part of the layer."""
     archive = directory / "images.tar"
-    write_archive(archive, images(programs / "kubeadm"), programs)
+    write_archive(archive, images(programs / "kubeadm"), programs, plugin)
     upper, work, root, store = (directory / name for name in ("upper", "work", "root", "containerd"))
     for path in (upper, work, root, store):
         path.mkdir()

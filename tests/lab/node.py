@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from . import accounts, machinefiles
+from . import accounts, kms, machinefiles
 from .cgroups import Cgroups
 from .commands import run, tail, tail_of
 from .disk import Disk
@@ -42,6 +42,7 @@ class Node:
         self.console = directory / "console.log"
         self._root = directory / "root"
         self._data = directory / "data"
+        self._security_module = directory / "security-module"
         self._keys = keys
         self._cgroups = cgroups
 
@@ -91,6 +92,8 @@ class Node:
             disk.write(machinefiles.SUDOERS_FILE, machinefiles.SUDOERS_WITH_PASSWORD, 0o440)
         if "noexec-tmp" in self.plan.traits:
             disk.write("etc/fstab", machinefiles.FSTAB_NO_EXECUTION, 0o644)
+        if self.plan.kms:
+            self._security_module.write_text(kms.KEY)
 
     def boot(self) -> None:
         """Power on; returns when its systemd-nspawn runs."""
@@ -114,6 +117,8 @@ class Node:
         if self.disk.data_image.exists():
             steps.append(("run", "mount", "-o", "loop,discard,barrier=0", str(self.disk.data_image), str(self._data)))
             binds.append(f"--bind={self._data}:{self.plan.data_directory}")
+        if self.plan.kms:
+            binds.append(f"--bind-ro={self._security_module}:{kms.KEY_FILE}")
         program = [
             *("systemd-nspawn", "--quiet", f"--directory={self._root}", f"--machine={self.lab}-{self.name}", f"--hostname={self.plan.host_name}", "--boot"),
             *("--register=no", "--keep-unit", "--capability=all", "--system-call-filter=@known", "--resolv-conf=off", "--timezone=off", "--link-journal=no"),

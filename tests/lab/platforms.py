@@ -20,7 +20,9 @@ from .cluster import Cluster
 from .machines import BareMachine, bare_machine
 from .node import Node
 from .progress import Progress
+from .pythons import read_machine, with_python
 from .topology import Topology
+from .traits import Traits
 
 
 class FinishedCluster(Protocol):
@@ -49,6 +51,8 @@ class Platform:
     variables: Mapping[str, object]
     bare_machine: Callable[[Cache, Progress], BareMachine]
     read_machine: Callable[[Mapping[str, str]], BareMachine]
+    # The machine that traits ask for, out of the one that clusters are formed on.
+    machine_of: Callable[[BareMachine, Traits, Cache, Progress], BareMachine]
     cluster: MakeCluster
     golden_key: Callable[[Topology], str]
     # On machines that run bare; ends with machines that are off.
@@ -69,8 +73,12 @@ def _form_caasp(topology: Topology, nodes: Sequence[Node], scratch: Path, progre
     caasp_forming.rest(cluster, progress)
 
 
-_KUBEADM = Platform({"lifeboat_platform": "kubeadm"}, bare_machine, BareMachine.from_record, Cluster, golden.golden_key, _form_kubeadm, keep_root=False)
-_CAASP = Platform(documents.PLATFORM, caasp_machine, CaaspMachine.from_record, CaaspCluster, caasp_golden.golden_key, _form_caasp, keep_root=True)
+def _as_it_is(machine: BareMachine, _traits: Traits, _cache: Cache, _progress: Progress) -> BareMachine:
+    return machine
+
+
+_KUBEADM = Platform({"lifeboat_platform": "kubeadm"}, bare_machine, read_machine, with_python, Cluster, golden.golden_key, _form_kubeadm, keep_root=False)
+_CAASP = Platform(documents.PLATFORM, caasp_machine, CaaspMachine.from_record, _as_it_is, CaaspCluster, caasp_golden.golden_key, _form_caasp, keep_root=True)
 
 
 def platform_of(kind: str) -> Platform:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from . import front, kubeadm
+from . import front, kms, kubeadm
 from .api import NotAnswering, readyz
 from .cluster import ADMIN, HEALTH_PORTS, MANIFESTS, Cluster, unready_nodes
 from .commands import in_parallel, wait_until
@@ -24,8 +24,9 @@ AUTHORITY_KEY = "/etc/kubernetes/pki/ca.key"
 # The controller manager signs with a file that holds one certificate, and refuses one that holds two.
 SIGNING_AUTHORITY = "/etc/kubernetes/pki/ca-signing.crt"
 CONTROLLER_MANAGER = "kube-controller-manager"
-# Written under the second key.
+# Written under the second key, and by the KMS.
 SECOND_SECRET = "rotated"
+WRAPPED_SECRET = "wrapped"
 LIMIT = 180.0
 
 # As kubeadm makes its own, with the same name: only the key tells them apart.
@@ -70,9 +71,16 @@ def said(node: Node, command: list[str], wanted: str) -> str:
 def reshape(cluster: Cluster, secrets: kubeadm.Secrets, progress: Progress) -> None:
     """Everything that the traits of a finished cluster ask for."""
     traits = cluster.topology.traits
+    keys = {"key1": secrets.encryption_key}
     if "two-keys" in traits:
         progress("changing the key of encryption at rest")
-        _change_encryption_key(cluster, secrets)
+        # The new key goes before the old one; what is written from now on is under the new one, the rest stays as it is.
+        keys = {"key2": base64.b64encode(randomness.token_bytes(32)).decode(), **keys}
+        _change_encryption(cluster, kubeadm.encryption_configuration(keys), kubeadm.secret(SECOND_SECRET, "incorrect donkey"), set(keys))
+    if "kms" in traits:
+        progress("encryption at rest by a KMS")
+        wanted = {kms.PROVIDER, *(["key2"] if "key2" in keys else []), "key1"}
+        _change_encryption(cluster, kubeadm.encryption_configuration(keys, by_kms=True), kubeadm.secret(WRAPPED_SECRET, "certain zebra"), wanted)
     if "ca-rotation" in traits:
         progress("adding the next CA to the one in use")
         _add_next_authority(cluster)
@@ -100,31 +108,41 @@ def _stop(node: Node, name: str) -> None:
     node.run(["crictl", "stop", "--timeout", "10", *_containers(node, name)])
 
 
-def _change_encryption_key(cluster: Cluster, secrets: kubeadm.Secrets) -> None:
-    """The new key goes before the old one; what is written from now on is under the new one, the rest stays as it is."""
-    second = base64.b64encode(randomness.token_bytes(32)).decode()
-    text = kubeadm.encryption_configuration({"key2": second, "key1": secrets.encryption_key})
+def put_plugins(cluster: Cluster, progress: Progress) -> None:
+    """The trait kms: a plugin beside each API server, which does not use it yet."""
+    progress(f"a static pod {kms.NAME} beside every API server")
+
+    def put(node: Node) -> None:
+        node.write(kms.MANIFEST, kms.manifest(), 0o600)
+        there = ["sh", "-c", '[ -S "$1" ] || echo "no socket"', "there", kms.SOCKET]
+        wait_until(f"{kms.NAME} on {node.name} listens", lambda: said(node, there, ""), LIMIT, evidence=lambda: node.journal("kubelet"))
+
+    in_parallel(put, cluster.control_plane)
+
+
+def _change_encryption(cluster: Cluster, configuration: str, secret: str, wanted: set[str]) -> None:
+    """Another configuration of encryption at rest, and a Secret that is written under it. Afterwards values in etcd are under all of the names wanted."""
     name = "kube-apiserver"
     for node in cluster.control_plane:
-        node.write(kubeadm.encryption_file(cluster.topology), text, 0o600)
+        node.write(kubeadm.encryption_file(cluster.topology), configuration, 0o600)
     # One after the other: the API answers all the time where there are several.
     for node in cluster.control_plane:
         _started_again(node, name, partial(_stop, node, name), partial(readyz, node.plan.address))
     first = cluster.control_plane[0]
-    first.run(["kubectl", f"--kubeconfig={ADMIN}", "apply", "-f", "-"], input=kubeadm.secret(SECOND_SECRET, "incorrect donkey"))
+    first.run(["kubectl", f"--kubeconfig={ADMIN}", "apply", "-f", "-"], input=secret)
     found = encryption_keys(cluster.members[0])
-    if found != {"key1", "key2"}:
-        raise LabError("have Secrets in etcd under two keys", f"they are under {' '.join(sorted(found)) or 'none'}")
+    if found != wanted:
+        raise LabError(f"have Secrets in etcd under {' '.join(sorted(wanted))}", f"they are under {' '.join(sorted(found)) or 'none'}")
 
 
 def encryption_keys(node: Node) -> set[str]:
-    """The names of the keys under which the Secrets of the workload's namespace lie in etcd, as a member's machine has them."""
+    """The names of the keys, or of the KMS, under which the Secrets of the workload's namespace lie in etcd, as a member's machine has them."""
     (container,) = _containers(node, "etcd")
     pki = "/etc/kubernetes/pki/etcd"
     connection = [f"--endpoints=https://{node.plan.etcd_client_address}:2379", f"--cacert={pki}/ca.crt", f"--cert={pki}/server.crt", f"--key={pki}/server.key"]
     query = ["get", "--prefix", f"/registry/secrets/{kubeadm.NAMESPACE}/"]
     text = node.run(["crictl", "exec", container, "etcdctl", *connection, *query]).stdout
-    return set(re.findall(r"k8s:enc:secretbox:v1:(\w+):", text))
+    return set(re.findall(r"k8s:enc:(?:secretbox:v1|kms:v2):([\w-]+):", text))
 
 
 def _change_controller_manager(node: Node, values: Mapping[str, str]) -> None:

@@ -66,6 +66,8 @@ class NodePlan:
     @property
     def data_directory(self) -> str:
         """Where the file system is mounted that can be filled without filling the machine: that of its database. Empty without one."""
+        if self.etcd and "etcd-symlink" in self.traits:
+            return "/srv/etcd-data"
         if self.etcd:
             return "/srv/etcd" if "etcd-elsewhere" in self.traits else "/var/lib/etcd"
         return "/var/lib/mysql" if self.admin else ""
@@ -77,10 +79,31 @@ class NodePlan:
 
     @property
     def etcd_directory(self) -> str:
-        """Where etcd keeps its data: the mount point itself, or a directory below. Empty without a member."""
+        """What etcd is told of where its data are: the mount point itself, a directory below, or a link. Empty without a member."""
         if not self.etcd:
             return ""
-        return f"{self.data_directory}/data" if "etcd-elsewhere" in self.traits else self.data_directory
+        return "/srv/etcd/data" if "etcd-elsewhere" in self.traits else "/var/lib/etcd"
+
+    @property
+    def etcd_link_target(self) -> str:
+        """Where that leads to when it is a link: below the mount point. Else empty."""
+        return f"{self.data_directory}/etcd" if self.etcd and "etcd-symlink" in self.traits else ""
+
+    @property
+    def log_directory(self) -> str:
+        """Where etcd keeps its write-ahead log when it is not in its data directory. Else empty."""
+        return "/var/lib/etcd-wal/wal" if self.etcd and "wal-elsewhere" in self.traits else ""
+
+    @property
+    def kms(self) -> bool:
+        """Whether its API server encrypts by a KMS plugin."""
+        return self.control_plane and "kms" in self.traits
+
+    @property
+    def python(self) -> str:
+        """The interpreter for Ansible."""
+        version = self.traits.value("python")
+        return f"/usr/local/bin/python{version}" if version else "/usr/bin/python3"
 
 
 @dataclass(frozen=True)

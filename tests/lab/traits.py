@@ -14,6 +14,8 @@ from .errors import LabError
 
 ZONES = Path("/usr/share/zoneinfo")
 MOST_FORKS = 100
+# The oldest and the newest that Ansible and the collection take on machines.
+PYTHONS = ("3.8", "3.13")
 
 
 class Part(Enum):
@@ -37,6 +39,10 @@ def _zone_problem(value: str) -> str:
 
 def _forks_problem(value: str) -> str:
     return "" if value.isascii() and value.isdecimal() and 1 <= int(value) <= MOST_FORKS else f"a number from 1 to {MOST_FORKS}"
+
+
+def _python_problem(value: str) -> str:
+    return "" if value in PYTHONS else f"one of {' '.join(PYTHONS)}"
 
 
 def _no_problem(_value: str) -> str:
@@ -74,10 +80,14 @@ _ALL = (
     Trait("two-keys", "the encryption key was changed: old values in etcd are under key1, new ones under key2", Part.CLUSTER),
     Trait("static-pods", "kubelets reach the API only through a static pod api-front of their own machine", Part.CLUSTER),
     Trait("etcd-elsewhere", "etcd has its data in /srv/etcd/data, below the mount point of its file system", Part.CLUSTER),
+    Trait("etcd-symlink", "etcd's data directory is a link to /srv/etcd-data/etcd, which a person made", Part.CLUSTER),
+    Trait("wal-elsewhere", "etcd has its write-ahead log in /var/lib/etcd-wal/wal (--wal-dir)", Part.CLUSTER),
+    Trait("kms", "Secrets are encrypted by a KMS v2 plugin, a static pod, since some time; older ones are under key1", Part.CLUSTER),
     Trait("no-ca-key", "the key of the CA is kept elsewhere: nothing in the cluster signs certificates", Part.CLUSTER),
     Trait("ca-rotation", "ca.crt holds two CAs: the one in use, and the next", Part.CLUSTER),
     Trait("become-password", "sudo asks for a password, which the inventory has", Part.MACHINE),
     Trait("noexec-tmp", "nothing can be executed in /tmp and /var/tmp", Part.MACHINE),
+    Trait("python", "the only Python of machines is this one", Part.MACHINE, KUBEADM, PYTHONS[0], _python_problem),
     Trait("external-etcd", "etcd on machines of its own, e1 e2 e3, that are no nodes of the cluster", Part.CLUSTER, ("ha",)),
     Trait("five", "five control planes: cp4 and cp5 besides", Part.CLUSTER, ("ha",)),
 )

@@ -12,13 +12,15 @@ from .caasp.machines import caasp_machine, product_key
 from .caasp.software import software_key
 from .cache import Cache
 from .golden import noted_cluster
+from .kmsplugin import kms_plugin_key
 from .machines import bare_key, bare_machine
 from .osimage import os_image_key
 from .platforms import platform_of
 from .progress import Progress
+from .pythons import present_pythons
 from .state import LabStore
 
-KINDS = ("binaries", "debian", "bare", "caasp-software", "caasp", "golden")
+KINDS = ("binaries", "kms-plugin", "python", "debian", "bare", "caasp-software", "caasp", "golden")
 
 
 def build(progress: Progress, *, install: bool = False) -> None:
@@ -37,7 +39,8 @@ def _is_present(cache: Cache, golden: Path) -> bool:
 def clean(progress: Progress) -> list[Path]:
     """Remove cache entries that neither the present sources nor any lab need."""
     cache = Cache()
-    keep = [cache.path("binaries", binaries_key()), cache.path("debian", os_image_key()), cache.path("bare", bare_key())]
+    keep = [cache.path("binaries", binaries_key()), cache.path("kms-plugin", kms_plugin_key())]
+    keep += [cache.path("debian", os_image_key()), cache.path("bare", bare_key()), *present_pythons(cache)]
     keep += [cache.path("caasp-software", software_key()), cache.path("caasp", product_key())]
     keep += [path for path in cache.entries("golden") if _is_present(cache, path)]
     store = LabStore()

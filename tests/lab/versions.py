@@ -13,6 +13,7 @@ PAUSE_TAG = "3.10.1"
 WORKLOAD_IMAGE = "lab.internal/workload:1"
 # As people write it; containerd keeps it under its full name.
 FRONT_IMAGE = "api-front:1"
+KMS_IMAGE = "lab.internal/kms-plugin:1"
 CRI_TOOLS_CHECKSUMS = f"""\
 sigs.k8s.io/cri-tools v{CRI_TOOLS} h1:KqL9EJ+WgHtz1HR1exezm91n+o8O2uMLs/eHzHJHAWw=
 sigs.k8s.io/cri-tools v{CRI_TOOLS}/go.mod h1:JyYVG0YFsly+p/hfDfmQcQBNFVHh0+BpMTn49YpasMA=

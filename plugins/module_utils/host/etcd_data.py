@@ -152,17 +152,28 @@ def _meant_to_be_mounted(data_dir: str, fstab: str) -> bool:
     return any(plain == point or (point not in _COMMON_MOUNTS and plain.startswith(point + "/")) for point in points)
 
 
-def describe(data_dir: str, aside: str, mountinfo: str = "/proc/self/mountinfo", fstab: str = "/etc/fstab") -> Dict[str, Any]:
-    """What lies in a data directory, and on which file system it is."""
+def link_to_make(data_dir: str, link: str, mounts: Sequence[Mount]) -> Optional[str]:
+    """Where the path has to lead to, as the recovery point says, when nothing of value is in the way of a link: nothing at all, or an empty directory."""
+    found = probing.link_status(data_dir)
+    in_the_way = found is not None and (not stat.S_ISDIR(found.st_mode) or any(mount.point == data_dir for mount in mounts) or probing.names_in(data_dir) != [])
+    return None if not link or in_the_way else link
+
+
+def describe(data_dir: str, aside: str, mountinfo: str = "/proc/self/mountinfo", fstab: str = "/etc/fstab", *, link: str = "") -> Dict[str, Any]:
+    """What lies in a data directory, and on which file system it is. By a recovery point the path was a link (C(link)): then, where it would lead to."""
     state = state_of(data_dir)
-    real = os.path.realpath(data_dir)
     mounts = read_mounts(probing.text(mountinfo))
+    to_link = link_to_make(data_dir, link, mounts)
+    real = os.path.realpath(to_link or data_dir)
     mount = mount_of(real, mounts)
     member = os.path.join(data_dir, "member")
     parent, name = os.path.split(data_dir.rstrip("/"))
     answer: Dict[str, Any] = {
         "data_dir": data_dir,
         "resolved": real,
+        # Of links on the way to it nobody but the system's own installation knows.
+        "link": real if os.path.islink(data_dir) else None,
+        "to_link": to_link,
         "state": state,
         "exists": state != ABSENT,
         "is_mount": _of_its_own(mount, real),
@@ -181,13 +192,14 @@ def describe(data_dir: str, aside: str, mountinfo: str = "/proc/self/mountinfo",
         "asides": [os.path.join(parent, other) for other in probing.names_in(parent) if other.startswith(name + ".")]
         + [os.path.join(aside, other) for other in probing.names_in(aside)],
     }
-    if not answer["is_mount"] and state != DATA and _meant_to_be_mounted(data_dir, fstab):
-        raise LookError(
-            "The file system of etcd's data is not mounted.",
-            tried="look into %s" % data_dir,
-            found="%s is a mount point in %s, and nothing is mounted there" % (data_dir, fstab),
-            remedy="Mount it (mount %s), or take its line out of %s when that disk is gone for good." % (data_dir, fstab),
-        )
+    for path in () if answer["is_mount"] or state == DATA else (data_dir, real):
+        if _meant_to_be_mounted(path, fstab):
+            raise LookError(
+                "The file system of etcd's data is not mounted.",
+                tried="look into %s" % path,
+                found="%s is a mount point in %s, and nothing is mounted there" % (path, fstab),
+                remedy="Mount it (mount %s), or take its line out of %s when that disk is gone for good." % (path, fstab),
+            )
     if state == ABSENT:
         return answer
     found = os.stat(data_dir)

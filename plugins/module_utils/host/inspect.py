@@ -87,6 +87,8 @@ class Question:
     certificates: Sequence[Mapping[str, Any]] = ()
     # Where the local member had its data, by a recovery point; counts where nothing on this machine says it.
     etcd_data_dir: str = ""
+    # Where that path led to when it was a link.
+    etcd_data_link: str = ""
 
 
 def in_time(work: Callable[[], Any], seconds: float) -> Tuple[bool, Any]:
@@ -167,7 +169,9 @@ class Look:
         self._found = processes({service.process for service in self.services.values() if service.process}, PROC)
         self._all_containers: Once[List[Container]] = Once(self.runtime.containers)
         self._all_units: Once[Dict[str, Unit]] = Once(self._show_units)
-        self._member = LocalEtcd(self.platform, self.services, self.own_processes, lambda name: self._all_units()[name], question.etcd_data_dir)
+        self._member = LocalEtcd(
+            self.platform, self.services, self.own_processes, lambda name: self._all_units()[name], question.etcd_data_dir, question.etcd_data_link
+        )
         self._etcd: Once[Dict[str, Any]] = Once(lambda: self._member.describe(ASIDE))
 
     def hostname(self) -> str:
@@ -308,10 +312,11 @@ class Look:
         return self._etcd()
 
     def _etcd_path_besides(self) -> List[str]:
-        """The data directory of the local member, where it is not in the question."""
+        """The data directory of the local member, and where a link to be made leads to, where they are not in the question."""
         with suppress(LifeboatError, OSError, ValueError):
-            place = str(self._etcd()["data_dir"]) if self._member.service else ""
-            return [place] if place and place not in self.question.paths else []
+            seen = self._etcd() if self._member.service else {}
+            places = [str(seen[key]) for key in ("data_dir", "to_link") if seen.get(key)]
+            return [place for place in places if place not in self.question.paths]
         return []
 
     def told(self) -> Dict[str, Any]:

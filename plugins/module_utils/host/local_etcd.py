@@ -17,7 +17,8 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import
 
 
 class LocalEtcd:
-    """The local member. ``own_processes`` and ``unit`` are the look's own; ``captured_dir`` is where a recovery point says that the data were."""
+    """The local member. ``own_processes`` and ``unit`` are the look's own; ``captured_dir`` is where a recovery point says that the data
+    were, ``captured_link`` where that path led to when it was a link."""
 
     def __init__(
         self,
@@ -26,12 +27,13 @@ class LocalEtcd:
         own_processes: Callable[[Service], List[Process]],
         unit: Callable[[str], Unit],
         captured_dir: str,
+        captured_link: str = "",
     ) -> None:
         self._platform = platform
         self._facts: Mapping[str, Any] = platform.get("etcd") or {}
         self._own_processes = own_processes
         self._unit = unit
-        self._captured_dir = captured_dir
+        self._captured_dir, self._captured_link = captured_dir, captured_link
         self.service = etcd_service(self._facts, services)
 
     def describe(self, aside: str) -> Dict[str, Any]:
@@ -39,7 +41,8 @@ class LocalEtcd:
         directories = self._directories()
         data_dir = self._data_dir(directories)
         used = directories.leads_to(directories.data, data_dir) if directories.root else None
-        return etcd_data.add_directories(etcd_data.describe(data_dir, aside), directories, used)
+        link = self._captured_link if data_dir == self._captured_dir else ""
+        return etcd_data.add_directories(etcd_data.describe(data_dir, aside, link=link), directories, used)
 
     def on_host(self, path: str) -> str:
         """Where a path of etcd's pod lies on this host."""

@@ -101,7 +101,7 @@ def _manifests(node: Mapping[str, Any], platform: Mapping[str, Any]) -> Obstacle
     )
 
 
-def _etcd_directories(node: Mapping[str, Any], platform: Mapping[str, Any]) -> Obstacle:
+def _etcd_directories(node: Mapping[str, Any]) -> Obstacle:
     seen = node["etcd"]
     if seen is None:
         return _unknown("the data directory of etcd", node["probe_errors"].get("etcd", "unknown"))
@@ -109,12 +109,6 @@ def _etcd_directories(node: Mapping[str, Any], platform: Mapping[str, Any]) -> O
     if not seen["flags_source"]:
         return _clear("%s; nothing here says that etcd uses another one" % data_dir)
     found = "%s says data in %s%s" % (seen["flags_source"], named or "a directory that it does not name", ", log in %s" % log if log else "")
-    if seen["wal_state"] is not None and not (platform.get("etcd") or {}).get("wal_into_data_dir"):
-        return _blocked(
-            found,
-            "A restore puts the log into %s/member/wal. On one member after the other: stop etcd, move the log there, take --wal-dir "
-            "(ETCD_WAL_DIR) out, start it. Or let a restore do that: lifeboat_platform_overrides: {etcd: {wal_into_data_dir: true}}." % (named or data_dir),
-        )
     if seen["in_use"] is not None:
         same = seen["in_use"]
     else:
@@ -132,6 +126,23 @@ def _etcd_directories(node: Mapping[str, Any], platform: Mapping[str, Any]) -> O
     )
 
 
+def _etcd_log(node: Mapping[str, Any], platform: Mapping[str, Any]) -> Obstacle:
+    seen = node["etcd"]
+    if seen is None:
+        return _unknown("the log directory of etcd", node["probe_errors"].get("etcd", "unknown"))
+    if seen["wal_state"] is None:
+        return _clear("in the data directory")
+    found = "%s says log in %s" % (seen["flags_source"], seen["flags_wal_dir"])
+    if (platform.get("etcd") or {}).get("wal_into_data_dir"):
+        return _clear("%s, and a restore lets etcd read it in its data directory, as the inventory says" % found)
+    return _blocked(
+        found,
+        "A restore puts the log into %s/member/wal, and is refused while etcd would look for it elsewhere. On one member after the other: stop etcd, move the "
+        "log there, take --wal-dir (ETCD_WAL_DIR) out, start it. Or let a restore do that: lifeboat_platform_overrides: {etcd: {wal_into_data_dir: true}}."
+        % (seen["flags_data_dir"] or seen["data_dir"]),
+    )
+
+
 def obstacles(node: Mapping[str, Any], platform: Mapping[str, Any]) -> Dict[str, Obstacle]:
     """By subject whether something is in the way, what was found, and what to do."""
     return {
@@ -140,5 +151,6 @@ def obstacles(node: Mapping[str, Any], platform: Mapping[str, Any]) -> Dict[str,
         "lock": _lock(node),
         "parked": _parked(node, platform),
         "manifests": _manifests(node, platform),
-        "etcd_directories": _etcd_directories(node, platform),
+        "etcd_directories": _etcd_directories(node),
+        "etcd_log": _etcd_log(node, platform),
     }

@@ -87,6 +87,11 @@ def _free_name(path: str) -> str:
     return "%s.%d" % (path, number)
 
 
+def _device_below(path: str) -> int:
+    """The file system of the directory that holds a name, or is going to."""
+    return os.stat(existing_ancestor(os.path.dirname(path))).st_dev
+
+
 def _check_file_systems(item: Replacement, staged_there: bool, target_there: bool) -> None:
     if target_there and os.path.ismount(item.target):
         raise ReplacementError(
@@ -95,10 +100,12 @@ def _check_file_systems(item: Replacement, staged_there: bool, target_there: boo
             found="a file system of its own is mounted there",
             remedy="Name the directory inside it (for etcd: <data_dir>/member) as the target.",
         )
-    device = os.lstat(existing_ancestor(os.path.dirname(item.target))).st_dev
-    others = ([("staged data", item.staged)] if staged_there else []) + ([("place for the data moved aside", item.aside)] if target_there else [])
-    for what, path in others:
-        if os.lstat(existing_ancestor(path)).st_dev != device:
+    device = _device_below(item.target)
+    # What is staged is there, and may be a mount point; the others are names in a directory, whose own path may be a link.
+    others = [("staged data", item.staged, os.lstat(item.staged).st_dev)] if staged_there else []
+    others += [("place for the data moved aside", item.aside, _device_below(item.aside))] if target_there else []
+    for what, path, other in others:
+        if other != device:
             raise ReplacementError(
                 "The %s %s is on another file system than %s." % (what, path, item.target),
                 tried="plan to rename it",

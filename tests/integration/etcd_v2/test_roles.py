@@ -64,7 +64,8 @@ class Scene:
 
     def facts(self, backend: str) -> list[Task]:
         """What the plays before have published, with API servers that were told this back end."""
-        node = {"hostname": "{{ inventory_hostname }}", "bare": False, "etcdutl": None, "flags": {"kube-apiserver": {"storage-backend": backend}}}
+        flags = {"kube-apiserver": {"storage-backend": backend}}
+        node = {"hostname": "{{ inventory_hostname }}", "bare": False, "etcdutl": None, "etcd": {"to_link": None}, "flags": flags}
         return [
             {"ansible.builtin.group_by": {"key": "lifeboat_reachable"}},
             {"ansible.builtin.set_fact": {"platform_node": node, "platform_components": ["etcd"]}},

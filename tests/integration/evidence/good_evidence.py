@@ -158,7 +158,7 @@ GOOD: dict[str, Any] = {
         "versions": {"kubelet": "1.34.4"},
         "etcdutl": {"version": "3.6.16", "source": "image", "path": "/usr/local/bin/etcdutl"},
         "obstacles": {
-            **dict.fromkeys(("probes", "record", "parked", "manifests", "etcd_directories"), CLEAR),
+            **dict.fromkeys(("probes", "record", "parked", "manifests", "etcd_directories", "etcd_log"), CLEAR),
             "lock": {**CLEAR, "stale": False},
         },
     },

@@ -214,7 +214,8 @@ def test_a_recovery_that_begins_during_the_backup_is_seen_at_its_end(machines: M
         ([], {"ETCD_DATA_DIR": "{own}/link"}, ""),
         (["--data-dir={own}/other"], {}, "{{etcd: {{data_dir: {own}/other}}}}"),
         ([], {"ETCD_DATA_DIR": "{own}/other"}, "{{etcd: {{data_dir: {own}/other}}}}"),
-        (["--data-dir={own}/etcd", "--wal-dir={own}/log"], {}, "{own}/etcd/member/wal"),
+        # Of which a snapshot can be taken all the same.
+        (["--data-dir={own}/etcd", "--wal-dir={own}/log"], {}, ""),
     ],
 )
 def test_a_real_etcd_that_works_elsewhere_is_refused(machines: Machines, binaries: Path, arguments: list[str], variables: dict[str, str], refused: str) -> None:
@@ -234,6 +235,10 @@ def test_a_real_etcd_that_works_elsewhere_is_refused(machines: Machines, binarie
     assert check["passed"] is (not refused), check
     assert (done.returncode == 0) is (not refused), done.stdout
     assert refused.format(own=own) in check["remedy"]
+    log = checks["platform.etcd_log", "cp1"]
+    assert (log["passed"], log["severity"]) == ("--wal-dir" not in words, "warning")
+    assert log["passed"] or f"{own}/etcd/member/wal" in log["remedy"]
     at = json.loads((machines.directory / "cp1.json").read_text())
     assert at["etcd_data_dir"] in (f"{own}/etcd", f"{own}/link", f"{own}/other")
+    assert at["etcd_data_link"] == (f"{own}/etcd" if at["etcd_data_dir"] == f"{own}/link" else None)
     assert at["etcd_wal_dir"] == (f"{own}/log" if "--wal-dir" in words else None)

@@ -106,8 +106,8 @@ class Scene(Stage):
             ),
         ]
 
-    def restore(self, tool: str | None) -> list[tuple[str, list[Task]]]:
-        """The plays of a restore, as far as they matter here, on a machine that has an etcdutl in ``tool`` or none."""
+    def restore(self, tool: str | None, to_link: str | None = None) -> list[tuple[str, list[Task]]]:
+        """The plays of a restore, as far as they matter here, on a machine that has an etcdutl in ``tool`` or none, and lacks a link of its data directory."""
         node = {
             "hostname": "cp1",
             "node_name": None,
@@ -118,7 +118,8 @@ class Scene(Stage):
             "images": [],
             "versions": {"kubelet": "1.34.1"},
             "etcdutl": {"source": "host", "version": "3.6.16", "path": "etcdutl"} if tool else None,
-            "obstacles": {"etcd_directories": {"in_the_way": False, "found": "", "remedy": ""}},
+            "etcd": {"to_link": to_link},
+            "obstacles": {subject: {"in_the_way": False, "found": "", "remedy": ""} for subject in ("etcd_directories", "etcd_log")},
         }
         plan = {
             "source": "recovery_point",
@@ -194,8 +195,13 @@ def test_a_machine_without_an_etcdutl_gets_the_one_of_the_point(scene: Scene, bi
 def test_a_machine_with_its_own_gets_none(scene: Scene, binaries: Path) -> None:
     shutil.copy(binaries / "etcdutl", scene.directory / "bin" / "etcdutl")
     assert scene.play(*scene.backup()).returncode == 0
-    done = scene.play(*scene.restore("host"))
+    disk = scene.directory / "disk" / "etcd"
+    (scene.directory / "restored").mkdir()
+    done = scene.play(*scene.restore("host", str(disk)))
     assert done.returncode == 0, done.stdout
+    # An empty directory made room for the link that the recovery point tells of.
+    assert (scene.directory / "restored").readlink() == disk
+    assert (disk / f".lifeboat-restore-{TOKEN}" / "member" / "snap" / "db").exists()
     assert scene.checks()["platform.etcdutl"]["found"] == "3.6.16 of the host (etcdutl)"
     assert scene.told("restored")["restore"]["etcdutl_source"] == "host"
 

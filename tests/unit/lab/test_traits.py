@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,16 +14,19 @@ from typing import Any, cast
 import pytest
 import yaml
 
+from tests.drill.demands import demands, overrides, warned
 from tests.drill.members import member_names
 from tests.drill.memory import node_names
 from tests.drill.playbooks import Playbooks, settings
 from tests.drill.steps import DrillFailure, wanted_from
-from tests.lab import Lab, accounts, balancer, front, golden, hardening, inventory, kubeadm, machinefiles
+from tests.lab import Lab, accounts, balancer, etcd_place, external_etcd, front, golden, hardening, inventory, kms, kubeadm, machinefiles, pythons
 from tests.lab.cache import Cache
 from tests.lab.cli import parse
 from tests.lab.disk import Disk
 from tests.lab.errors import LabError
+from tests.lab.machines import BareMachine
 from tests.lab.network import Network
+from tests.lab.progress import Progress
 from tests.lab.state import LabRecord, LabStore
 from tests.lab.topology import Topology, hosts_file, make_topology
 from tests.lab.traits import PLAIN, PRESETS, TRAITS, Part, Traits
@@ -86,6 +90,7 @@ def test_the_order_of_words_does_not_matter() -> None:
         ("forks=0", "from 1 to 100"),
         ("forks=many", "from 1 to 100"),
         ("forks=²", "from 1 to 100"),
+        ("python=2.7", "one of 3.8 3.13"),
         ("real=yes", "no such trait"),
         ("timezone=UTC,timezone=Europe/Berlin", "contradicts timezone=UTC"),
     ],
@@ -217,6 +222,43 @@ def test_the_data_of_etcd_lie_below_the_mount_point() -> None:
     assert (worker.data_directory, worker.etcd_directory) == ("", "")
     plain = make_topology("ha", 4).node("cp1")
     assert (plain.data_directory, plain.etcd_directory) == ("/var/lib/etcd", "/var/lib/etcd")
+
+
+def test_a_data_directory_that_is_a_link_keeps_its_name() -> None:
+    node = _topology("etcd-symlink").node("cp1")
+    assert (node.data_directory, node.etcd_directory, node.etcd_link_target) == ("/srv/etcd-data", "/var/lib/etcd", "/srv/etcd-data/etcd")
+    both = _topology("etcd-symlink", "etcd-elsewhere").node("cp1")
+    assert (both.data_directory, both.etcd_directory, both.etcd_link_target) == ("/srv/etcd-data", "/srv/etcd/data", "/srv/etcd-data/etcd")
+    for node in (_topology("etcd-symlink").node("w1"), make_topology("ha", 4).node("cp1")):
+        assert node.etcd_link_target == ""
+    assert _documents(kubeadm.init_configuration(_topology("etcd-symlink"), SECRETS))[1]["etcd"]["local"]["dataDir"] == "/var/lib/etcd"
+
+
+def test_the_log_directory_is_mounted_by_a_patch_of_kubeadm() -> None:
+    topology = _topology("wal-elsewhere")
+    first, cluster, _kubelet = _documents(kubeadm.init_configuration(topology, SECRETS))
+    (join,) = _documents(kubeadm.join_configuration(topology, topology.node("cp2"), SECRETS, "ab"))
+    log = _flags(cluster["etcd"]["local"]["extraArgs"])["wal-dir"]
+    (path,) = (files := etcd_place.files(topology.node("cp2")))
+    assert first["patches"] == join["patches"] == {"directory": path.rpartition("/")[0]}
+    patch = json.loads(files[path])["spec"]
+    (mount,) = patch["containers"][0]["volumeMounts"]
+    (volume,) = patch["volumes"]
+    assert mount["name"] == volume["name"]
+    # etcd makes it anew, so it is not the mount point.
+    assert log == f"{mount['mountPath']}/wal" == f"{volume['hostPath']['path']}/wal"
+    (worker,) = _documents(kubeadm.join_configuration(topology, topology.node("w1"), SECRETS, "ab"))
+    assert "patches" not in worker
+    assert etcd_place.files(topology.node("w1")) == etcd_place.files(make_topology("ha", 4).node("cp1")) == {}
+
+
+def test_a_member_on_a_machine_of_its_own_may_have_a_log_directory_too() -> None:
+    topology = _topology("wal-elsewhere", "external-etcd")
+    first, cluster = _documents(external_etcd.configuration(topology, topology.node("e1")))
+    assert first["patches"] == {"directory": "/etc/kubernetes/patches"}
+    assert _flags(cluster["etcd"]["local"]["extraArgs"])["wal-dir"] == "/var/lib/etcd-wal/wal"
+    (join,) = _documents(kubeadm.join_configuration(topology, topology.node("cp2"), SECRETS, "ab"))
+    assert "patches" not in join
 
 
 def test_the_drill_calls_nodes_as_kubernetes_does() -> None:
@@ -427,6 +469,92 @@ def test_the_first_key_of_the_encryption_is_the_one_in_use() -> None:
     assert [key["name"] for key in resources["providers"][0]["secretbox"]["keys"]] == ["key2", "key1"]
 
 
+# The KMS
+
+
+def test_the_api_server_reaches_the_plugin_by_its_socket() -> None:
+    server = _documents(kubeadm.init_configuration(_topology("kms"), SECRETS))[1]["apiServer"]
+    pod = json.loads(kms.manifest())["spec"]
+    (container,) = pod["containers"]
+    volumes = {volume["name"]: volume["hostPath"] for volume in pod["volumes"]}
+    places = {mount["mountPath"]: volumes[mount["name"]] for mount in container["volumeMounts"]}
+    assert all(path == volume["path"] for path, volume in places.items())
+    assert kms.SOCKETS in places
+    (own,) = [volume for volume in server["extraVolumes"] if volume["hostPath"] == kms.SOCKETS]
+    assert own["readOnly"] is False
+    # The plugin may start after the API server has asked for the directory, or before.
+    assert own["pathType"] == places[kms.SOCKETS]["type"] == "DirectoryOrCreate"
+    assert not any("kms" in volume["hostPath"] for volume in _documents(kubeadm.init_configuration(_topology(), SECRETS))[1]["apiServer"]["extraVolumes"])
+
+
+def test_what_was_encrypted_before_the_kms_can_still_be_read() -> None:
+    (resources,) = json.loads(kubeadm.encryption_configuration({"key1": "YQ=="}, by_kms=True))["resources"]
+    first, second, third = resources["providers"]
+    assert first == {"kms": {"apiVersion": "v2", "name": kms.PROVIDER, "endpoint": f"unix://{kms.SOCKET}", "timeout": "3s"}}
+    assert second["secretbox"]["keys"] == [{"name": "key1", "secret": "YQ=="}]
+    assert third == {"identity": {}}
+
+
+def test_only_machines_with_an_api_server_have_a_security_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    topology = _topology("kms")
+    assert [node.name for node in topology.nodes if node.kms] == ["cp1", "cp2", "cp3"]
+    assert kms.KEY_FILE.startswith(f"{kms.MODULE}/")
+    monkeypatch.setenv("LIFEBOAT_LAB_STATE", str(tmp_path))
+    LabStore(tmp_path).write(LabRecord("one", "single", 3, traits=("kms",)))
+    assert Lab.open("one").private_values == {"key of the KMS": kms.KEY.encode()}
+
+
+# Another Python
+
+
+def test_the_inventory_names_the_python_of_the_machines() -> None:
+    for traits, program in (((), "/usr/bin/python3"), (("python",), "/usr/local/bin/python3.8"), (("python=3.13",), "/usr/local/bin/python3.13")):
+        _hosts, variables = _inventory(_topology(*traits))
+        assert variables["ansible_python_interpreter"] == program
+
+
+def _python(directory: Path) -> pythons.Installed:
+    """One with a shared library, of which not everything is needed."""
+    for name in ("lib/python3.8/os.py", "lib/python3.8/test/big.py", "lib/python3.8/json/__pycache__/x.pyc", "lib/python3.8/json/decoder.py"):
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).touch()
+    for name in ("bin/python3.8", "lib/libpython3.8.so.1.0"):
+        (directory / name).parent.mkdir(exist_ok=True)
+        (directory / name).touch(0o755)
+    return pythons.Installed("3.8", "3.8.18 of a test", directory / "bin/python3.8", directory / "lib/python3.8", directory / "lib/libpython3.8.so.1.0")
+
+
+def test_a_layer_brings_one_python_and_hides_the_other(tmp_path: Path) -> None:
+    layer = tmp_path / "layer"
+    pythons.write_layer(_python(tmp_path / "own"), layer)
+    files = {str(path.relative_to(layer)) for path in layer.rglob("*") if path.is_file()}
+    assert files == {"usr/local/bin/python3.8", "usr/local/lib/python3.8/os.py", "usr/local/lib/python3.8/json/decoder.py", "usr/lib/libpython3.8.so.1.0"}
+    assert {str(path.relative_to(layer)) for path in layer.rglob("*") if path.is_char_device()} == set(pythons.HIDDEN)
+
+
+def test_the_layer_of_the_python_lies_above_all_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pythons, "installed", lambda _version: _python(tmp_path / "own"))
+    plain = BareMachine(tmp_path / "bare", tmp_path / "debian", tmp_path / "binaries")
+    cache = Cache(tmp_path / "cache")
+    machine = pythons.with_python(plain, Traits.parse(["python"]), cache, Progress(quiet=True))
+    assert machine.layers[1:] == plain.layers
+    assert (machine.layers[0] / "usr/local/bin/python3.8").is_file()
+    assert pythons.read_machine(machine.to_record()) == machine
+    assert pythons.read_machine(plain.to_record()) == plain
+    assert pythons.with_python(plain, PLAIN, cache, Progress(quiet=True)) == plain
+    monkeypatch.setattr(pythons, "installed", lambda _version: None)
+    with pytest.raises(LabError, match=r"pyenv install 3\.13"):
+        pythons.with_python(plain, Traits.parse(["python=3.13"]), cache, Progress(quiet=True))
+
+
+def test_a_python_is_asked_where_its_files_are() -> None:
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    found = pythons.installed(version)
+    assert found is not None
+    assert (found.version, (found.standard / "os.py").is_file(), found.program.name) == (version, True, f"python{version}")
+    assert pythons.installed("3.99") is None
+
+
 # The static pod before the kubelet
 
 
@@ -445,6 +573,19 @@ def test_the_front_is_a_static_pod_as_people_write_them() -> None:
 def test_a_kubeconfig_leads_to_the_front() -> None:
     text = "clusters:\n- cluster:\n    certificate-authority-data: eA==\n    server: https://10.77.4.11:6443\n  name: lab\n"
     assert front.through_front(text) == text.replace("10.77.4.11:6443", "127.0.0.1:7443")
+
+
+# What the product asks of somebody with such a cluster
+
+
+def test_the_drill_knows_what_a_trait_demands() -> None:
+    assert demands(Traits.parse(["real"])) == []
+    wanted = demands(Traits.parse(["wal-elsewhere", "kms"]))
+    assert [demand.warning for demand in wanted] == ["platform.etcd_log", "recovery_point.kms_not_needed"]
+    assert overrides(wanted) == {"etcd": {"wal_into_data_dir": True}}
+    assert overrides(demands(Traits.parse(["kms"]))) == {}
+    report = {"checks": [{"id": "a", "outcome": "passed"}, {"id": "b", "outcome": "passed"}, {"id": "b", "outcome": "warning"}]}
+    assert [warned(report, name) for name in ("a", "b", "c")] == [False, True, False]
 
 
 # Command lines, and what Ansible finds

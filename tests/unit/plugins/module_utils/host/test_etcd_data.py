@@ -95,6 +95,37 @@ def test_a_directory_is_described_with_its_mount(tmp_path: Path) -> None:
     assert subject.describe(str(data), str(tmp_path / "aside"))["mount_source"]
 
 
+def test_a_link_that_a_recovery_point_tells_of_is_made_where_nothing_is_in_the_way(tmp_path: Path) -> None:
+    """An empty machine has the disk mounted, and not the link that somebody made by hand: it is no machine whose disk is missing."""
+    data, disk, mountinfo, fstab = tmp_path / "etcd", tmp_path / "disk", tmp_path / "mountinfo", tmp_path / "fstab"
+    disk.mkdir()
+    fstab.touch()
+    mountinfo.write_text(f"21 1 8:1 / / rw - ext4 /dev/sda1 rw\n30 21 8:17 / {disk} rw - xfs /dev/sdb1 rw\n")
+
+    def seen(link: str = f"{disk}/etcd") -> dict[str, object]:
+        return subject.describe(str(data), str(tmp_path / "aside"), str(mountinfo), str(fstab), link=link)
+
+    found = seen()
+    assert (found["to_link"], found["link"], found["state"], found["is_mount"]) == (f"{disk}/etcd", None, "absent", True)
+    assert (seen("")["to_link"], seen("")["is_mount"]) == (None, False)
+    data.mkdir()
+    assert seen()["to_link"] == f"{disk}/etcd", "an empty directory"
+    (data / "member").mkdir()
+    assert (seen()["to_link"], seen()["is_mount"]) == (None, False)
+    (data / "member").rmdir()
+    mountinfo.write_text(f"21 1 8:1 / / rw - ext4 /dev/sda1 rw\n30 21 8:17 / {data} rw - xfs /dev/sdb1 rw\n")
+    assert (seen()["to_link"], seen()["is_mount"]) == (None, True), "another disk is mounted there"
+    data.rmdir()
+    (disk / "etcd").mkdir()
+    data.symlink_to(disk / "etcd")
+    found = seen()
+    assert (found["to_link"], found["link"], found["state"]) == (None, f"{disk}/etcd", "empty")
+    mountinfo.write_text("21 1 8:1 / / rw - ext4 /dev/sda1 rw\n")
+    fstab.write_text(f"UUID=1 {disk} xfs defaults 0 0\n")
+    with pytest.raises(LookError, match=f"{disk}/etcd is a mount point|not mounted"):
+        seen()
+
+
 def test_a_file_system_that_should_be_mounted_and_is_not_is_no_empty_directory(tmp_path: Path) -> None:
     data, fstab = tmp_path / "etcd", tmp_path / "fstab"
     data.mkdir()

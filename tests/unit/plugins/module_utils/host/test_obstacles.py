@@ -19,7 +19,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.host.record impor
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Unit
 
 NOW = 1_800_000_000.0
-PARTS = ("probes", "record", "lock", "parked", "manifests", "etcd_directories")
+PARTS = ("probes", "record", "lock", "parked", "manifests", "etcd_directories", "etcd_log")
 RECORD = {"point": "p1", "cluster_name": "shop", "restore_id": "r1-abc", "phase": "begun", "playbook": "recover_cluster", "updated_at": "2026-11-20T13:35:00Z"}
 
 
@@ -153,8 +153,6 @@ def test_manifests_that_cannot_be_looked_at(machine: Path) -> None:
     ("flags", "words", "remedy"),
     [
         ("--data-dir=/data/etcd", "says data in /data/etcd; the platform says", "lifeboat_platform_overrides: {etcd: {data_dir: /data/etcd}}"),
-        ("--wal-dir=/log/etcd", "log in /log/etcd", "take --wal-dir"),
-        ("--data-dir={root}/etcd\n    - --wal-dir=/log/etcd", "log in /log/etcd", "{root}/etcd/member/wal"),
     ],
 )
 def test_etcd_works_elsewhere(machine: Path, flags: str, words: str, remedy: str) -> None:
@@ -165,6 +163,24 @@ def test_etcd_works_elsewhere(machine: Path, flags: str, words: str, remedy: str
     one = the_only(seen(machine, **facts), "etcd_directories")
     assert words in one["found"]
     assert remedy.replace("{root}", str(machine)) in one["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "remedy"),
+    [("--wal-dir=/log/etcd", "take --wal-dir"), ("--data-dir={root}/etcd\n    - --wal-dir=/log/etcd", "{root}/etcd/member/wal")],
+)
+def test_etcd_has_a_log_of_its_own(machine: Path, flags: str, remedy: str) -> None:
+    """Apart from where the data are: a snapshot can be taken all the same, and the way of a restore can be chosen."""
+    (machine / "manifests" / "etcd.yaml").write_text("    - etcd\n    - " + flags.replace("{root}", str(machine)) + "\n")
+    facts = platform(machine)
+    one = the_only(seen(machine, **facts), "etcd_log")
+    assert "log in /log/etcd" in one["found"]
+    assert remedy.replace("{root}", str(machine)) in one["remedy"]
+    assert "lifeboat_platform_overrides: {etcd: {wal_into_data_dir: true}}" in one["remedy"]
+    facts["etcd"]["wal_into_data_dir"] = True
+    one = seen(machine, **facts)["etcd_log"]
+    assert not one["in_the_way"]
+    assert "log in /log/etcd" in one["found"]
 
 
 def test_where_the_inventory_is_silent_the_machine_says_where_etcd_works(machine: Path) -> None:
@@ -215,4 +231,4 @@ def test_a_container_may_have_another_directory_at_the_same_path(machine: Path) 
     assert not obstacles(node, platform(machine))["etcd_directories"]["in_the_way"], "it is the platform's directory all the same"
     node["etcd"], node["probe_errors"]["etcd"] = None, "OSError: Input/output error"
     found = obstacles(node, platform(machine))
-    assert [part for part in PARTS if found[part]["in_the_way"]] == ["probes", "etcd_directories"]
+    assert [part for part in PARTS if found[part]["in_the_way"]] == ["probes", "etcd_directories", "etcd_log"]

@@ -147,6 +147,23 @@ def test_another_file_system_is_refused_before_anything_changes(place: Place) ->
     assert place.text(place.target) == "old"
 
 
+def test_a_directory_that_is_a_link_to_another_file_system_is_that_file_system(tmp_path: Path) -> None:
+    """Of /var/lib/etcd -> /srv/etcd-data/etcd all names lie on the disk that it leads to."""
+    shared = Path("/dev/shm") / f"lifeboat-replacement-{os.getpid()}"
+    shared.mkdir()
+    try:
+        (tmp_path / "link").symlink_to(shared)
+        place = Place(tmp_path / "link")
+        place.write(place.target, "old")
+        place.write(place.staged, "new")
+        place.run()
+        assert place.text(place.target) == "new"
+        assert place.text(place.aside) == "old"
+        assert os.path.islink(tmp_path / "link")
+    finally:
+        shutil.rmtree(shared)
+
+
 class Killed(BaseException):
     """As if the power had failed."""
 
