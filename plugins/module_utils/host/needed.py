@@ -63,6 +63,8 @@ _NAMING_KEYS = re.compile(
 _LEADING_KEYS = frozenset(("path", "kubeConfigFile", "kubeconfig"))
 _MANIFEST_KEYS = frozenset(("staticPodPath", "podManifestPath"))
 _DEEPEST = 5
+# Files of a write-ahead log of etcd (etcd-io/etcd server/storage/wal/util.go, file_pipeline.go): in use, set aside as broken, about to be used.
+_LOG = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}\.wal(\.broken)?|[0-9]+\.tmp")
 
 OnHost = Callable[[str], str]
 
@@ -180,6 +182,20 @@ def _kind(path: str) -> Optional[int]:
     return None if found is None else stat.S_IFMT(found.st_mode)
 
 
+def _is_log(path: str) -> bool:
+    """Whether a directory has a write-ahead log of etcd and nothing else.
+
+    One that is in use is no part of a snapshot, one that was given up is still mounted by the manifest: a restore needs none of them.
+    """
+    seen = False
+    for _below_it, _directories, files in os.walk(path):
+        for name in files:
+            if not _LOG.fullmatch(name):
+                return False
+            seen = True
+    return seen
+
+
 def _larger_than(path: str, limit: int) -> bool:
     """Whether the files of a directory, on its own file system, hold more than so many bytes. Looks no further than it has to."""
     device, total = os.stat(path).st_dev, 0
@@ -246,7 +262,7 @@ def needs(found: Iterable[Found], listed: Sequence[str], data: Sequence[str], la
             continue
         if kind is None and not item.may_be_gone:
             result.append(Need(path, item.by, exists=False))
-        elif kind == stat.S_IFDIR:
+        elif kind == stat.S_IFDIR and not (item.mounted and _is_log(path)):
             left = _why_left(path, item.mounted, largest_bytes)
             result.append(Need(path, item.by, left=left))
             taken += [] if left else [path]

@@ -216,6 +216,20 @@ def test_what_is_too_much_is_left_and_named(machine: Path) -> None:
     assert found[str(machine / "audit")].left.startswith("it holds more than")
 
 
+def test_a_log_that_etcd_gave_up_is_no_need(machine: Path) -> None:
+    """A restore lets etcd read its log in its data directory; the manifest mounts the old one still, and every backup after it would warn."""
+    log = machine / "etcd-wal" / "wal"
+    log.mkdir(parents=True)
+    for name in ("0000000000000000-0000000000000000.wal", "0000000000000001-00000000000003e8.wal.broken", "0.tmp"):
+        (log / name).write_bytes(b"x" * 100)
+    mounted = needed.Found(str(machine / "etcd-wal"), "static pod etcd, hostPath", mounted=True)
+    assert list(found_in(mounted, largest=99)) == []
+    (machine / "etcd-wal" / "ca.crt").touch()
+    assert found_in(mounted, largest=99)[str(machine / "etcd-wal")].left.startswith("it holds more than"), "something else is in it"
+    (machine / "empty").mkdir()
+    assert list(found_in(needed.Found(str(machine / "empty"), "x", mounted=True))) == [str(machine / "empty")]
+
+
 def test_links_come_with_what_they_lead_to(machine: Path) -> None:
     (machine / "linked").symlink_to("limits.yaml")
     (machine / "dangling").symlink_to("nowhere")
