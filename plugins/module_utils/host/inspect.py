@@ -60,7 +60,6 @@ _CLOCK_UNSYNCHRONISED = 0x40
 # struct timex of the kernel on 64-bit Linux is 208 bytes; its fifth long is the status.
 _TIMEX_BYTES = 208
 _VERSION = re.compile(r"v?(\d+\.\d+\.\d+[0-9A-Za-z.+~-]*)")
-_IMAGE = re.compile(r"""^\s*(?:-\s+)?image:\s*["']?([^\s"'#]+)""")
 _VERSION_ARGUMENTS: Mapping[str, Sequence[str]] = {
     "kubelet": ("--version",),
     "kubeadm": ("version", "-o", "short"),
@@ -365,7 +364,7 @@ class Look:
             if key == "live":
                 answer["copies"] = [os.path.join(directory, name) for name in there if name in files.copies]
             for path in answer[key]:
-                images.update(images_in_manifest(text_or_none(path) or ""))
+                images.update(static_pod.images(text_or_none(path) or ""))
         return dict(answer, images=sorted(images))
 
     def required_files(self) -> Optional[Dict[str, List[str]]]:
@@ -454,11 +453,6 @@ PROBES = (
     "resolv", "name_resolution",
 )
 # fmt: on
-
-
-def images_in_manifest(text: str) -> List[str]:
-    """Image references of a manifest, line by line: hosts have no YAML reader."""
-    return sorted({found.group(1) for found in (_IMAGE.match(line) for line in text.splitlines()) if found})
 
 
 def program_version(name: str) -> Optional[str]:

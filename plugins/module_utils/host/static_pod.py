@@ -17,6 +17,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import Lif
 
 _COMMAND = re.compile(r"^(\s*)- (?:command|args):\s*$|^(\s*)(?:command|args):\s*$")
 _ARGUMENT = re.compile(r"""^(?P<indent>\s*)- (?P<quote>["']?)(?P<flag>--[a-z0-9-]+)(?:=(?P<value>.*?))?(?P=quote)\s*$""")
+_IMAGE = re.compile(r"""^\s*(?:-\s+)?image:\s*["']?([^\s"'#]+)""")
 _KEY = re.compile(r"^(?P<indent>\s*(?:- +)?)(?P<key>[A-Za-z]+):\s*(?P<value>.*?)\s*$")
 # Characters with which a plain YAML scalar stays a plain scalar in the middle of a flag.
 _PLAIN = re.compile(r"^[A-Za-z0-9_.,:/=@%+-]*$")
@@ -86,6 +87,11 @@ def _document(text: str) -> Dict[str, Any]:
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def images(text: str) -> List[str]:
+    """Image references of a manifest, line by line."""
+    return sorted({found.group(1) for found in (_IMAGE.match(line) for line in text.splitlines()) if found})
 
 
 def pod_name(text: str) -> Tuple[str, str]:
