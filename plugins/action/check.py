@@ -69,6 +69,7 @@ class ActionModule(ActionBase):
                 "module": {"type": "raw"},
                 "interval_seconds": {"type": "float", "default": 5.0},
                 "timeout_seconds": {"type": "float", "default": 0.0},
+                "warnings_timeout_seconds": {"type": "float"},
                 "measures": {"type": "raw"},
                 "facts": {"type": "raw"},
             }
@@ -156,15 +157,17 @@ class ActionModule(ActionBase):
     def _evaluate(
         self, definitions: List[Definition], module: Optional[Dict[str, Any]], variables: Dict[str, Any], evidence: Evidence, options: Dict[str, Any]
     ) -> List[Outcome]:
-        """Evaluate all checks; with a module, run it again until all are met or time is up."""
+        """Evaluate all checks; with a module, run it again until all are met or time is up, which may be earlier where only warnings are left."""
         started = last_said = time.monotonic()
-        timeout = options["timeout_seconds"]
+        given = options["warnings_timeout_seconds"]
+        patience = {"error": options["timeout_seconds"], "warning": options["timeout_seconds"] if given is None else min(given, options["timeout_seconds"])}
         while True:
             problem = self._gather(module, variables, evidence.task_vars) if module else ""
             templar = self._templar.copy_with_new_env(available_variables=variables)
             outcomes = [_outcome(definition, templar, problem, evidence) for definition in definitions]
             open_checks = [(definition, outcome) for definition, outcome in zip(definitions, outcomes) if outcome.passed is not True]
             waited = time.monotonic() - started
+            timeout = max((patience[definition.severity] for definition, _outcome in open_checks), default=0.0)
             if not open_checks or not module or evidence.task.check_mode or waited >= timeout:
                 return outcomes
             if time.monotonic() - last_said >= _PROGRESS_SECONDS:

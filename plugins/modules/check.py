@@ -87,6 +87,11 @@ options:
       - While waiting, a line every ten seconds says what for. A host that can't be reached is waited for as well.
     type: float
     default: 0
+  warnings_timeout_seconds:
+    description:
+      - How long to wait for expectations of severity V(warning), when those of severity V(error) hold. Without it, as long as O(timeout_seconds).
+      - What does not fail the host may stay as it is for good, such as a machine that is gone, and should not keep a recovery from its end.
+    type: float
   measures:
     description: Measured values to record beside the checks. See M(lifeboat.cluster.stage).
     type: dict

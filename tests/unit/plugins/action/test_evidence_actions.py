@@ -49,9 +49,14 @@ class FakeEvidence:
         return {"kind": kind, "stage": stage, **fields}
 
 
-def definition(expect: str, found: str = "x") -> check.Definition:
+def definition(expect: str, found: str = "x", severity: str = "error") -> check.Definition:
     """A check with two trusted expressions."""
-    return check.Definition("id", "The third is there", trust_as_template(expect), trust_as_template(found), expect, "remedy", "error")
+    return check.Definition("id", "The third is there", trust_as_template(expect), trust_as_template(found), expect, "remedy", severity)
+
+
+def waiting(seconds: float, warnings_seconds: float | None = None) -> dict[str, Any]:
+    """The options of a check that waits."""
+    return {"timeout_seconds": seconds, "warnings_timeout_seconds": warnings_seconds, "interval_seconds": 0.1}
 
 
 def test_waiting_says_what_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +74,7 @@ def test_waiting_says_what_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugin, "_gather", gather)
     fake = FakeEvidence()
     checks = [definition("x >= 5"), definition("x >= 4")]
-    outcomes = plugin._evaluate(checks, {"name": "m"}, {}, fake, {"timeout_seconds": 60.0, "interval_seconds": 0.1})
+    outcomes = plugin._evaluate(checks, {"name": "m"}, {}, fake, waiting(60))
     assert [outcome.passed for outcome in outcomes] == [True, True]
     assert len(turns) == 5
     assert fake.lines
@@ -83,8 +88,36 @@ def test_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
     plugin._templar = templar()
     monkeypatch.setattr(plugin, "_gather", lambda _module, variables, _task_vars: variables.update(x=1) or "")
     checks = [definition("x == 1"), definition("x == 2")]
-    outcomes = plugin._evaluate(checks, {"name": "m"}, {}, FakeEvidence(), {"timeout_seconds": 0.3, "interval_seconds": 0.1})
+    outcomes = plugin._evaluate(checks, {"name": "m"}, {}, FakeEvidence(), waiting(0.3))
     assert [(outcome.passed, outcome.found) for outcome in outcomes] == [(True, 1), (False, 1)]
+
+
+@pytest.mark.parametrize(
+    ("checks", "warnings_seconds", "turns"),
+    [
+        # What can't be mended by waiting keeps nobody; while an error is open, warnings are waited for with it.
+        ((("x < 0", "warning"),), 0.0, 1),
+        ((("x < 0", "warning"), ("x >= 4", "error")), 0.0, 4),
+        ((("x >= 4", "warning"), ("x >= 1", "error")), None, 4),
+        ((("x >= 4", "warning"),), 60.0, 4),
+    ],
+)
+def test_warnings_have_a_patience_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, checks: tuple[tuple[str, str], ...], warnings_seconds: float | None, turns: int
+) -> None:
+    plugin = object.__new__(check.ActionModule)
+    plugin._templar = templar()
+    taken: list[int] = []
+
+    def gather(_module: Any, variables: dict[str, Any], _task_vars: Any) -> str:
+        taken.append(1)
+        variables["x"] = len(taken)
+        return ""
+
+    monkeypatch.setattr(plugin, "_gather", gather)
+    definitions = [definition(expect, severity=severity) for expect, severity in checks]
+    plugin._evaluate(definitions, {"name": "m"}, {}, FakeEvidence(), waiting(60, warnings_seconds))
+    assert len(taken) == turns
 
 
 @pytest.mark.parametrize(
