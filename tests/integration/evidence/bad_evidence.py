@@ -13,7 +13,7 @@ from tests.integration.evidence.good_evidence import CERTIFICATE
 
 Break = tuple[str, Any]
 IN_THE_WAY = {"in_the_way": True, "found": "it is in the way", "remedy": "Take it away."}
-PROBLEM = [{"message": "alarm NOSPACE"}]
+PROBLEM = [{"id": "alarm_nospace", "message": "alarm NOSPACE"}]
 FAILED_CERTIFICATE = [{**CERTIFICATE, "ok": False, "reason": "key and certificate do not belong together"}]
 
 # One bad thing each; most checks have several ways not to be met.
@@ -257,6 +257,7 @@ BREAKS: dict[str, list[Break]] = {
     "salt_master.keys_reconciled": [("salt_master_plan.refused", [{"id": "0a3f", "why": "another"}]), ("salt_master_plan.missing", ["0a3f"])],
     "salt_master.keys_known": [("salt_master_plan.unknown.pending", ["1b4a"])],
     "salt_master.answers": [("result.salt.answers.answered", ["admin"]), ("result.salt.accepted", {}), ("salt_master_answering", ["admin", "1b4a"])],
+    "salt_master.others_answer": [("result.salt.answers.answered", ["admin"])],
     "salt_master.fingerprints": [
         ("salt_master_verified.salt.master.pair", False),
         ("salt_master_hosts", []),
