@@ -188,7 +188,8 @@ comparison:
       elements: str
       sample: []
 members:
-  description: The same between the members, and index, number of keys and digest of each (C(seen)); null without O(all_members=true).
+  description: The same between the members that answer, index, number of keys and digest of each (C(seen)), and those that could not be
+    reached, with the reason (C(unheard)); null without O(all_members=true).
   returned: success
   type: dict
   sample:
@@ -203,6 +204,9 @@ members:
         index: 20417
         keys_total: 1893
         digest: 58367470a65fc9911c16021a83588c58d308ef5d20db93000e204d279717b596
+    unheard:
+      - endpoint: https://node3:2379
+        reason: "ConnectionRefusedError: [Errno 111] Connection refused"
 """
 
 from typing import Any, Dict

@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import v2_artifact, v2_tree
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, EtcdClient, connect
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import NotAvailable, StoreUnknown
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import NotAvailable, StoreUnknown, Unreachable
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.v2_api import V2Client
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.v2_tree import REGISTRY, Tree
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import processes, telling_flags
@@ -148,14 +148,18 @@ def _expiring(tree: Tree) -> List[Dict[str, str]]:
 
 
 def _members(connection: Connection, hidden: Sequence[str]) -> Dict[str, Any]:
-    """Whether every member has the same tree in its own store: each is asked for what it has itself."""
+    """Whether every member that answers has the same tree in its own store: each is asked for what it has itself."""
     trees: Dict[str, Tree] = {}
+    unheard: List[Dict[str, str]] = []
     for member in V2Client.over(connection).members():
         for url in member["clientURLs"][:1]:
             own = V2Client.over(connection.at(url))
-            # Whoever answers this has applied what was written before, so no member is compared with one that only lags.
-            own.barrier()
-            trees[url] = own.tree(quorum=False, hidden=hidden)
+            try:
+                # Whoever answers this has applied what was written before, so no member is compared with one that only lags.
+                own.barrier()
+                trees[url] = own.tree(quorum=False, hidden=hidden)
+            except Unreachable as error:
+                unheard.append({"endpoint": url, "reason": error.found})
     difference = v2_tree.equal_members(list(trees.values()))
     seen = [{"endpoint": url, "index": tree.index, "keys_total": tree.summary()["keys_total"], "digest": tree.digest} for url, tree in sorted(trees.items())]
-    return dict(difference.as_result(), seen=seen)
+    return dict(difference.as_result(), seen=seen, unheard=unheard)

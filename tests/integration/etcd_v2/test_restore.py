@@ -72,6 +72,7 @@ def test_three_members_are_lost_and_come_back(with_v2: Callable[..., Cluster], t
     assert answer["comparison"]["equal"]
     assert answer["members"]["equal"]
     assert len({member["digest"] for member in answer["members"]["seen"]}) == 1
+    assert answer["members"]["unheard"] == []
     assert answer["store"] == "both"
     with first.client("grpc") as client:
         assert verify.compare_hashes(client, look(client)).equal is True
@@ -80,6 +81,15 @@ def test_three_members_are_lost_and_come_back(with_v2: Callable[..., Cluster], t
         # What cannot be had on this way: clients that watched further wait in silence, so they are all to be restarted.
         assert client.status().revision == record["v3"]["revision"]
         assert not client.watch_probe(record["v3"]["revision"] + 1).cancelled
+
+    # A machine that is off keeps nobody from judging the others.
+    others[-1].kill()
+    wait_for("a leader among the others", first.ready)
+    members = survey(first.connection(), Question(all_members=True))["members"]
+    assert members["equal"]
+    assert len(members["seen"]) == 2
+    assert [unheard["endpoint"] for unheard in members["unheard"]] == [others[-1].endpoint]
+    assert "refused" in members["unheard"][0]["reason"]
 
 
 def _cluster_id(server: Server) -> int:

@@ -31,7 +31,7 @@ GOOD: dict[str, Any] = {
     "etcd_v2_keys": 8,
     "etcd_untouched": [],
     "etcd_v2_verified": {
-        "members": {"equal": True, "seen": [{"keys_total": 7} for _name in HOSTS], "missing": [], "extra": [], "changed": []},
+        "members": {"equal": True, "seen": [{"keys_total": 7} for _name in HOSTS], "unheard": [], "missing": [], "extra": [], "changed": []},
         "comparison": {"equal": True, "missing": [], "extra": [], "changed": [], "changed_since": []},
     },
     "etcd_seen": {"revision": "9", "problems": [], "reason": "", "several_peer_urls": []},
@@ -41,6 +41,7 @@ GOOD: dict[str, Any] = {
     "etcd_restored": {"restore": {"etcdutl_version": "3.6.16", "etcdutl_source": "image", "revision_after": 110}},
     "etcd_source_revision": 10,
     "etcd_expected_voters": "2",
+    "etcd_v2_voters": "2",
     "etcd_whole": True,
     "etcd_promoted": {
         "members": [{"name": name, "is_learner": False, "peer_urls": [f"https://{name}:2380"]} for name in HOSTS],
