@@ -70,6 +70,11 @@ options:
     type: list
     elements: str
     default: []
+  away_nodes:
+    description: Names of the nodes of machines that cannot be reached. What they lack is told apart from what others lack, and nothing of theirs is stale.
+    type: list
+    elements: str
+    default: []
   rebuilt_addresses:
     description:
       - Those of O(control_plane_addresses) that the service C(default/kubernetes) has to lead to. Another one may be missing.
@@ -140,7 +145,7 @@ cluster:
     node_states:
       description: >-
         C(asked_for) (O(rebuilt_nodes), or all of O(expected_nodes)), which of them are C(not_ready) and C(silent) (no report since
-        O(reported_since), or for 60 s), and C(others_not_ready), each with the reason.
+        O(reported_since), or for 60 s), C(others_not_ready), and C(away_not_ready) of O(away_nodes), each with the reason.
       type: dict
     leases:
       description: >-
@@ -197,6 +202,7 @@ SPEC: Dict[str, Any] = {
     "rebuilt_addresses": STRINGS,
     "restarted_nodes": STRINGS,
     "reported_since": {"type": "dict", "default": {}},
+    "away_nodes": STRINGS,
 }
 
 
@@ -211,6 +217,7 @@ def body(call: Call) -> Dict[str, Any]:
         params["rebuilt_addresses"],
         {str(name): float(moment) for name, moment in params["reported_since"].items()},
         params["restarted_nodes"],
+        params["away_nodes"],
     )
     names = ("server", "ca_cert", "client_cert", "client_key", "server_name", "timeout_seconds")
     with ApiClient(*(params[name] for name in names)) as client:

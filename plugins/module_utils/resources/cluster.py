@@ -268,7 +268,7 @@ def find_stale(cluster: Mapping[str, Any], expected: Expectation) -> Stale:
     """What of a cluster is not true any more. Only what is absent *and* unexpected may be removed; a Node object only when it is named."""
     stale = Stale()
     present = {node["name"]: node for node in cluster.get("nodes") or []}
-    wanted = set(expected.nodes)
+    wanted = set(expected.nodes) | set(expected.away) if expected.nodes else set()
     report = stale.report
     report["nodes"] = sorted(name for name in present if wanted and name not in wanted)
     for name in expected.remove_nodes:
@@ -276,7 +276,7 @@ def find_stale(cluster: Mapping[str, Any], expected: Expectation) -> Stale:
             raise ClusterError(
                 "A node that is expected can't be removed.",
                 tried="plan the removal of Node %s" % name,
-                found="it is in expected_nodes as well",
+                found="it is in expected_nodes or away_nodes as well",
                 remedy="Take it out of the inventory or out of remove_nodes.",
             )
         if name in present:

@@ -29,6 +29,8 @@ class Expectation:
     reported_since: Mapping[str, float] = field(default_factory=dict)
     # Nodes whose kubelet was started since.
     restarted: Sequence[str] = ()
+    # Nodes of machines that could not be reached: nothing is asked of them, and nothing of theirs is stale.
+    away: Sequence[str] = ()
 
     @property
     def asked_for(self) -> Sequence[str]:
@@ -128,10 +130,11 @@ def read_node(item: Mapping[str, Any], now: float, renewed: Optional[float] = No
 
 
 def node_states(nodes: Sequence[Mapping[str, Any]], expected: Expectation) -> Dict[str, List[str]]:
-    """What the nodes that are asked for lack, and which of the others do not work; each with the reason."""
+    """What the nodes that are asked for lack, and which of the others, and of those that are away, do not work; each with the reason."""
     by_name = {str(node["name"]): node for node in nodes}
     asked = sorted(set(expected.asked_for))
-    others = sorted((set(by_name) | set(expected.nodes)) - set(asked)) if expected.rebuilt else []
+    away = sorted(set(expected.away) - set(asked))
+    others = sorted((set(by_name) | set(expected.nodes)) - set(asked) - set(away)) if expected.rebuilt else []
 
     def not_ready(names: Sequence[str]) -> List[str]:
         found = []
@@ -150,7 +153,7 @@ def node_states(nodes: Sequence[Mapping[str, Any]], expected: Expectation) -> Di
             silent.append("%s: never reported" % name)
         elif not by_name[name]["reported"] or age >= SILENCE_SECONDS:
             silent.append("%s: reported %g s ago" % (name, age))
-    return {"asked_for": asked, "not_ready": not_ready(asked), "silent": silent, "others_not_ready": not_ready(others)}
+    return {"asked_for": asked, "not_ready": not_ready(asked), "silent": silent, "others_not_ready": not_ready(others), "away_not_ready": not_ready(away)}
 
 
 def read_lease(item: Mapping[str, Any], now: float) -> Dict[str, Any]:

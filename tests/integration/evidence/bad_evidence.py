@@ -82,6 +82,7 @@ BREAKS: dict[str, list[Break]] = {
     "node.identity_kept": [("result.cluster.kube_system_uid", "another"), ("result.cluster.ca_sha256", "another")],
     "node.all_ready": [("result.cluster.node_states.not_ready", ["cp1: KubeletNotReady"]), ("result.cluster.node_states.asked_for", [])],
     "node.heartbeats": [("result.cluster.node_states.silent", ["cp2: reported 61 s ago"]), ("result.cluster.node_states.asked_for", [])],
+    "node.away": [("node_stale.cluster.node_states.away_not_ready", ["cp3: NodeStatusUnknown"])],
     "node.others_ready": [("result.cluster.node_states.others_not_ready", ["w9: NodeStatusUnknown"])],
     "node.endpoints": [("result.cluster.endpoints.equal", False)],
     "node.no_stale": [

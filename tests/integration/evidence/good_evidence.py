@@ -74,6 +74,7 @@ GOOD: dict[str, Any] = {
     "node_cluster": {"cluster": {"kube_system_uid": "uid", "ca_sha256": "ca", "version": "v1.34.4", "nodes": [{"name": name} for name in HOSTS]}},
     "node_expected": list(HOSTS),
     "node_rebuilt": [],
+    "node_stale": {"cluster": {"node_states": {"away_not_ready": []}}},
     "node_left": {"leaving": {"places": ["node"]}},
     "node_known": {"leaving": {"traces": {"database": [], "keys": [], "cache": [], "etcd": [], "node": []}}},
     "node_config_archive": ARCHIVE,

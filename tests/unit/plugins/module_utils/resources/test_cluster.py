@@ -109,7 +109,7 @@ def test_a_healthy_cluster_has_nothing_stale(server: ApiServer) -> None:
     assert (cp1["machine_id"], cp1["boot_id"], cp1["provider_id"], cp1["pod_cidrs"]) == ("m1", "b1", "kind://x", ["10.244.0.0/24"])
     assert cp1["created_at"] == 1795179600.0
     assert found["endpoints"] == {"addresses": ADDRESSES, "extra": [], "missing": [], "absent": [], "equal": True}
-    assert found["node_states"] == {"asked_for": ["cp1", "w1"], "not_ready": [], "silent": [], "others_not_ready": []}
+    assert found["node_states"] == {"asked_for": ["cp1", "w1"], "not_ready": [], "silent": [], "others_not_ready": [], "away_not_ready": []}
     answer = find_stale(found, EXPECTED)
     assert answer.removals == []
     assert all(items == [] for items in answer.report.values())
@@ -178,6 +178,20 @@ def test_a_rebuilt_node_is_asked_for_whatever_became_of_the_others(server: ApiSe
     assert names(found["silent"]) == ["w2", "w4"]
     assert found["others_not_ready"] == []
     assert states(server, nodes=["cp1", "w1", "w2"])["not_ready"] == ["w2: NodeStatusUnknown"], "without a rebuilt one all are asked for"
+
+
+def test_nodes_of_machines_that_are_away_are_told_apart_and_nothing_of_theirs_is_stale(server: ApiServer) -> None:
+    """A master was off while a worker was rebuilt: its node was called one of a machine that is gone, and waited for."""
+    node(server, "m1", ready=False)
+    lease(server, "kube-node-lease", "m2", 500, 40)
+    pod(server, "lost", "m2")
+    found = states(server, rebuilt=["w1"], away=["m1", "m2"])
+    assert found["others_not_ready"] == []
+    assert found["away_not_ready"] == ["m1: NodeStatusUnknown", "m2: the cluster has no such node"]
+    answer = stale(server, replace(EXPECTED, away=["m1", "m2"]))
+    assert (answer.report["nodes"], answer.report["node_leases"], answer.report["pods_on_missing_nodes"], answer.removals) == ([], [], [], [])
+    assert stale(server).report["nodes"] == ["m1"]
+    assert stale(server, Expectation(away=["m1"])).report["nodes"] == [], "without expected nodes none is unexpected"
 
 
 def test_endpoints_need_the_rebuilt_servers_and_allow_those_of_the_inventory(server: ApiServer) -> None:
