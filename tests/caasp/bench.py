@@ -113,7 +113,7 @@ class Bench(AdminNode):
     def move(self, machine: str, name: str, directory: Path) -> Path:
         """Give a bare machine another name and the last address of its network; returns an inventory that says so."""
         topology = self.lab.topology
-        old, new = topology.node(machine).address, f"{topology.prefix}.250"
+        old, new = topology.node(machine).address, topology.at(250)
         # The old address goes first: others of its network go with it, and so do the routes.
         self.on(
             machine,

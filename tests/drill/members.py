@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from tests.lab import Lab
+from tests.lab.topology import bracketed
 
 _STACKED = ("/etc/kubernetes/pki/etcd/ca.crt", "/etc/kubernetes/pki/etcd/server.crt", "/etc/kubernetes/pki/etcd/server.key")
 _UNIT = ("/etc/pki/trust/anchors/SUSE_CaaSP_CA.crt", "/etc/pki/minion.crt", "/etc/pki/minion.key")
@@ -28,7 +29,7 @@ def etcdctl(lab: Lab, node: str, *arguments: str) -> str:
     if not container:
         raise LookupError(f"no etcd runs on {node}")
     ca, certificate, key = _STACKED
-    connection = ["--endpoints", f"https://{machine.plan.etcd_client_address}:2379", "--cacert", ca, "--cert", certificate, "--key", key]
+    connection = ["--endpoints", f"https://{bracketed(machine.plan.etcd_client_address)}:2379", "--cacert", ca, "--cert", certificate, "--key", key]
     return machine.run(["crictl", "exec", container[0], "etcdctl", *connection, *arguments]).stdout
 
 

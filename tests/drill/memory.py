@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.drill.admin import AdminMemory, AdminNode
 from tests.drill.members import v2_values
 from tests.lab import Lab
+from tests.lab.topology import bracketed
 from tests.workload import Api, Picture
 from tests.workload.objects import LABEL, RUNNING
 
@@ -38,7 +39,7 @@ class Memory:
 
 def api_servers(lab: Lab) -> dict[str, str]:
     """Each control-plane machine's own API server."""
-    return {node.name: f"https://{node.address}:{lab.topology.server_port}" for node in lab.topology.control_plane}
+    return {node.name: f"https://{bracketed(node.address)}:{lab.topology.server_port}" for node in lab.topology.control_plane}
 
 
 def node_names(lab: Lab, machines: Sequence[str]) -> set[str]:

@@ -12,7 +12,7 @@ import ssl
 from pathlib import Path
 
 from .errors import LabError
-from .topology import API_PORT
+from .topology import API_PORT, bracketed
 
 
 class NotAnswering(Exception):
@@ -82,4 +82,4 @@ def _field(kubeconfig: str, name: str) -> str:
 
 def with_server(kubeconfig: str, address: str) -> str:
     """The kubeconfig with the API server reached by address: this machine does not know the names of the lab."""
-    return re.sub(r"^(\s*server:).*$", rf"\1 https://{address}:{API_PORT}", kubeconfig, flags=re.MULTILINE)
+    return re.sub(r"^(\s*server:).*$", rf"\1 https://{bracketed(address)}:{API_PORT}", kubeconfig, flags=re.MULTILINE)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .network import Network
 from .processes import Identity, launch, read_identity
-from .topology import API_PORT, Topology
+from .topology import API_PORT, Topology, bracketed
 
 
 def configuration(topology: Topology) -> str:
@@ -18,7 +18,7 @@ def configuration(topology: Topology) -> str:
     A server counts as up when its /readyz says so, or when it does not talk to strangers: an API server that waits for etcd gets no
     requests. Connections to a dead server are closed, otherwise kubelets would hang on them for minutes.
     """
-    servers = "\n".join(f"    server {node.name} {node.address}:{topology.server_port}" for node in topology.control_plane)
+    servers = "\n".join(f"    server {node.name} {bracketed(node.address)}:{topology.server_port}" for node in topology.control_plane)
     return f"""\
 global
     maxconn 4000
@@ -29,7 +29,7 @@ defaults
     timeout server 2h
     timeout check 4s
 frontend api
-    bind {topology.balancer_address}:{API_PORT}
+    bind {bracketed(topology.balancer_address)}:{API_PORT}
     default_backend api
 backend api
     balance roundrobin
@@ -44,7 +44,7 @@ backend api
 def forwarding(topology: Topology) -> str:
     """Of the trait nat: a port of this box for the ssh of each machine, as a router forwards them. Nothing is known here of a machine that is off."""
     listeners = "\n".join(
-        f"listen {node.name}\n    bind {topology.host_address}:{topology.forwarded_port(node)}\n    server {node.name} {node.address}:22"
+        f"listen {node.name}\n    bind {bracketed(topology.host_address)}:{topology.forwarded_port(node)}\n    server {node.name} {bracketed(node.address)}:22"
         for node in topology.nodes
     )
     return f"""\

@@ -14,7 +14,7 @@ from .api import Api, NotAnswering, readyz, with_server
 from .commands import in_parallel, tail_of, wait_until
 from .node import Node
 from .progress import Progress
-from .topology import Topology
+from .topology import Topology, bracketed
 
 MANIFESTS = "etc/kubernetes/manifests"
 LATER = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
@@ -54,7 +54,7 @@ class Cluster:
         if node.plan.control_plane:
             for name in LATER:
                 node.disk.hide(f"{MANIFESTS}/{name}.yaml")
-        elif node.plan.node:
+        elif node.plan.node and not node.plan.etcd:
             node.disk.hide(KUBELET_LINK)
 
     def start_in_order(self) -> None:
@@ -65,9 +65,13 @@ class Cluster:
     def _start_node(self, node: Node) -> None:
         if not node.plan.control_plane:
             self._wait("the API answers through the load balancer", lambda: readyz(self.topology.api_address))
-            start_kubelet(node)
+            if node.plan.etcd:
+                # It runs, for its member, and asks the API again only every so often.
+                node.run(["systemctl", "restart", "kubelet"])
+            else:
+                start_kubelet(node)
             return
-        for member in self.outside or [node]:
+        for member in [node] if node.plan.etcd else self.members:
             self.wait_member(member)
         self._release(node, "kube-apiserver")
         self._wait(f"the API server on {node.name} is ready", lambda: readyz(node.plan.address), lambda: _evidence(node, "kube-apiserver"))
@@ -116,14 +120,15 @@ class Cluster:
             return workload
         for node in self.control_plane:
             for name, port in HEALTH_PORTS.items():
-                answer = node.run(["curl", "-sSk", "--max-time", "2", f"https://127.0.0.1:{port}/healthz"], check=False)
+                answer = node.run(["curl", "-sSk", "--max-time", "2", f"https://{bracketed(node.plan.loopback)}:{port}/healthz"], check=False)
                 if answer.stdout != "ok":
                     return f"{name} on {node.name} is not healthy: {answer.stdout or answer.stderr}"
         return ""
 
     def _static_pods(self) -> list[str]:
         """The names of all pods that kubelets run out of files, as the API has them."""
-        found = [f"{name}-{node.plan.node_name}" for node in self.control_plane for name in (*(["etcd"] if node.plan.etcd else []), *LATER)]
+        found = [f"etcd-{node.plan.node_name}" for node in self.members if node.plan.node]
+        found += [f"{name}-{node.plan.node_name}" for node in self.control_plane for name in LATER]
         if "static-pods" in self.topology.traits:
             found += [f"{front.NAME}-{node.plan.node_name}" for node in self.nodes]
         found += [f"{kms.NAME}-{node.plan.node_name}" for node in self.control_plane if node.plan.kms]
@@ -162,7 +167,7 @@ def _evidence(node: Node, container: str = "") -> str:
 
 
 def _etcd_health(node: Node) -> str:
-    result = node.run(["curl", "-sS", "--max-time", "2", "http://127.0.0.1:2381/health"], check=False)
+    result = node.run(["curl", "-sS", "--max-time", "2", f"http://{bracketed(node.plan.loopback)}:2381/health"], check=False)
     return "" if '"health":"true"' in result.stdout else result.stdout + result.stderr or "no answer"
 
 

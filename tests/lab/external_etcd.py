@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from . import etcd_place, versions
-from .topology import NodePlan, Topology
+from .topology import NodePlan, Topology, bracketed
 from .yamltext import documents
 
 PKI = "/etc/kubernetes/pki"
@@ -34,23 +34,27 @@ ConditionPathExists={KUBELET_CONFIGURATION}
 """
 
 
+def _url(node: NodePlan, port: int) -> str:
+    return f"https://{bracketed(node.address)}:{port}"
+
+
 def client(topology: Topology) -> dict[str, object]:
     """What the control planes are told of etcd."""
     certificate, key = CLIENT
-    endpoints = [f"https://{node.address}:2379" for node in topology.etcd]
+    endpoints = [_url(node, 2379) for node in topology.etcd]
     return {"external": {"endpoints": endpoints, "caFile": CA, "certFile": certificate, "keyFile": key}}
 
 
 def configuration(topology: Topology, node: NodePlan) -> str:
     """For `kubeadm init phase` on a member's machine: the documentation's, with the lab's directory and image."""
     arguments = {
-        "initial-cluster": ",".join(f"{member.node_name}=https://{member.address}:2380" for member in topology.etcd),
+        "initial-cluster": ",".join(f"{member.node_name}={_url(member, 2380)}" for member in topology.etcd),
         "initial-cluster-state": "new",
         "name": node.node_name,
-        "listen-peer-urls": f"https://{node.address}:2380",
-        "listen-client-urls": f"https://{node.address}:2379",
-        "advertise-client-urls": f"https://{node.address}:2379",
-        "initial-advertise-peer-urls": f"https://{node.address}:2380",
+        "listen-peer-urls": _url(node, 2380),
+        "listen-client-urls": _url(node, 2379),
+        "advertise-client-urls": _url(node, 2379),
+        "initial-advertise-peer-urls": _url(node, 2380),
         **etcd_place.arguments(node),
     }
     local = {

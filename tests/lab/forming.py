@@ -17,6 +17,7 @@ from .errors import LabError
 from .node import Node
 from .progress import Progress
 from .reshaping import AUTHORITY, put_fronts, put_plugins, reshape
+from .worker_member import move_member
 
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
 
@@ -44,6 +45,8 @@ def form(cluster: Cluster, progress: Progress) -> None:
         progress(f"kubeadm join of {node.name}")
         _join(first, node, secrets, authority)
         _give_pod_subnet(first, node)
+    if "etcd-on-worker" in cluster.topology.traits:
+        move_member(cluster, progress)
     if "static-pods" in cluster.topology.traits:
         put_fronts(cluster, progress)
     if "kms" in cluster.topology.traits:
@@ -103,8 +106,8 @@ def _authority_hash(node: Node) -> str:
 
 def _give_pod_subnet(first: Node, node: Node) -> None:
     """The one of the lab's routes. Kubernetes' own allocator gives them in no certain order, and loses one when it is disturbed."""
-    subnet = node.plan.pod_subnet
-    patch = json.dumps({"spec": {"podCIDR": subnet, "podCIDRs": [subnet]}})
+    subnets = node.plan.pod_subnets
+    patch = json.dumps({"spec": {"podCIDR": subnets[0], "podCIDRs": subnets}})
     command = ["kubectl", f"--kubeconfig={ADMIN}", "patch", "node", node.plan.node_name, "--patch", patch]
 
     def problem() -> str:

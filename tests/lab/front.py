@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from .topology import Topology
+from .topology import Topology, bracketed
 from .versions import FRONT_IMAGE
 from .yamltext import documents
 
@@ -42,7 +42,7 @@ def manifest() -> str:
 
 def targets(topology: Topology) -> str:
     """The API servers, a line each."""
-    return "".join(f"{node.address}:{topology.server_port}\n" for node in topology.control_plane)
+    return "".join(f"{bracketed(node.address)}:{topology.server_port}\n" for node in topology.control_plane)
 
 
 def through_front(kubeconfig: str) -> str:

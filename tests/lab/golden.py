@@ -30,6 +30,7 @@ _RECIPE = (
     "external_etcd.py",
     "external_forming.py",
     "hardening.py",
+    "worker_member.py",
     "front.py",
     "kms.py",
     "yamltext.py",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .machinefiles import USER
 from .platforms import platform_of
-from .topology import API_PORT, SILENT_WORKER, NodePlan, Topology
+from .topology import API_PORT, SILENT_WORKER, NodePlan, Topology, bracketed
 
 
 def ssh_configuration_file(directory: Path) -> Path:
@@ -108,7 +108,7 @@ def variables(topology: Topology, name: str, directory: Path, control_directory:
         **({"ansible_become_password": password} if password else {}),
         **platform_of(topology.kind).variables,
         "lifeboat_cluster_name": name,
-        "lifeboat_api_server": f"https://{topology.api_address}:{API_PORT}",
+        "lifeboat_api_server": f"https://{bracketed(topology.api_address)}:{API_PORT}",
         "lifeboat_lab": True,
     }
 

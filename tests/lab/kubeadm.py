@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from . import etcd_place, external_etcd, front, hardening, kms, versions
-from .topology import API_PORT, NodePlan, Topology
+from .topology import API_PORT, POD_SUBNET, POD_SUBNET_6, SERVICE_SUBNET, SERVICE_SUBNET_6, NodePlan, Topology
 from .yamltext import documents
 
 SOCKET = "unix:///run/containerd/containerd.sock"
@@ -52,7 +52,7 @@ def _arguments(values: Mapping[str, str]) -> list[dict[str, str]]:
 def _server_names(topology: Topology) -> list[str]:
     names = {topology.api_name, topology.api_address, topology.balancer_address}
     for node in topology.control_plane:
-        names |= {node.name, node.address}
+        names |= {node.name, *node.addresses}
     if "static-pods" in topology.traits:
         names.add(front.ADDRESS)
     return sorted(names)
@@ -72,7 +72,7 @@ def _api_server(topology: Topology) -> dict[str, object]:
 
 
 def _registration(topology: Topology, node: NodePlan) -> dict[str, object]:
-    arguments = {"node-ip": node.address}
+    arguments = {"node-ip": ",".join(node.addresses)}
     if "hardened" in topology.traits:
         arguments["config-dir"] = hardening.KUBELET_DIRECTORY
     registration: dict[str, object] = {
@@ -111,7 +111,7 @@ def init_configuration(topology: Topology, secrets: Secrets) -> str:
             "kubernetesVersion": f"v{versions.KUBERNETES}",
             "clusterName": "lab",
             "controlPlaneEndpoint": f"{topology.api_name}:{API_PORT}",
-            "networking": {"podSubnet": "10.244.0.0/16", "serviceSubnet": "10.96.0.0/16"},
+            "networking": _networking(topology),
             "etcd": external_etcd.client(topology) if "external-etcd" in topology.traits else etcd(topology),
             "apiServer": _api_server(topology),
             # The lab gives each node the subnet of its routes.
@@ -121,6 +121,13 @@ def init_configuration(topology: Topology, secrets: Secrets) -> str:
         },
         kubelet_configuration(),
     )
+
+
+def _networking(topology: Topology) -> dict[str, object]:
+    four, six = (POD_SUBNET, SERVICE_SUBNET), (POD_SUBNET_6, SERVICE_SUBNET_6)
+    families = [six] if "ipv6" in topology.traits else [four, *([six] if "dual-stack" in topology.traits else [])]
+    pods, services = zip(*families, strict=True)
+    return {"podSubnet": ",".join(pods), "serviceSubnet": ",".join(services)}
 
 
 def etcd(topology: Topology) -> dict[str, object]:
@@ -200,6 +207,11 @@ def encryption_configuration(keys: Mapping[str, str], *, by_kms: bool = False) -
     )
 
 
+def _addresses_of_pods(node: NodePlan) -> dict[str, object]:
+    routes = [{"dst": "::/0" if ":" in subnet else "0.0.0.0/0"} for subnet in node.pod_subnets]
+    return {"type": "host-local", "ranges": [[{"subnet": subnet}] for subnet in node.pod_subnets], "routes": routes}
+
+
 def network_configuration(node: NodePlan) -> str:
     """The CNI configuration of a node: a bridge with fixed addresses; routes to the others are the network's matter."""
     return documents(
@@ -211,7 +223,7 @@ def network_configuration(node: NodePlan) -> str:
                     "type": "bridge",
                     "bridge": "cni0",
                     "isGateway": True,
-                    "ipam": {"type": "host-local", "ranges": [[{"subnet": node.pod_subnet}]], "routes": [{"dst": "0.0.0.0/0"}]},
+                    "ipam": _addresses_of_pods(node),
                 },
                 {"type": "portmap", "capabilities": {"portMappings": True}},
             ],

@@ -31,7 +31,7 @@ from .processes import PRIVATE_MOUNTS, carry_out, send, wait_gone
 from .progress import Progress
 from .relay import Relay
 from .state import LabRecord, LabStore, check_name, write_json
-from .topology import API_PORT, LAST_SLOT, Topology, make_topology
+from .topology import API_PORT, LAST_SLOT, Topology, bracketed, make_topology
 from .traits import Traits
 
 
@@ -154,7 +154,7 @@ class Lab:
             topology = make_topology(kind, self._store.slots.take(self.name, self._slots_with_golden(kind, wanted)), wanted)
             record = LabRecord(self.name, kind, topology.slot, traits=wanted.words)
             self._store.write(record)
-            self._progress(" ".join([f"lab {self.name}: {kind} on {topology.prefix}.0/24", *(["with", *wanted.words] if wanted.words else [])]))
+            self._progress(" ".join([f"lab {self.name}: {kind} on {topology.subnet}", *(["with", *wanted.words] if wanted.words else [])]))
             bare = platform_of(kind).bare_machine(self._cache, self._progress)
             self._store.write(replace(record, entries=bare.to_record()))
             self._prepare(topology)
@@ -227,8 +227,8 @@ class Lab:
             "topology": topology.kind,
             "traits": list(topology.traits.words),
             "slot": topology.slot,
-            "subnet": f"{topology.prefix}.0/24",
-            "api_server": f"https://{topology.api_address}:{API_PORT}",
+            "subnet": topology.subnet,
+            "api_server": f"https://{bracketed(topology.api_address)}:{API_PORT}",
             "cgroups": self._cgroups.mode,
             "load_balancer": {
                 "address": topology.balancer_address,

@@ -63,29 +63,47 @@ class Network:
         interface = interface_name(self.lab)
         run(["ip", "netns", "add", self.switch])
         # The addresses come with forwarding, so that the route "unreachable" is answered at once instead of being swallowed.
-        _sysctls(self.switch, {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.disable_ipv6": "1"})
+        _sysctls(self.switch, self._forwarding())
         _batch(
             self.switch,
             [
                 "link set lo up",
                 "link add bridge type bridge forward_delay 0",
-                f"addr add {topology.balancer_address}/24 dev bridge",
-                f"addr add {topology.silent_address}/24 dev bridge",
+                self._address(topology.balancer_address, "bridge"),
+                self._address(topology.silent_address, "bridge"),
                 "link set bridge up",
-                "route add unreachable default",
+                *(f"route add unreachable {default}" for default in self._defaults()),
             ],
         )
-        rules = f"table ip lab {{ chain input {{ type filter hook input priority 0; ip daddr {topology.silent_address} drop; }}; }}\n"
+        family = "ip6" if ":" in topology.silent_address else "ip"
+        rules = f"table {family} lab {{ chain input {{ type filter hook input priority 0; {family} daddr {topology.silent_address} drop; }}; }}\n"
         run(["ip", "netns", "exec", self.switch, "nft", "-f", "-"], stdin=rules)
         run(["ip", "link", "add", interface, "type", "veth", "peer", "name", "machine", "netns", self.switch])
         _batch(self.switch, ["link set machine master bridge up"])
-        _batch(None, [f"addr add {topology.host_address}/24 dev {interface}", f"link set {interface} up"])
+        _batch(None, [self._address(topology.host_address, interface), f"link set {interface} up"])
         for node in topology.nodes:
             self._create_node(node)
 
+    def _six(self) -> bool:
+        return any(":" in subnet for subnet in (self.topology.subnet, self.topology.second_subnet))
+
+    def _defaults(self) -> list[str]:
+        return ["::/0"] if ":" in self.topology.subnet else ["default", *(["::/0"] if self._six() else [])]
+
+    def _forwarding(self) -> dict[str, str]:
+        return {
+            "net.ipv4.ip_forward": "1",
+            "net.ipv6.conf.all.disable_ipv6": "0" if self._six() else "1",
+            **({"net.ipv6.conf.all.forwarding": "1"} if self._six() else {}),
+        }
+
+    def _address(self, address: str, interface: str) -> str:
+        # Nobody else can have it: no second is spent on asking for it.
+        return f"addr add {address}/64 dev {interface} nodad" if ":" in address else f"addr add {address}/{self.topology.prefix_length} dev {interface}"
+
     def _refuse_foreign_subnet(self) -> None:
-        subnet = f"{self.topology.prefix}.0/24"
-        for route in json.loads(run(["ip", "-json", "route", "show", "root", subnet]).stdout or "[]"):
+        subnet = self.topology.subnet
+        for route in json.loads(run(["ip", "-json", "-6" if ":" in subnet else "-4", "route", "show", "root", subnet]).stdout or "[]"):
             raise LabError(
                 f"use the subnet {subnet}",
                 f"this machine already has a route to it on {route.get('dev')}",
@@ -96,14 +114,14 @@ class Network:
         namespace = node_namespace(self.lab, node.name)
         run(["ip", "netns", "add", namespace])
         # Set from here: a machine that wrote sysctls itself at boot would write those of the whole kernel too.
-        _sysctls(namespace, {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.disable_ipv6": "1", "net.ipv4.conf.all.rp_filter": "0"})
+        _sysctls(namespace, {**self._forwarding(), "net.ipv4.conf.all.rp_filter": "0"})
         run(["ip", "link", "add", node.name, "netns", self.switch, "type", "veth", "peer", "name", "eth0", "netns", namespace])
         _batch(self.switch, [f"link set {node.name} master bridge up"])
-        routes = [f"route add {other.pod_subnet} via {other.address}" for other in self.topology.nodes if other != node]
-        _batch(
-            namespace,
-            ["link set lo up", f"addr add {node.address}/24 dev eth0", "link set eth0 up", f"route add default via {self.topology.balancer_address}", *routes],
-        )
+        others = [other for other in self.topology.nodes if other != node]
+        routes = [f"route add {subnet} via {address}" for other in others for subnet, address in zip(other.pod_subnets, other.addresses, strict=True)]
+        addresses = [self._address(address, "eth0") for address in node.addresses]
+        default = f"route add {self._defaults()[0]} via {self.topology.balancer_address}"
+        _batch(namespace, ["link set lo up", *addresses, "link set eth0 up", default, *routes])
 
     def remove(self) -> None:
         """Everything; also what a killed program left half made."""

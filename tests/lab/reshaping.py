@@ -18,6 +18,7 @@ from .commands import in_parallel, wait_until
 from .errors import LabError
 from .node import Node
 from .progress import Progress
+from .topology import bracketed
 
 AUTHORITY = "/etc/kubernetes/pki/ca.crt"
 AUTHORITY_KEY = "/etc/kubernetes/pki/ca.key"
@@ -89,23 +90,24 @@ def reshape(cluster: Cluster, secrets: kubeadm.Secrets, progress: Progress) -> N
         _take_authority_key(cluster)
 
 
-def _containers(node: Node, name: str) -> set[str]:
+def running_containers(node: Node, name: str) -> set[str]:
+    """Their ids."""
     return set(node.run(["crictl", "ps", "--quiet", "--name", f"^{name}$", "--state", "Running"]).stdout.split())
 
 
-def _started_again(node: Node, name: str, change: Callable[[], object], health: Callable[[], str]) -> None:
+def restart_static_pod(node: Node, name: str, change: Callable[[], object], health: Callable[[], str]) -> None:
     """Do what makes the kubelet start a container again, and wait for the new one."""
-    before = _containers(node, name)
+    before = running_containers(node, name)
     change()
 
     def problem() -> str:
-        return health() if _containers(node, name) - before else "it has not started again"
+        return health() if running_containers(node, name) - before else "it has not started again"
 
     wait_until(f"{name} on {node.name} runs again", problem, LIMIT, evidence=lambda: node.journal("kubelet"))
 
 
 def _stop(node: Node, name: str) -> None:
-    node.run(["crictl", "stop", "--timeout", "10", *_containers(node, name)])
+    node.run(["crictl", "stop", "--timeout", "10", *running_containers(node, name)])
 
 
 def put_plugins(cluster: Cluster, progress: Progress) -> None:
@@ -127,7 +129,7 @@ def _change_encryption(cluster: Cluster, configuration: str, secret: str, wanted
         node.write(kubeadm.encryption_file(cluster.topology), configuration, 0o600)
     # One after the other: the API answers all the time where there are several.
     for node in cluster.control_plane:
-        _started_again(node, name, partial(_stop, node, name), partial(readyz, node.plan.address))
+        restart_static_pod(node, name, partial(_stop, node, name), partial(readyz, node.plan.address))
     first = cluster.control_plane[0]
     first.run(["kubectl", f"--kubeconfig={ADMIN}", "apply", "-f", "-"], input=secret)
     found = encryption_keys(cluster.members[0])
@@ -135,13 +137,18 @@ def _change_encryption(cluster: Cluster, configuration: str, secret: str, wanted
         raise LabError(f"have Secrets in etcd under {' '.join(sorted(wanted))}", f"they are under {' '.join(sorted(found)) or 'none'}")
 
 
+def etcdctl(node: Node, *arguments: str) -> str:
+    """What the member's own etcdctl prints."""
+    (container,) = running_containers(node, "etcd")
+    pki = "/etc/kubernetes/pki/etcd"
+    endpoint = f"--endpoints=https://{bracketed(node.plan.etcd_client_address)}:2379"
+    connection = [endpoint, f"--cacert={pki}/ca.crt", f"--cert={pki}/server.crt", f"--key={pki}/server.key"]
+    return node.run(["crictl", "exec", container, "etcdctl", *connection, *arguments]).stdout
+
+
 def encryption_keys(node: Node) -> set[str]:
     """The names of the keys, or of the KMS, under which the Secrets of the workload's namespace lie in etcd, as a member's machine has them."""
-    (container,) = _containers(node, "etcd")
-    pki = "/etc/kubernetes/pki/etcd"
-    connection = [f"--endpoints=https://{node.plan.etcd_client_address}:2379", f"--cacert={pki}/ca.crt", f"--cert={pki}/server.crt", f"--key={pki}/server.key"]
-    query = ["get", "--prefix", f"/registry/secrets/{kubeadm.NAMESPACE}/"]
-    text = node.run(["crictl", "exec", container, "etcdctl", *connection, *query]).stdout
+    text = etcdctl(node, "get", "--prefix", f"/registry/secrets/{kubeadm.NAMESPACE}/")
     return set(re.findall(r"k8s:enc:(?:secretbox:v1|kms:v2):([\w-]+):", text))
 
 
@@ -152,11 +159,11 @@ def _change_controller_manager(node: Node, values: Mapping[str, str]) -> None:
     for flag, value in values.items():
         text = re.sub(rf"^(\s*- --{flag}=).*$", rf"\g<1>{value}", text, flags=re.MULTILINE)
     assert text != before, f"no such flags in {file}: {' '.join(values)}"
-    _started_again(node, CONTROLLER_MANAGER, partial(node.write, f"/{file}", text, 0o600), partial(_controller_manager_problem, node))
+    restart_static_pod(node, CONTROLLER_MANAGER, partial(node.write, f"/{file}", text, 0o600), partial(_controller_manager_problem, node))
 
 
 def _controller_manager_problem(node: Node) -> str:
-    return said(node, ["curl", "-sSk", "--max-time", "2", f"https://127.0.0.1:{HEALTH_PORTS[CONTROLLER_MANAGER]}/healthz"], "ok")
+    return said(node, ["curl", "-sSk", "--max-time", "2", f"https://{bracketed(node.plan.loopback)}:{HEALTH_PORTS[CONTROLLER_MANAGER]}/healthz"], "ok")
 
 
 def _add_next_authority(cluster: Cluster) -> None:

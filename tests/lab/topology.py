@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from dataclasses import dataclass
 
 from .errors import LabError
@@ -11,10 +13,22 @@ from .traits import PLAIN, Part, Traits
 
 API_PORT = 6443
 LAST_SLOT = 250
+POD_SUBNET, POD_SUBNET_6 = "10.244.0.0/16", "fd78::/56"
+SERVICE_SUBNET, SERVICE_SUBNET_6 = "10.96.0.0/16", "fd79::/112"
 # Of the trait nat: the port of a machine's ssh on the address of this box is this and the last octet of the machine's own address.
 FORWARDED_PORTS = 22000
 # Of the trait silent: a worker that is no machine.
 SILENT_WORKER = "w9"
+
+
+def bracketed(address: str) -> str:
+    """An address as it stands before a port."""
+    return f"[{address}]" if ":" in address else address
+
+
+def in_words(address: str) -> str:
+    """One of IPv6 as everybody writes it, with zeros left out: programs compare them as text."""
+    return str(ipaddress.ip_interface(address) if "/" in address else ipaddress.ip_address(address))
 
 
 @dataclass(frozen=True)
@@ -27,6 +41,9 @@ class NodePlan:
     address: str
     pod_subnet: str
     traits: Traits = PLAIN
+    # Of the other family, with the trait dual-stack; else empty.
+    second_address: str = ""
+    second_pod_subnet: str = ""
 
     @property
     def host_name(self) -> str:
@@ -75,7 +92,22 @@ class NodePlan:
     @property
     def etcd_client_address(self) -> str:
         """Where its member answers clients: as kubeadm's documentation has it, one on a machine of its own does not listen on the loopback."""
-        return self.address if self.outside else "127.0.0.1"
+        return self.address if self.outside else self.loopback
+
+    @property
+    def loopback(self) -> str:
+        """Where its own programs listen for it alone: kubeadm takes the family of the machine's address."""
+        return "::1" if ":" in self.address else "127.0.0.1"
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All that it has, the one that counts first."""
+        return tuple(address for address in (self.address, self.second_address) if address)
+
+    @property
+    def pod_subnets(self) -> tuple[str, ...]:
+        """Those of its pods, in the same order."""
+        return tuple(subnet for subnet in (self.pod_subnet, self.second_pod_subnet) if subnet)
 
     @property
     def etcd_directory(self) -> str:
@@ -125,25 +157,39 @@ class Topology:
         """Where each member of etcd keeps its data."""
         return self.etcd[0].etcd_directory
 
+    def at(self, last: int) -> str:
+        """The address with this last number."""
+        return _address(self.slot, last, ipv6="ipv6" in self.traits)
+
     @property
-    def prefix(self) -> str:
-        """The first three octets of every address."""
-        return f"10.77.{self.slot}"
+    def prefix_length(self) -> int:
+        """How many bits of an address are the same everywhere."""
+        return 64 if "ipv6" in self.traits else 24
+
+    @property
+    def subnet(self) -> str:
+        """Where all addresses are."""
+        return f"{self.at(0)}/{self.prefix_length}"
+
+    @property
+    def second_subnet(self) -> str:
+        """With the trait dual-stack, the one of the other family; else empty."""
+        return f"{_address(self.slot, 0, ipv6=True)}/64" if "dual-stack" in self.traits else ""
 
     @property
     def host_address(self) -> str:
         """This machine on the lab's network."""
-        return f"{self.prefix}.1"
+        return self.at(1)
 
     @property
     def balancer_address(self) -> str:
         """The load balancer before the API servers."""
-        return f"{self.prefix}.5"
+        return self.at(5)
 
     @property
     def silent_address(self) -> str:
         """Swallows every packet: the name server of the fault dns-dead."""
-        return f"{self.prefix}.53"
+        return self.at(53)
 
     @property
     def domain(self) -> str:
@@ -187,7 +233,7 @@ class Topology:
 
     def forwarded_port(self, node: NodePlan) -> int:
         """With the trait nat: the port of this box that leads to the machine's ssh."""
-        return FORWARDED_PORTS + int(node.address.rpartition(".")[2])
+        return FORWARDED_PORTS + int(re.split("[.:]", node.address)[-1])
 
     def node(self, name: str) -> NodePlan:
         """A node by name."""
@@ -201,6 +247,7 @@ class Topology:
 _CONTROL_PLANE = frozenset({"control_plane", "etcd"})
 _WORKER: frozenset[str] = frozenset()
 _OUTSIDE = frozenset({"etcd", "outside"})
+_MEMBER_ON_WORKER = {"cp3": frozenset({"control_plane"}), "w1": frozenset({"etcd"})}
 
 # Name, roles, last octet.
 _MACHINES: dict[str, tuple[tuple[str, frozenset[str], int], ...]] = {
@@ -226,6 +273,8 @@ _EXTERNAL = (("e1", _OUTSIDE, 31), ("e2", _OUTSIDE, 32), ("e3", _OUTSIDE, 33))
 
 def _machines(kind: str, traits: Traits) -> tuple[tuple[str, frozenset[str], int], ...]:
     found = _MACHINES[kind] + (_FIVE if "five" in traits else ())
+    if "etcd-on-worker" in traits:
+        return tuple((name, _MEMBER_ON_WORKER.get(name, roles), octet) for name, roles, octet in found)
     if "external-etcd" not in traits:
         return found
     return tuple((name, roles - {"etcd"}, octet) for name, roles, octet in found) + _EXTERNAL
@@ -236,9 +285,19 @@ def make_topology(kind: str, slot: int, traits: Traits = PLAIN) -> Topology:
     if kind not in _MACHINES:
         raise LabError(f"make a lab of topology {kind}", "no such topology", f"use one of: {' '.join(TOPOLOGIES)}")
     traits.check(kind)
-    machines = enumerate(_machines(kind, traits))
-    nodes = tuple(NodePlan(name, index, roles, f"10.77.{slot}.{octet}", f"10.244.{index}.0/24", traits) for index, (name, roles, octet) in machines)
+    nodes = tuple(_plan(slot, index, machine, traits) for index, machine in enumerate(_machines(kind, traits)))
     return Topology(kind, slot, nodes, traits)
+
+
+def _plan(slot: int, index: int, machine: tuple[str, frozenset[str], int], traits: Traits) -> NodePlan:
+    name, roles, last = machine
+    four, six = (_address(slot, last), f"10.244.{index}.0/24"), (_address(slot, last, ipv6=True), in_words(f"fd78:0:0:{index}::/64"))
+    (address, pods), second = (six, ("", "")) if "ipv6" in traits else (four, six if "dual-stack" in traits else ("", ""))
+    return NodePlan(name, index, roles, address, pods, traits, *second)
+
+
+def _address(slot: int, last: int, *, ipv6: bool = False) -> str:
+    return in_words(f"fd77:{slot}::{last}") if ipv6 else f"10.77.{slot}.{last}"
 
 
 def loopback_names(topology: Topology, *, admin: bool) -> str:

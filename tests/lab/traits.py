@@ -89,10 +89,15 @@ _ALL = (
     Trait("noexec-tmp", "nothing can be executed in /tmp and /var/tmp", Part.MACHINE),
     Trait("python", "the only Python of machines is this one", Part.MACHINE, KUBEADM, PYTHONS[0], _python_problem),
     Trait("external-etcd", "etcd on machines of its own, e1 e2 e3, that are no nodes of the cluster", Part.CLUSTER, ("ha",)),
+    Trait("etcd-on-worker", "the third member of etcd is on w1; cp3 has an API server and no member", Part.CLUSTER, ("ha",)),
     Trait("five", "five control planes: cp4 and cp5 besides", Part.CLUSTER, ("ha",)),
+    Trait("ipv6", "no IPv4: machines, pods and services have IPv6 addresses only", Part.CLUSTER),
+    Trait("dual-stack", "machines, pods and services have IPv6 addresses besides", Part.CLUSTER),
 )
 TRAITS = {trait.name: trait for trait in _ALL}
 _ORDER = tuple(TRAITS)
+# A lab is one or the other.
+_EXCLUDING = (("ipv6", "dual-stack"), ("external-etcd", "etcd-on-worker"))
 
 PRESETS = {
     # What one finds in most clusters that somebody has run for some years.
@@ -161,6 +166,9 @@ class Traits:
         if wrong:
             possible = " ".join(name for name, trait in TRAITS.items() if kind in trait.kinds)
             raise LabError(f"make a lab of topology {kind} with {' '.join(wrong)}", "that topology cannot have it", f"use traits out of: {possible}")
+        for one, other in _EXCLUDING:
+            if one in self and other in self:
+                raise LabError(f"make a lab with {one} and {other}", "no lab can be both", f"leave {one} or {other} out")
 
     def controller_environment(self) -> dict[str, str]:
         """Variables for the programs of Ansible."""

@@ -42,6 +42,10 @@ def wait_for(what: str, condition: Callable[[], Any], seconds: float = PATIENCE_
         time.sleep(0.1)
 
 
+def _last_lines(log: Path, count: int = 40) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-count:]) if log.exists() else "(no log)"
+
+
 class Program:
     """A server program of Salt: it and its children are one process group, which is all that is ever killed.
 
@@ -216,7 +220,16 @@ class World:
         shutil.copytree(self.golden / "cache", self.cache / "minions", dirs_exist_ok=True)
         if not self.master.runs:
             self.master.start()
-        wait_for("every minion to answer again", lambda: self.answering() == set(self.minions))
+        try:
+            wait_for("every minion to answer again", lambda: self.answering() == set(self.minions))
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.evidence()}") from error
+
+    def evidence(self) -> str:
+        """What the minions that are silent have written, and the master: the last lines of their logs."""
+        silent = [minion for minion_id, minion in self.minions.items() if minion_id not in self.answering()]
+        logs = [(f"{minion.id}, which {'runs' if minion.runs else 'has ended'}", minion.directory / "minion.log") for minion in silent]
+        return "\n".join(f"--- {who}:\n{_last_lines(log)}" for who, log in [*logs, ("the master", self.admin / "master.log")])
 
     def stop(self) -> None:
         """Kill everything that was started."""
