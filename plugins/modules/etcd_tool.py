@@ -74,7 +74,7 @@ tool:
       type: str
       sample: 3.6.16
     source:
-      description: Where it was found; V(given), V(host) or V(image).
+      description: Where it was found; V(given), V(host), V(image), or V(member) for the container of the etcd that runs.
       type: str
       sample: image
     static:

@@ -48,10 +48,10 @@ def keep(path: str, owner: str = "", explicit: str = "", check_mode: bool = Fals
         raise ToolError("%s is not a file" % path, tried="to copy etcdutl there", remedy="Look at what it is and remove it, or choose another path.", path=path)
     with ExitStack() as stack:
         try:
-            tool = stack.enter_context(etcdutl(explicit, mount=not check_mode, static=True))
+            tool = stack.enter_context(etcdutl(explicit, mount=not check_mode, static=True, member=True))
         except RestoreError:
             # One that needs libraries is better than none: the machine to restore is often of the same kind.
-            tool = stack.enter_context(etcdutl(explicit, mount=not check_mode))
+            tool = stack.enter_context(etcdutl(explicit, mount=not check_mode, member=True))
         if not os.path.isabs(tool.path) or not os.path.isfile(tool.path):
             return not os.path.isfile(path), Copy(path, None, None, tool.version, tool.source, None)
         if not is_program(tool.path):

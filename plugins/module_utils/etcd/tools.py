@@ -42,11 +42,12 @@ def environment() -> Dict[str, str]:
 
 
 @contextmanager
-def etcdutl(explicit: str = "", shipped: str = "", *, bump: bool = True, mount: bool = True, static: bool = False) -> Iterator[Tool]:
+def etcdutl(explicit: str = "", shipped: str = "", *, bump: bool = True, mount: bool = True, static: bool = False, member: bool = False) -> Iterator[Tool]:
     """The first of these that runs and is new enough: the given path, the host's PATH, the newest etcd image of containerd, the shipped file.
 
     An image is mounted only as long as the context lasts. Without ``mount`` nothing changes on the host, and the tag of an image is believed.
-    With ``static`` a program that needs libraries of this host is passed over.
+    With ``static`` a program that needs libraries of this host is passed over. With ``member`` the one beside the etcd that runs is taken too, where no
+    image can be mounted (CRI-O has no program for it); it is gone when that etcd ends.
     """
     needed = BUMP_SINCE if bump else USABLE_SINCE
     tried: List[str] = []
@@ -71,6 +72,12 @@ def etcdutl(explicit: str = "", shipped: str = "", *, bump: bool = True, mount: 
         if tool is not None:
             yield tool
             return
+    places = beside_members() if member else []
+    for place in places:
+        tool = tool or _usable(place, "member", needed, tried, static)
+    if tool is not None:
+        yield tool
+        return
     if shipped:
         tool = _usable(shipped, "shipped", needed, tried, static)
     else:
@@ -78,6 +85,24 @@ def etcdutl(explicit: str = "", shipped: str = "", *, bump: bool = True, mount: 
     if tool is None:
         raise _none_found(tried, needed)
     yield tool
+
+
+def beside_members(proc: str = "/proc") -> List[str]:
+    """The programs that the containers of running members have, by their own root directories.
+
+    Of root's processes alone: anybody can make one called etcd, with a root directory of its own, and what lies there would run as root.
+    """
+    roots = [os.path.join(proc, pid, "root") for pid in sorted(os.listdir(proc)) if pid.isdigit() and _is_etcd_of_root(os.path.join(proc, pid, "status"))]
+    return [path for root in roots for path in (os.path.join(root, place) for place in _PLACES_IN_IMAGE) if os.path.isfile(path)]
+
+
+def _is_etcd_of_root(status: str) -> bool:
+    try:
+        with open(status, encoding="utf-8", errors="replace") as lines:
+            fields = dict(line.rstrip("\n").partition(":\t")[::2] for line in lines)
+    except OSError:
+        return False
+    return fields.get("Name") == "etcd" and set(fields.get("Uid", "").split()) == {"0"}
 
 
 def _none_found(tried: Sequence[str], needed: Tuple[int, int, int]) -> RestoreError:

@@ -162,14 +162,14 @@ class ContainerRuntime:
                 "The container runtime did not answer.",
                 tried=" ".join(command),
                 found="no answer within %d seconds" % limit,
-                remedy="Look at the container runtime's service (systemctl status containerd) and restart it.",
+                remedy="Look at the unit of the container runtime (containerd, crio) and restart it.",
             ) from error
         if done.returncode != 0:
             raise ContainerRuntimeError(
                 "The container runtime refused a request.",
                 tried=" ".join(command),
                 found=done.stderr.decode("utf-8", "replace").strip()[-500:],
-                remedy="Look at the container runtime's service (systemctl status containerd).",
+                remedy="Look at the unit of the container runtime (containerd, crio).",
             )
         return done.stdout
 

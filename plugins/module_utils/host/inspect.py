@@ -23,7 +23,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, 
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.tools import serving
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_data, pod_files, probing, required, static_pod, told
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_data, kubelet_runtime, pod_files, probing, required, static_pod, told
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import mount_points, room
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host._once import Once
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import Container, ContainerRuntime, find_program
@@ -161,17 +161,24 @@ class Look:
 
     def __init__(self, question: Question) -> None:
         self.question = question
-        self.platform = question.platform
-        self.runtime = ContainerRuntime.of_platform(question.platform)
         self.services = read_services(question.platform)
         # Once, and before any probe asks a program for its version: that is a process of the same name for a moment.
         self._found = processes({service.process for service in self.services.values() if service.process}, PROC)
+        self._runtime_told = kubelet_runtime.told(self._kubelet_flags(), question.platform)
+        self.platform: Mapping[str, Any] = dict(question.platform, runtime=dict(question.platform.get("runtime") or {}, **self._runtime_told))
+        self.runtime = ContainerRuntime.of_platform(self.platform)
         self._all_containers: Once[List[Container]] = Once(self.runtime.containers)
         self._all_units: Once[Dict[str, Unit]] = Once(self._show_units)
         self._member = LocalEtcd(
             self.platform, self.services, self.own_processes, lambda name: self._all_units()[name], question.etcd_data_dir, question.etcd_data_link
         )
         self._etcd: Once[Dict[str, Any]] = Once(lambda: self._member.describe(ASIDE))
+
+    def _kubelet_flags(self) -> Optional[Dict[str, str]]:
+        """Of the first process with its name, before anybody can be asked whether it is the service's own."""
+        service = self.services.get("kubelet")
+        running_ones = self._found.get(service.process) if service is not None else None
+        return telling_flags(running_ones[0].pid, PROC) if running_ones else None
 
     def hostname(self) -> str:
         return socket.gethostname()
@@ -326,7 +333,8 @@ class Look:
             if service is not None:
                 flags[name] = running_with.get(service.process) or only_telling(static_pod.flags(self._member.manifest(service)))
         place = str(self._etcd()["data_dir"]) if self._member.service else ""
-        return told.told(flags, place, self._member.on_host, self.platform)
+        found = told.told(flags, place, self._member.on_host, self.platform)
+        return dict(found, runtime=self._runtime_told) if self._runtime_told else found
 
     def identity(self) -> Dict[str, Optional[str]]:
         facts, etcd = self.platform.get("identity") or {}, self.platform.get("etcd") or {}
@@ -469,9 +477,10 @@ def program_version(name: str) -> Optional[str]:
     return found.group(1) if found else None
 
 
-def _etcdutl(versions: Mapping[str, Optional[str]], images: Sequence[str]) -> Optional[Dict[str, str]]:
-    """The etcdutl that a restore would find on this host; an image serves only where ctr can mount it."""
-    tool = serving(versions.get("etcdutl"), images if find_program("ctr") else [])
+def _etcdutl(versions: Mapping[str, Optional[str]], images: Sequence[str], endpoint: str) -> Optional[Dict[str, str]]:
+    """The etcdutl that a restore would find on this host; an image serves only where ctr can mount it: one of containerd's."""
+    mountable = find_program("ctr") and "crio" not in endpoint
+    tool = serving(versions.get("etcdutl"), images if mountable else [])
     return {"source": tool.source, "version": tool.version, "path": tool.path} if tool else None
 
 
@@ -490,7 +499,7 @@ def look(question: Question) -> Dict[str, Any]:
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         list(pool.map(probe, PROBES))
-    node["etcdutl"] = _etcdutl(node["versions"] or {}, node["images"] or [])
+    node["etcdutl"] = _etcdutl(node["versions"] or {}, node["images"] or [], subject.runtime.endpoint)
     unknown = node["bare_evidence"] is None or any(name in errors for name in DECIDING)
     node["bare"] = None if unknown else not node["bare_evidence"]
     node["told_differently"] = told.differences(node["told"] or {}, question.platform)

@@ -18,10 +18,11 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import keep as subject
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import tools
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.elf import is_program, is_static
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError, RestoreError, ToolError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.keep import keep
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.tools import Tool, serving
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.tools import Tool, beside_members, serving
 from ansible_collections.lifeboat.cluster.plugins.modules import etcd_tool
 
 OLD = "echo 'etcdutl version: 3.5.9'"
@@ -29,11 +30,13 @@ OLD = "echo 'etcdutl version: 3.5.9'"
 
 @pytest.fixture
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A PATH of our own before the host's, and a staging directory; there is no containerd."""
+    """A PATH of our own before the host's, and a staging directory; there is no containerd, and no etcd runs."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "staging").mkdir(mode=0o700)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     script(tmp_path / "bin" / "ctr", "exit 0")
+    # Not those of a lab on this machine.
+    monkeypatch.setattr(tools, "beside_members", list)
     return tmp_path
 
 
@@ -256,6 +259,36 @@ def test_static_or_not(tmp_path: Path, program: Path) -> None:
 )
 def test_whether_one_must_be_shipped(version: str | None, images: list[str], expected: Tool | None) -> None:
     assert serving(version, images) == expected
+
+
+def process(proc: Path, pid: int, name: str, uid: int, program: Path | None = None) -> Path:
+    """A process as /proc shows it, with a program in its own root directory."""
+    place = proc / str(pid) / "root/usr/local/bin/etcdutl"
+    place.parent.mkdir(parents=True)
+    (proc / str(pid) / "status").write_text(f"Name:\t{name}\nState:\tS (sleeping)\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\n")
+    if program is not None:
+        shutil.copy2(program, place)
+    return place
+
+
+def test_the_program_beside_a_member_of_root_is_found_and_no_other(tmp_path: Path, program: Path) -> None:
+    """Anybody can make a process called etcd with a root directory of its own."""
+    (tmp_path / "proc" / "self").mkdir(parents=True)
+    process(tmp_path / "proc", 11, "etcd", 1000, program)
+    process(tmp_path / "proc", 12, "etcdctl", 0, program)
+    process(tmp_path / "proc", 13, "etcd", 0)
+    wanted = process(tmp_path / "proc", 14, "etcd", 0, program)
+    (tmp_path / "proc" / "15").mkdir()
+    assert beside_members(str(tmp_path / "proc")) == [str(wanted)]
+
+
+def test_where_no_image_can_be_mounted_the_member_has_it(places: Path, program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    beside = process(places / "proc", 14, "etcd", 0, program)
+    monkeypatch.setattr(tools, "beside_members", lambda: [str(beside)])
+    changed, copy = keep(str(places / "staging" / "etcdutl"))
+    assert (changed, copy.source, copy.version) == (True, "member", "3.6.16")
+    with pytest.raises(RestoreError, match="no etcdutl"), tools.etcdutl():
+        raise AssertionError("a restore takes nothing that ends with etcd")
 
 
 def test_the_module(places: Path, program: Path, capsys: pytest.CaptureFixture[str]) -> None:
