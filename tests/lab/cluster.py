@@ -120,7 +120,7 @@ class Cluster:
             return workload
         for node in self.control_plane:
             for name, port in HEALTH_PORTS.items():
-                answer = node.run(["curl", "-sSk", "--max-time", "2", f"https://{bracketed(node.plan.loopback)}:{port}/healthz"], check=False)
+                answer = node.run(["curl", "-sSk", "--max-time", "2", f"https://127.0.0.1:{port}/healthz"], check=False)
                 if answer.stdout != "ok":
                     return f"{name} on {node.name} is not healthy: {answer.stdout or answer.stderr}"
         return ""

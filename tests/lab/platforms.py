@@ -17,10 +17,12 @@ from .caasp.cluster import CaaspCluster
 from .caasp.machines import CaaspMachine, caasp_machine
 from .cache import Cache
 from .cluster import Cluster
+from .containerd import with_containerd
+from .layered import read_machine
 from .machines import BareMachine, bare_machine
 from .node import Node
 from .progress import Progress
-from .pythons import read_machine, with_python
+from .pythons import with_python
 from .topology import Topology
 from .traits import Traits
 
@@ -77,7 +79,11 @@ def _as_it_is(machine: BareMachine, _traits: Traits, _cache: Cache, _progress: P
     return machine
 
 
-_KUBEADM = Platform({"lifeboat_platform": "kubeadm"}, bare_machine, read_machine, with_python, Cluster, golden.golden_key, _form_kubeadm, keep_root=False)
+def _with_layers(machine: BareMachine, traits: Traits, cache: Cache, progress: Progress) -> BareMachine:
+    return with_python(with_containerd(machine, traits, cache, progress), traits, cache, progress)
+
+
+_KUBEADM = Platform({"lifeboat_platform": "kubeadm"}, bare_machine, read_machine, _with_layers, Cluster, golden.golden_key, _form_kubeadm, keep_root=False)
 _CAASP = Platform(documents.PLATFORM, caasp_machine, CaaspMachine.from_record, _as_it_is, CaaspCluster, caasp_golden.golden_key, _form_caasp, keep_root=True)
 
 

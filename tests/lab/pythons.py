@@ -8,13 +8,13 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from .cache import Cache, key_of, source_text
 from .commands import run
 from .errors import LabError
+from .layered import below
 from .machines import BareMachine
 from .paths import SOURCE
 from .progress import Progress
@@ -42,32 +42,6 @@ class Installed:
     program: Path
     standard: Path
     library: Path | None
-
-
-@dataclass(frozen=True)
-class PythonMachine(BareMachine):
-    """A bare machine whose only Python is another one."""
-
-    python: Path
-
-    @property
-    def layers(self) -> tuple[Path, ...]:
-        """Read-only layers, uppermost first."""
-        return (self.python / "layer", *super().layers)
-
-    def to_record(self) -> dict[str, str]:
-        """For the record of a lab."""
-        return {**super().to_record(), "python": str(self.python)}
-
-    @classmethod
-    def from_record(cls, entries: Mapping[str, str]) -> PythonMachine:
-        """Out of the record of a lab."""
-        return cls(*(Path(entries[kind]) for kind in ("bare", "system", "binaries", "python")))
-
-
-def read_machine(entries: Mapping[str, str]) -> BareMachine:
-    """Out of the record of a lab, with the trait or without."""
-    return PythonMachine.from_record(entries) if "python" in entries else BareMachine.from_record(entries)
 
 
 def candidates(version: str) -> list[Path]:
@@ -134,4 +108,4 @@ def with_python(machine: BareMachine, traits: Traits, cache: Cache, progress: Pr
         progress(f"copying Python {found.version} for the machines (once)")
         write_layer(found, directory / "layer")
 
-    return PythonMachine(machine.entry, machine.system, machine.binaries, cache.entry("python", _key(found), build))
+    return below(cache.entry("python", _key(found), build), machine)

@@ -163,7 +163,7 @@ def _change_controller_manager(node: Node, values: Mapping[str, str]) -> None:
 
 
 def _controller_manager_problem(node: Node) -> str:
-    return said(node, ["curl", "-sSk", "--max-time", "2", f"https://{bracketed(node.plan.loopback)}:{HEALTH_PORTS[CONTROLLER_MANAGER]}/healthz"], "ok")
+    return said(node, ["curl", "-sSk", "--max-time", "2", f"https://127.0.0.1:{HEALTH_PORTS[CONTROLLER_MANAGER]}/healthz"], "ok")
 
 
 def _add_next_authority(cluster: Cluster) -> None:

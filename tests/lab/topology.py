@@ -96,7 +96,7 @@ class NodePlan:
 
     @property
     def loopback(self) -> str:
-        """Where its own programs listen for it alone: kubeadm takes the family of the machine's address."""
+        """Where its own etcd listens for it alone: kubeadm takes the family of the machine's address. Controllers listen on 127.0.0.1 everywhere."""
         return "::1" if ":" in self.address else "127.0.0.1"
 
     @property

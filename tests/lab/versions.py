@@ -8,6 +8,8 @@ KUBERNETES = "1.34.4"
 ETCD = "3.6.16"
 CRI_TOOLS = "1.34.0"
 DEBIAN = "bookworm"
+# Of the trait containerd-2; all other labs have that of Debian.
+CONTAINERD = "2.4.2"
 ETCD_IMAGE_TAG = f"{ETCD}-0"
 PAUSE_TAG = "3.10.1"
 WORKLOAD_IMAGE = "lab.internal/workload:1"

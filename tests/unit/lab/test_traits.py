@@ -19,7 +19,7 @@ from tests.drill.members import member_names
 from tests.drill.memory import node_names
 from tests.drill.playbooks import Playbooks, settings
 from tests.drill.steps import DrillFailure, wanted_from
-from tests.lab import Lab, accounts, balancer, etcd_place, external_etcd, front, golden, hardening, inventory, kms, kubeadm, machinefiles, pythons
+from tests.lab import Lab, accounts, balancer, etcd_place, external_etcd, front, golden, hardening, inventory, kms, kubeadm, layered, machinefiles, pythons
 from tests.lab.cache import Cache
 from tests.lab.cli import parse
 from tests.lab.disk import Disk
@@ -539,8 +539,8 @@ def test_the_layer_of_the_python_lies_above_all_others(tmp_path: Path, monkeypat
     machine = pythons.with_python(plain, Traits.parse(["python"]), cache, Progress(quiet=True))
     assert machine.layers[1:] == plain.layers
     assert (machine.layers[0] / "usr/local/bin/python3.8").is_file()
-    assert pythons.read_machine(machine.to_record()) == machine
-    assert pythons.read_machine(plain.to_record()) == plain
+    assert layered.read_machine(machine.to_record()) == machine
+    assert layered.read_machine(plain.to_record()) == plain
     assert pythons.with_python(plain, PLAIN, cache, Progress(quiet=True)) == plain
     monkeypatch.setattr(pythons, "installed", lambda _version: None)
     with pytest.raises(LabError, match=r"pyenv install 3\.13"):
