@@ -36,6 +36,18 @@ def test_bomb_on_one_machine(traits: str) -> None:
     drill(traits, topology="single")
 
 
+@pytest.mark.parametrize("traits", ["ipv6,containerd-2", "dual-stack,python=3.13"])
+def test_bomb_of_the_other_family(traits: str) -> None:
+    """Addresses of IPv6, alone or besides; and what machines may have instead of Debian's own."""
+    drill(traits)
+
+
+@pytest.mark.parametrize("scenario", ["bomb", "quorum", "control-plane"])
+def test_a_member_of_etcd_on_a_worker(scenario: str) -> None:
+    """With all control planes it is the survivor, with the quorum it is lost; cp3 has an API server and no member."""
+    drill("etcd-on-worker", scenario)
+
+
 @pytest.mark.parametrize("scenario", ["bomb", "member", "control-plane"])
 def test_etcd_on_machines_of_its_own(scenario: str) -> None:
     drill("external-etcd", scenario)
