@@ -19,7 +19,7 @@ from tests.e2e.bench import refused, succeeded
 CONFIRMED: dict[str, object] = {"confirm_cluster_name": LAB}
 SEED = int(os.environ.get("LIFEBOAT_SEED") or random.SystemRandom().randint(1, 10_000))
 # Where a run is killed: the task's beginning, and how long it is left to it.
-STAGES = ("Put restored data in place and start", "Load the dump beside the schema", "Reconcile the keys", "Start the rest")
+STAGES = ("Put restored data in place and start", "Load the dump beside the schema", "Reconcile the keys", "Start the rest", "Begin the verification")
 TASK = re.compile(r"TASK \[(?:lifeboat\.cluster\.\w+ : )?(.*)\] \*+")
 
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any
 
 import pytest
 import yaml
 
 from tests.drill.members import member_names
 from tests.drill.memory import api_servers
-from tests.lab import Lab, balancer, inventory, kubeadm, worker_member
+from tests.lab import balancer, inventory, kubeadm, worker_member
 from tests.lab.api import with_server
 from tests.lab.errors import LabError
 from tests.lab.network import Network
@@ -92,7 +92,7 @@ def test_an_address_stands_in_brackets_before_a_port(tmp_path: Path) -> None:
     assert "bind [fd77:4::5]:6443" in text
     assert "server cp1 [fd77:4::11]:6443" in text
     assert with_server("    server: https://old:6443\n", topology.api_address) == "    server: https://[fd77:4::5]:6443\n"
-    lab = cast("Lab", SimpleNamespace(topology=topology))
+    lab: Any = SimpleNamespace(topology=topology)
     assert api_servers(lab)["cp3"] == "https://[fd77:4::13]:6443"
     variables = inventory.variables(topology, "one", tmp_path, tmp_path)
     assert variables["lifeboat_api_server"] == "https://[fd77:4::5]:6443"
@@ -151,11 +151,11 @@ def test_the_member_on_the_worker_joins_those_that_are_there() -> None:
     init, cluster = yaml.safe_load_all(worker_member.configuration(topology, topology.node("w1")))
     arguments = {one["name"]: one["value"] for one in cluster["etcd"]["local"]["extraArgs"]}
     assert arguments == {
-        "initial-cluster": "cp1.nodes.lab.internal=https://10.77.4.11:2380,cp2.nodes.lab.internal=https://10.77.4.12:2380,w1.nodes.lab.internal=https://10.77.4.21:2380",
+        "initial-cluster": ",".join(f"{name}.nodes.lab.internal=https://10.77.4.{last}:2380" for name, last in (("cp1", 11), ("cp2", 12), ("w1", 21))),
         "initial-cluster-state": "existing",
         "wal-dir": "/var/lib/etcd-wal/wal",
     }
     assert init["localAPIEndpoint"] == {"advertiseAddress": "10.77.4.21"}
     assert init["patches"]
-    lab = cast("Lab", SimpleNamespace(topology=topology))
+    lab: Any = SimpleNamespace(topology=topology)
     assert member_names(lab) == ["cp1.nodes.lab.internal", "cp2.nodes.lab.internal", "w1.nodes.lab.internal"]
