@@ -13,7 +13,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import quoru
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import EtcdClient, Member, connect, sorted_members
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.cluster import ClusterView, Connector, look
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError, MembershipRefused, Rejected, Unreachable
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.health import version_tuple
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.releases import version_tuple
 
 ABSENT, LEARNER, VOTER = "absent", "learner", "voter"
 NOTHING, REMOVE, ADD_LEARNER, ADD_VOTER, PROMOTE = "nothing", "remove", "add_learner", "add_voter", "promote"

@@ -244,12 +244,6 @@ def exists(directory: int, name: str) -> bool:
     return True
 
 
-def free_bytes(place: str) -> int:
-    """What an ordinary user may still write to the file system of ``place``."""
-    state = os.statvfs(place)
-    return state.f_bavail * state.f_frsize
-
-
 def require_space(place: str, directory: int, database_bytes: int, minimum_free_bytes: int = 0) -> None:
     """Refuse when there is not twice the size of the database, and the minimum on top."""
     state = os.fstatvfs(directory)

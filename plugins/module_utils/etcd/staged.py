@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import RestoreError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.snapshot import free_bytes
 
 STAGING_PREFIX = ".lifeboat-restore-"
 MARKER_NAME = "lifeboat-restore.json"
@@ -94,7 +93,7 @@ class Staged:
         place = self.data_dir
         while not os.path.isdir(place):
             place = os.path.dirname(place)
-        free, needed = free_bytes(place), 2 * size + log_bytes
+        free, needed = _free_bytes(place), 2 * size + log_bytes
         if free < needed:
             raise RestoreError(
                 "not enough room for the restore in %s" % place,
@@ -176,3 +175,9 @@ def settle(path: str, mode: int, identity: Optional[Tuple[int, int]]) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _free_bytes(place: str) -> int:
+    """What an ordinary user may still write to the file system of ``place``."""
+    state = os.statvfs(place)
+    return state.f_bavail * state.f_frsize

@@ -15,7 +15,7 @@ from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.elf import is_static
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import RestoreError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.health import version_tuple
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.releases import version_tuple
 
 # --bump-revision and --mark-compacted came with it.
 BUMP_SINCE = (3, 5, 10)
