@@ -168,6 +168,7 @@ STACKED_OPTIONAL = {
     *("/etc/kubernetes/bootstrap-kubelet.conf", "/var/lib/kubelet/instance-config.yaml", "/var/lib/kubelet/kubeadm-flags.env", "/etc/default/kubelet"),
     *("/etc/sysconfig/kubelet", "/etc/systemd/system/kubelet.service", "/etc/systemd/system/kubelet.service.d"),
     *("/etc/systemd/system/containerd.service.d", "/etc/containerd/config.toml", "/etc/containerd/certs.d", "/etc/crictl.yaml", "/etc/cni/net.d"),
+    *("/etc/systemd/system/crio.service.d", "/etc/containerd/conf.d", "/etc/crio", "/etc/containers"),
     *("/etc/sysctl.d", "/etc/modules-load.d", "/etc/hosts", "/etc/hostname", "/etc/machine-id", "/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d"),
     *("/etc/sudoers.d", "/etc/network", "/etc/netplan", "/etc/systemd/network", "/etc/resolv.conf"),
 }
