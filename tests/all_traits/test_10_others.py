@@ -42,6 +42,11 @@ def test_bomb_of_the_other_family(traits: str) -> None:
     drill(traits)
 
 
+def test_bomb_with_another_runtime() -> None:
+    """CRI-O has no program that mounts an image: etcdutl comes out of the container of the etcd that runs, and goes onto the empty machine."""
+    drill("cri-o,node-names", topology="single")
+
+
 @pytest.mark.parametrize("scenario", ["bomb", "quorum", "control-plane"])
 def test_a_member_of_etcd_on_a_worker(scenario: str) -> None:
     """With all control planes it is the survivor, with the quorum it is lost; cp3 has an API server and no member."""

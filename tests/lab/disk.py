@@ -109,7 +109,7 @@ class Disk:
 
 
 def link_tree(source: Path, target: Path) -> None:
-    """Copy a containerd store.
+    """Copy the store of a container runtime.
 
     Image content and unpacked images are never changed in place, so they are shared by hard links; the databases are copied.
 
@@ -119,7 +119,7 @@ def link_tree(source: Path, target: Path) -> None:
     run(["cp", "-a", *(["--link"] if same else []), source, target])
     if same:
         for directory, _names, files in os.walk(target):
-            if directory.endswith("/fs") or "/fs/" in directory or "/blobs/" in directory:
+            if directory.endswith(("/fs", "/diff")) or any(part in directory for part in ("/fs/", "/diff/", "/blobs/")):
                 continue
             for file in files:
                 original = Path(directory, file)

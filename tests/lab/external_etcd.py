@@ -77,7 +77,7 @@ def configuration(topology: Topology, node: NodePlan) -> str:
     )
 
 
-def kubelet_configuration(common: Mapping[str, object]) -> str:
+def kubelet_configuration(node: NodePlan, common: Mapping[str, object]) -> str:
     """The documentation's, with what every kubelet of a lab needs."""
     return documents(
         {
@@ -85,7 +85,7 @@ def kubelet_configuration(common: Mapping[str, object]) -> str:
             "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": False}},
             "authorization": {"mode": "AlwaysAllow"},
             "address": "127.0.0.1",
-            "containerRuntimeEndpoint": "unix:///var/run/containerd/containerd.sock",
+            "containerRuntimeEndpoint": node.runtime.endpoint,
             "staticPodPath": "/etc/kubernetes/manifests",
         }
     )

@@ -29,7 +29,7 @@ def form(cluster: Cluster, progress: Progress) -> None:
 
     def manage(node: Node) -> None:
         give_etcd_place(node)
-        node.write(external_etcd.KUBELET_CONFIGURATION, external_etcd.kubelet_configuration(kubeadm.kubelet_configuration()))
+        node.write(external_etcd.KUBELET_CONFIGURATION, external_etcd.kubelet_configuration(node.plan, kubeadm.kubelet_configuration()))
         node.write(f"{external_etcd.UNIT}/20-etcd-service-manager.conf", external_etcd.DROP_IN)
         node.write(f"{external_etcd.UNIT}/20-lab.conf", external_etcd.CONDITION)
         node.run(["systemctl", "daemon-reload"])

@@ -71,7 +71,7 @@ def _host_files(node: Node, secrets: kubeadm.Secrets) -> None:
     for path, text in files.items():
         node.write(path, text, 0o600)
     # containerd 1.6 overlooks a network configuration that is moved into its directory.
-    node.run(["systemctl", "restart", "containerd"])
+    node.run(["systemctl", "restart", node.plan.runtime.unit])
 
 
 def _join(first: Node, node: Node, secrets: kubeadm.Secrets, authority: str) -> None:

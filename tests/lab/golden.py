@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .cache import key_of, source_text
 from .commands import run
+from .crio import crio_key
 from .disk import Disk
 from .errors import LabError
 from .machines import BareMachine, bare_key
@@ -53,7 +54,8 @@ def cluster_key(topology: Topology, recipe: str, bare: str) -> str:
 
 def golden_key(topology: Topology) -> str:
     """What a golden cluster of kubeadm depends on."""
-    return cluster_key(topology, source_text(*(SOURCE / name for name in _RECIPE)), bare_key())
+    machine = key_of(bare_key(), crio_key()) if "cri-o" in topology.traits else bare_key()
+    return cluster_key(topology, source_text(*(SOURCE / name for name in _RECIPE)), machine)
 
 
 def note_cluster(entry: Path, topology: Topology) -> None:

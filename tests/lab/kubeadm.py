@@ -12,7 +12,6 @@ from . import etcd_place, external_etcd, front, hardening, kms, versions
 from .topology import API_PORT, POD_SUBNET, POD_SUBNET_6, SERVICE_SUBNET, SERVICE_SUBNET_6, NodePlan, Topology
 from .yamltext import documents
 
-SOCKET = "unix:///run/containerd/containerd.sock"
 DISCOVERY_FILE = "/var/tmp/discovery.conf"
 NAMESPACE = "shop"
 DEPLOYMENT = "web"
@@ -77,7 +76,7 @@ def _registration(topology: Topology, node: NodePlan) -> dict[str, object]:
         arguments["config-dir"] = hardening.KUBELET_DIRECTORY
     registration: dict[str, object] = {
         "name": node.node_name,
-        "criSocket": SOCKET,
+        "criSocket": node.runtime.endpoint,
         # Nothing can be pulled here, and trying takes minutes.
         "imagePullPolicy": "Never",
         "kubeletExtraArgs": _arguments(arguments),

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from . import accounts, faults, inventory, kms, prerequisites
+from . import accounts, crio, faults, inventory, kms, prerequisites
 from .balancer import Balancer, proxies
 from .cache import Cache
 from .cgroups import Cgroups
@@ -148,7 +148,7 @@ class Lab:
         wanted = Traits.parse(traits)
         # Refused before anything is thrown away.
         make_topology(kind, 0, wanted)
-        prerequisites.check(self._progress, install=self._install)
+        prerequisites.check(self._progress, install=self._install, more=crio.PROGRAMS if "cri-o" in wanted else {})
         with self._exclusive():
             self._tear_down()
             topology = make_topology(kind, self._store.slots.take(self.name, self._slots_with_golden(kind, wanted)), wanted)
@@ -158,6 +158,7 @@ class Lab:
             bare = platform_of(kind).bare_machine(self._cache, self._progress)
             self._store.write(replace(record, entries=bare.to_record()))
             self._prepare(topology)
+            bare = platform_of(kind).forming_machine(bare, wanted, self._cache, self._progress)
             golden = self._golden(topology, bare)
             bare = platform_of(kind).machine_of(bare, wanted, self._cache, self._progress)
             self._store.write(replace(record, entries={"golden": str(golden), **bare.to_record()}))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .machines import BareMachine
 
-_NAME = "above-"
+_NAME, _STORE = "above-", "store"
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,13 @@ class LayeredMachine(BareMachine):
     """With cache entries whose layers lie above, the uppermost first."""
 
     above: tuple[Path, ...]
+    # A store of images besides containerd's, where another runtime has one.
+    store: Path | None = None
+
+    @property
+    def containerd(self) -> Path:
+        """The store of the runtime that the machine has."""
+        return self.store or super().containerd
 
     @property
     def layers(self) -> tuple[Path, ...]:
@@ -26,17 +33,19 @@ class LayeredMachine(BareMachine):
 
     def to_record(self) -> dict[str, str]:
         """For the record of a lab."""
-        return {**super().to_record(), **{f"{_NAME}{number}": str(entry) for number, entry in enumerate(self.above)}}
+        store = {_STORE: str(self.store)} if self.store else {}
+        return {**super().to_record(), **{f"{_NAME}{number}": str(entry) for number, entry in enumerate(self.above)}, **store}
 
 
 def below(entry: Path, machine: BareMachine) -> LayeredMachine:
     """The machine with the layer of a cache entry above all that it has."""
-    above = machine.above if isinstance(machine, LayeredMachine) else ()
-    return LayeredMachine(machine.entry, machine.system, machine.binaries, (entry, *above))
+    above, store = (machine.above, machine.store) if isinstance(machine, LayeredMachine) else ((), None)
+    return LayeredMachine(machine.entry, machine.system, machine.binaries, (entry, *above), store)
 
 
 def read_machine(entries: Mapping[str, str]) -> BareMachine:
     """Out of the record of a lab, with such layers or without."""
     plain = BareMachine.from_record(entries)
     above = tuple(Path(entries[name]) for name in sorted(entries) if name.startswith(_NAME))
-    return LayeredMachine(plain.entry, plain.system, plain.binaries, above) if above else plain
+    store = Path(entries[_STORE]) if _STORE in entries else None
+    return LayeredMachine(plain.entry, plain.system, plain.binaries, above, store) if above else plain

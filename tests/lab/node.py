@@ -103,7 +103,7 @@ class Node:
         for path in (self._root, self._data):
             path.mkdir(parents=True, exist_ok=True)
         self.console.unlink(missing_ok=True)
-        binds = [f"--bind={self.disk.containerd}:/var/lib/containerd", "--bind=/dev/kmsg"]
+        binds = [f"--bind={self.disk.containerd}:{self.plan.runtime.store}", "--bind=/dev/kmsg"]
         # Nothing of a node need survive a crash of this machine, and a power cut of the lab is no crash of the kernel: no time is spent on
         # writing through to the real disk. The kernel marks a volatile overlay so that it is not used again; here it may be.
         run(["rm", "-rf", self.disk.work / "work" / "incompat"])

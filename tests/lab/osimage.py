@@ -19,7 +19,7 @@ from .progress import Progress
 # Debian 12 (systemd 252) also boots on cgroup v1 machines; systemd 256 and newer refuse.
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "python3", "procps", "kmod", "ca-certificates", "curl", "openssl", "jq", "zstd", "age"),
-    *("containerd", "runc", "containernetworking-plugins", "iproute2", "iptables", "nftables", "conntrack", "ethtool", "socat", "iputils-ping"),
+    *("containerd", "runc", "conmon", "containernetworking-plugins", "iproute2", "iptables", "nftables", "conntrack", "ethtool", "socat", "iputils-ping"),
 )
 
 

@@ -18,6 +18,7 @@ from .caasp.machines import CaaspMachine, caasp_machine
 from .cache import Cache
 from .cluster import Cluster
 from .containerd import with_containerd
+from .crio import with_crio
 from .layered import read_machine
 from .machines import BareMachine, bare_machine
 from .node import Node
@@ -52,6 +53,8 @@ class Platform:
 
     variables: Mapping[str, object]
     bare_machine: Callable[[Cache, Progress], BareMachine]
+    # The same with what a cluster of these traits is formed on.
+    forming_machine: Callable[[BareMachine, Traits, Cache, Progress], BareMachine]
     read_machine: Callable[[Mapping[str, str]], BareMachine]
     # The machine that traits ask for, out of the one that clusters are formed on.
     machine_of: Callable[[BareMachine, Traits, Cache, Progress], BareMachine]
@@ -83,8 +86,12 @@ def _with_layers(machine: BareMachine, traits: Traits, cache: Cache, progress: P
     return with_python(with_containerd(machine, traits, cache, progress), traits, cache, progress)
 
 
-_KUBEADM = Platform({"lifeboat_platform": "kubeadm"}, bare_machine, read_machine, _with_layers, Cluster, golden.golden_key, _form_kubeadm, keep_root=False)
-_CAASP = Platform(documents.PLATFORM, caasp_machine, CaaspMachine.from_record, _as_it_is, CaaspCluster, caasp_golden.golden_key, _form_caasp, keep_root=True)
+_KUBEADM = Platform(
+    {"lifeboat_platform": "kubeadm"}, bare_machine, with_crio, read_machine, _with_layers, Cluster, golden.golden_key, _form_kubeadm, keep_root=False
+)
+_CAASP = Platform(
+    documents.PLATFORM, caasp_machine, _as_it_is, CaaspMachine.from_record, _as_it_is, CaaspCluster, caasp_golden.golden_key, _form_caasp, keep_root=True
+)
 
 
 def platform_of(kind: str) -> Platform:

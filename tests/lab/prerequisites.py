@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from .commands import run
@@ -39,9 +40,9 @@ INOTIFY_INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
 INOTIFY_WANTED = 1024
 
 
-def missing_packages() -> list[str]:
+def missing_packages(more: Mapping[str, str] | None = None) -> list[str]:
     """Debian packages whose programs are not found."""
-    return sorted({package for program, package in PROGRAMS.items() if shutil.which(program) is None})
+    return sorted({package for program, package in {**PROGRAMS, **(more or {})}.items() if shutil.which(program) is None})
 
 
 def _missing_from_kernel() -> list[str]:
@@ -64,17 +65,17 @@ def _go_problem() -> str:
     return ""
 
 
-def check(progress: Progress, *, install: bool = False) -> None:
-    """Fail with everything that is missing; with ``install`` get the Debian packages first."""
+def check(progress: Progress, *, install: bool = False, more: Mapping[str, str] | None = None) -> None:
+    """Fail with everything that is missing; with ``install`` get the Debian packages first. ``more`` has what the traits of a lab take besides."""
     if os.geteuid() != 0:
         raise LabError("make machines", "not run by root", "run it as root: it mounts, makes network namespaces and starts systemd-nspawn")
-    packages = missing_packages()
+    packages = missing_packages(more)
     if packages and (install or os.environ.get("LIFEBOAT_LAB_INSTALL") == "1"):
         progress(f"installing {' '.join(packages)}")
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         run(["apt-get", "update"], environment=environment)
         run(["apt-get", "install", "--yes", "--no-install-recommends", *packages], environment=environment, timeout=1800)
-        packages = missing_packages()
+        packages = missing_packages(more)
     problems = [f"no program of the package {package}" for package in packages] + _missing_from_kernel()
     go = _go_problem()
     if go:

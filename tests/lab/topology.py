@@ -32,6 +32,19 @@ def in_words(address: str) -> str:
 
 
 @dataclass(frozen=True)
+class Runtime:
+    """A container runtime: where it is asked, its unit, and where its images lie, which is no part of a machine's overlay."""
+
+    endpoint: str
+    unit: str
+    store: str
+
+
+CONTAINERD = Runtime("unix:///run/containerd/containerd.sock", "containerd", "/var/lib/containerd")
+CRI_O = Runtime("unix:///var/run/crio/crio.sock", "crio", "/var/lib/containers")
+
+
+@dataclass(frozen=True)
 class NodePlan:
     """One machine of a topology."""
 
@@ -130,6 +143,11 @@ class NodePlan:
     def kms(self) -> bool:
         """Whether its API server encrypts by a KMS plugin."""
         return self.control_plane and "kms" in self.traits
+
+    @property
+    def runtime(self) -> Runtime:
+        """What runs its containers."""
+        return CRI_O if "cri-o" in self.traits else CONTAINERD
 
     @property
     def python(self) -> str:

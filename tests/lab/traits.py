@@ -89,6 +89,7 @@ _ALL = (
     Trait("noexec-tmp", "nothing can be executed in /tmp and /var/tmp", Part.MACHINE),
     Trait("python", "the only Python of machines is this one", Part.MACHINE, KUBEADM, PYTHONS[0], _python_problem),
     Trait("containerd-2", "containerd 2 with a configuration of its own version, above the store of the older one", Part.MACHINE),
+    Trait("cri-o", "CRI-O is the container runtime, and there is no containerd", Part.CLUSTER),
     Trait("external-etcd", "etcd on machines of its own, e1 e2 e3, that are no nodes of the cluster", Part.CLUSTER, ("ha",)),
     Trait("etcd-on-worker", "the third member of etcd is on w1; cp3 has an API server and no member", Part.CLUSTER, ("ha",)),
     Trait("five", "five control planes: cp4 and cp5 besides", Part.CLUSTER, ("ha",)),
@@ -98,7 +99,7 @@ _ALL = (
 TRAITS = {trait.name: trait for trait in _ALL}
 _ORDER = tuple(TRAITS)
 # A lab is one or the other.
-_EXCLUDING = (("ipv6", "dual-stack"), ("external-etcd", "etcd-on-worker"))
+_EXCLUDING = (("ipv6", "dual-stack"), ("external-etcd", "etcd-on-worker"), ("cri-o", "containerd-2"))
 
 PRESETS = {
     # What one finds in most clusters that somebody has run for some years.

@@ -12,6 +12,7 @@ from .caasp.machines import caasp_machine, product_key
 from .caasp.software import software_key
 from .cache import Cache
 from .containerd import containerd_key
+from .crio import crio_key
 from .golden import noted_cluster
 from .kmsplugin import kms_plugin_key
 from .machines import bare_key, bare_machine
@@ -21,7 +22,7 @@ from .progress import Progress
 from .pythons import present_pythons
 from .state import LabStore
 
-KINDS = ("binaries", "kms-plugin", "python", "containerd", "debian", "bare", "caasp-software", "caasp", "golden")
+KINDS = ("binaries", "kms-plugin", "python", "containerd", "crio", "debian", "bare", "caasp-software", "caasp", "golden")
 
 
 def build(progress: Progress, *, install: bool = False) -> None:
@@ -40,7 +41,12 @@ def _is_present(cache: Cache, golden: Path) -> bool:
 def clean(progress: Progress) -> list[Path]:
     """Remove cache entries that neither the present sources nor any lab need."""
     cache = Cache()
-    keep = [cache.path("binaries", binaries_key()), cache.path("kms-plugin", kms_plugin_key()), cache.path("containerd", containerd_key())]
+    keep = [
+        cache.path("binaries", binaries_key()),
+        cache.path("kms-plugin", kms_plugin_key()),
+        cache.path("containerd", containerd_key()),
+        cache.path("crio", crio_key()),
+    ]
     keep += [cache.path("debian", os_image_key()), cache.path("bare", bare_key()), *present_pythons(cache)]
     keep += [cache.path("caasp-software", software_key()), cache.path("caasp", product_key())]
     keep += [path for path in cache.entries("golden") if _is_present(cache, path)]

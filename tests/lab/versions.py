@@ -10,6 +10,8 @@ CRI_TOOLS = "1.34.0"
 DEBIAN = "bookworm"
 # Of the trait containerd-2; all other labs have that of Debian.
 CONTAINERD = "2.4.2"
+# Of the trait cri-o.
+CRI_O = "1.34.0"
 ETCD_IMAGE_TAG = f"{ETCD}-0"
 PAUSE_TAG = "3.10.1"
 WORKLOAD_IMAGE = "lab.internal/workload:1"

@@ -41,7 +41,7 @@ def configuration(topology: Topology, node: NodePlan) -> str:
         "extraArgs": [{"name": name, "value": value} for name, value in arguments.items()],
     }
     api = "kubeadm.k8s.io/v1beta4"
-    registration = {"name": node.node_name, "criSocket": "unix:///run/containerd/containerd.sock"}
+    registration = {"name": node.node_name, "criSocket": node.runtime.endpoint}
     endpoint = {"advertiseAddress": node.address}
     return documents(
         {"apiVersion": api, "kind": "InitConfiguration", "nodeRegistration": registration, "localAPIEndpoint": endpoint, **etcd_place.patches(node)},

@@ -7,8 +7,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from ..kubeadm import SOCKET, kubelet_configuration
-from ..topology import API_PORT, NodePlan, Topology
+from ..kubeadm import kubelet_configuration
+from ..topology import API_PORT, CONTAINERD, NodePlan, Topology
 
 CA = "/etc/pki/trust/anchors/SUSE_CaaSP_CA.crt"
 SERVICES = "172.24.0.0/16"
@@ -23,7 +23,7 @@ PLATFORM: Mapping[str, object] = {
         "salt": {"container": "", "programs": ["/opt/salt/bin"]},
         "velum_database": {"container": ""},
         "directory": {"container": ""},
-        "runtime": {"unit": "containerd.service", "crictl": "crictl", "endpoint": SOCKET},
+        "runtime": {"unit": "containerd.service", "crictl": "crictl", "endpoint": CONTAINERD.endpoint},
         "services": {
             # Only the admin node does without one.
             "kubelet": {"kind": "{{ 'none' if 'admin' in group_names else 'unit' }}"},
@@ -166,7 +166,7 @@ def node_files(topology: Topology, plan: NodePlan) -> dict[str, str]:
 def _kubelet(plan: NodePlan) -> dict[str, object]:
     configuration: dict[str, object] = {
         **kubelet_configuration(),
-        "containerRuntimeEndpoint": SOCKET,
+        "containerRuntimeEndpoint": CONTAINERD.endpoint,
         "staticPodPath": "/etc/kubernetes/manifests",
         "clusterDomain": "cluster.local",
         "tlsCertFile": "/etc/pki/kubelet.crt",

@@ -54,7 +54,7 @@ def test_api_servers_are_told_where_etcd_is_and_members_of_each_other() -> None:
     arguments = {one["name"]: one["value"] for one in member["etcd"]["local"]["extraArgs"]}
     assert arguments["initial-cluster"] == ",".join(f"e{number}=https://10.77.4.3{number}:2380" for number in (1, 2, 3))
     assert arguments["listen-client-urls"] == "https://10.77.4.32:2379"
-    agent = yaml.safe_load(external_etcd.kubelet_configuration(kubeadm.kubelet_configuration()))
+    agent = yaml.safe_load(external_etcd.kubelet_configuration(topology.node("e2"), kubeadm.kubelet_configuration()))
     assert (agent["staticPodPath"], agent["address"], agent["cgroupDriver"]) == ("/etc/kubernetes/manifests", "127.0.0.1", "cgroupfs")
 
 
