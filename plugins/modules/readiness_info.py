@@ -114,6 +114,12 @@ readiness:
     newest:
       description: The newest complete point of the whole cluster, with C(id), C(taken_at) and C(recipients).
       type: dict
+    certificates:
+      description:
+        - For each machine of the newest complete point whose certificates are known, the one that ends first, with C(machine), C(path), C(ends_at),
+          C(seconds_left) (below 0 once it ended), C(state) (V(valid), V(ending) within 30 days, V(expired)), C(expired) (how many) and C(text).
+      type: list
+      elements: dict
     points:
       description: Number of points by state.
       type: dict

@@ -21,6 +21,7 @@ from .kmsplugin import kms_plugin
 from .layered import below
 from .machines import BareMachine, bare_key
 from .paths import SOURCE
+from .processes import PRIVATE_MOUNTS
 from .progress import Progress
 from .traits import Traits
 
@@ -166,11 +167,10 @@ def _import_images(directory: Path, programs: Path, plugin: Path) -> None:
     wanted = images(programs / "kubeadm")
     write_archive(archive, wanted, programs, plugin)
     place = f"overlay@{store / 'storage'}+{directory / 'run'}"
+    # The store mounts its own directory over itself, and leaves it so.
+    copy = [*PRIVATE_MOUNTS, "skopeo", "--insecure-policy", "copy"]
     for image in wanted:
-        run(
-            ["skopeo", "--insecure-policy", "copy", f"docker-archive:{archive}:{image.reference}", f"containers-storage:[{place}]{image.reference}"],
-            timeout=600,
-        )
+        run([*copy, f"docker-archive:{archive}:{image.reference}", f"containers-storage:[{place}]{image.reference}"], timeout=600)
     archive.unlink()
     shutil.rmtree(directory / "run")
 

@@ -21,6 +21,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point im
     results,
     schedule,
     signing,
+    validity,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.clocks import is_future
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import SignatureError
@@ -36,6 +37,8 @@ ALARMING = ("broken", "tampered")
 RECENT_POINTS = 200
 # So many of the newest points, and of their verifications, are measured.
 MEASURED_RUNS = 10
+# Certificates that end within so many days are named before they do: a recovery may come after they ended.
+ENDING_DAYS = 30
 # Room that the next backup needs at least, when nothing is known of the last one.
 _LEAST_BYTES = 64 << 20
 _OPENS = names.LEVELS[names.LEVELS.index("opened") :]
@@ -117,6 +120,7 @@ class Look:
             "targets": self.targets,
             "components": [component.to_record() for component in components],
             "newest": {"id": newest.id, "taken_at": newest.taken_at, "recipients": [escrow.normal(text) for text in newest.recipients]} if newest else None,
+            "certificates": certificates(newest, self._now) if newest else [],
             "points": self._states(),
             "alarming": self._alarming(),
             "future": ["%s: %s" % (point.id, point.reason) for point in self._recent if point.state == catalog.IN_THE_FUTURE],
@@ -292,6 +296,35 @@ def _components(manifest: Manifest) -> List[str]:
     return sorted({component for component, _machine in pieces.held(manifest) | pieces.missing(manifest)})
 
 
+def certificates(manifest: Manifest, now: datetime) -> List[Dict[str, Any]]:
+    """For each machine whose certificates the backup named, the one that ends first.
+
+    With ``machine``, ``path``, ``ends_at``, ``seconds_left`` (below 0 once it ended), ``state`` (``valid``, ``ending``, ``expired``), ``expired``, how many are,
+    and ``text``.
+    """
+    found = []
+    artifacts = [artifact.to_record() for artifact in manifest.artifacts]
+    for host, node in sorted(manifest.nodes.items()):
+        ends = validity.ends(artifacts, host, (node.get("certificates") or []) if isinstance(node, dict) else [])
+        if not ends:
+            continue
+        left = {path: int((names.parse_time(end) - now).total_seconds()) for path, end in ends.items()}
+        path = min(left, key=lambda each: (left[each], each))
+        state = "expired" if left[path] < 0 else "ending" if left[path] < ENDING_DAYS * 86400 else "valid"
+        expired = sum(seconds < 0 for seconds in left.values())
+        row = {"machine": host, "path": path, "ends_at": ends[path], "seconds_left": left[path], "state": state, "expired": expired}
+        found.append(dict(row, text=_ending(row)))
+    return found
+
+
+def _ending(row: Mapping[str, Any]) -> str:
+    """Which ends first, and when."""
+    if row["state"] != "expired":
+        return "%s ends in %s%s" % (row["path"], freshness.span(row["seconds_left"]), "" if row["state"] == "valid" else ", at %s" % row["ends_at"])
+    more = " and %d more" % (row["expired"] - 1) if row["expired"] > 1 else ""
+    return "%s ENDED %s ago, at %s%s" % (row["path"], freshness.span(-row["seconds_left"]), row["ends_at"], more)
+
+
 def _cluster_facts(manifest: Manifest) -> Dict[str, Any]:
     """What a point tells of the cluster that a circle can close through: its machines, its networks, the images that it cannot start without."""
     pods = [pod for artifact in manifest.artifacts for pod in artifact.contents.get("static_pods") or []]
@@ -347,6 +380,8 @@ def table(record: Mapping[str, Any]) -> List[str]:
             lines.append(line % ("  of %s" % entry["machine"], _word(entry["verdict"]), _age(entry["age_seconds"]), target, entry["point"] or entry["text"]))
     lines += ["", "RECIPIENTS OF THE NEWEST POINT" + (" (%s)" % record["newest"]["id"] if record["newest"] else ": there is none")]
     lines += ["%s  %s" % (_shown(row["recipient"]), row["text"]) for row in record["recipients"]]
+    lines += ["", "CERTIFICATES THAT END FIRST, OF THE NEWEST POINT"] if record["certificates"] else []
+    lines += ["%-16s %s" % (row["machine"], row["text"]) for row in record["certificates"]]
     counts = ", ".join("%d %s" % (count, state) for state, count in record["points"].items()) or "none"
     lines += ["", "Points: %s. Last drill: %s." % (counts, record["drill"]["text"])]
     lines += ["", "SCHEDULE"] + record["schedule"]["arithmetic"]
@@ -400,6 +435,9 @@ def metrics(record: Mapping[str, Any]) -> str:
     for row in record["recipients"]:
         proven(_moment(row["proven_at"]), recipient=row["recipient"])
     written.family("lifeboat_recipient_proof_target_seconds", "After how long it has to be proven again.")(record["proof_days"] * 86400)
+    ends = written.family("lifeboat_recovery_point_certificate_end_timestamp_seconds", "When the first certificate of a machine in the newest recovery point ends.")
+    for row in record["certificates"]:
+        ends(_moment(row["ends_at"]), machine=row["machine"])
     states = written.family("lifeboat_recovery_points", "The newest recovery points by state; gone are those that later ones name and that nobody pruned.")
     for state in (*catalog.STATES, "gone"):
         states(record["points"].get(state, 0), state=state)

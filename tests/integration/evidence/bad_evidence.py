@@ -219,6 +219,8 @@ BREAKS: dict[str, list[Break]] = {
     "readiness.newest_verified": [("readiness_newer", [{"text": "etcd is fresh; not verified and newer: b"}])],
     "readiness.every_host": [("readiness_without", [{"component": "pki", "missing": ["cp3"]}])],
     "readiness.points_sound": [("readiness_state.alarming", ["a is broken: etcd/cp1.tar.zst.age is missing"])],
+    "readiness.certificates_valid": [("readiness_state.certificates", [{"machine": "cp1", "state": "expired"}])],
+    "readiness.certificates_last": [("readiness_state.certificates", [{"machine": "cp1", "state": "ending"}])],
     "readiness.clock": [("readiness_state.future", ["a: it says 2027-01-01T00:00:00Z, and here it is 2026-11-20T00:00:00Z"])],
     "readiness.recipients_proven": [("readiness_unproven", [{"recipient": "age1a"}]), ("readiness_state.recipients", [])],
     "readiness.recipients_several": [("readiness_recipients", ["age1a"]), ("readiness_state.newest.recipients", ["age1a"]), ("readiness_state.newest", None)],

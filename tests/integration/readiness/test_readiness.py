@@ -79,7 +79,8 @@ def scene(tmp_path: Path, keys: Keys) -> Scene:
 
 def test_from_an_alarm_to_a_ready_cluster(scene: Scene, tmp_path: Path) -> None:
     """Unverified and unproven: it fails. A foreign key is refused. Verified and proven: it passes, with the circle as a warning; a rerun changes nothing."""
-    point = scene.point(durations={"discover": 3})
+    authority = {"id": "cluster-ca", "type": "authority", "certificate": "/etc/kubernetes/pki/ca.crt"}
+    point = scene.point(durations={"discover": 3}, nodes={"cp1": {"name": "cp1", "address": "192.0.2.1", "certificates": [authority]}})
     schedules = tmp_path / "schedules"
     schedules.mkdir()
     done = scene.play("report_readiness")
@@ -88,6 +89,10 @@ def test_from_an_alarm_to_a_ready_cluster(scene: Scene, tmp_path: Path) -> None:
     checks = scene.checks()
     assert [name for name in ("readiness.fresh", "readiness.recipients_proven", "readiness.no_circle") if checks[name] is not False] == []
     assert (checks["readiness.signing"], checks["readiness.location_writable"], checks["readiness.points_sound"]) == (True, True, True)
+    # The authority of the test's points ends after 30 days.
+    assert (checks["readiness.certificates_valid"], checks["readiness.certificates_last"]) == (True, False)
+    assert re.search(r"cp1 +/etc/kubernetes/pki/ca\.crt ends in (29|30) d", done.stdout), done.stdout
+    assert 'certificate_end_timestamp_seconds{cluster="shop",machine="cp1"} ' in scene.metrics.read_text()
     # What cannot be computed is absent, and the rest is written though the run fails.
     assert 'lifeboat_rpo_target_seconds{cluster="shop",component="etcd"} 86400' in scene.metrics.read_text()
     assert "recovery_point_timestamp_seconds{" not in scene.metrics.read_text()
