@@ -21,6 +21,15 @@ extends_documentation_fragment:
   - lifeboat.cluster.attributes.changes
   - lifeboat.cluster.etcd_connection
 options:
+  transport:
+    description:
+      - As in the other modules of etcd, but for C(etcdctl), which saves to a file and streams nothing.
+    type: str
+    choices:
+      - auto
+      - grpc
+      - gateway
+    default: auto
   path:
     description:
       - The file to write. Its directory must exist.
@@ -140,6 +149,10 @@ snapshot:
       description: The version that the whole cluster agreed on.
       type: str
       sample: 3.6.0
+    downgrade_target:
+      description: The release to which the cluster is being brought back; empty where it is not. A restored cluster goes on with it by itself.
+      type: str
+      sample: ""
     cluster_id:
       description: Always null. The database does not know it.
       type: str
@@ -277,7 +290,7 @@ import os
 from typing import Any, Dict
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.arguments import CONNECTION_ARGUMENTS, connection_of
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.arguments import STREAMING_ARGUMENTS, connection_of
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.health import ALLOWABLE_PROBLEM_IDS
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.kubernetes import DEFAULT_PREFIX, judge_identity, judge_registry
@@ -322,7 +335,7 @@ def told(taken: Taken, uid: str) -> Dict[str, Any]:
 def main() -> None:
     """Entry point."""
     arguments = dict(
-        CONNECTION_ARGUMENTS,
+        STREAMING_ARGUMENTS,
         path={"type": "path", "required": True},
         owner={"type": "str", "default": ""},
         minimum_free_bytes={"type": "int", "default": 0},

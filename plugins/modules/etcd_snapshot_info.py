@@ -103,6 +103,10 @@ snapshot:
       description: The version that the whole cluster agreed on.
       type: str
       sample: 3.6.0
+    downgrade_target:
+      description: The release to which the cluster is being brought back; empty where it is not. A restored cluster goes on with it by itself.
+      type: str
+      sample: ""
     cluster_id:
       description: Always null. The database does not know it.
       type: str

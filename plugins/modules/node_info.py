@@ -59,6 +59,10 @@ options:
     description: Where O(etcd_data_dir) led to, by the same recovery point, when it was a link.
     type: path
     default: ""
+  etcd_storage_version:
+    description: The storage version of the data that a restore would bring, as V(3.7.0). An C(etcdutl) of an older release is none for it.
+    type: str
+    default: ""
   certificates:
     description: >-
       Certificates, keys and kubeconfigs of this machine, as in O(lifeboat.cluster.certificate_info#module:checks). For which name they are made is
@@ -133,6 +137,7 @@ node:
         C(size_bytes),
         C(newest_mtime), C(wal_files),
         C(owner), C(mode), C(restore_markers), C(asides), C(restores) (C(token), C(staged), C(used), C(revision_after) of each finished restore),
+        C(release) (of the etcd that would serve them, by the tag of the image in its manifest; empty where that says nothing),
         C(cluster_id) (of which cluster the data are, as their log says) and C(revision) (how far the database is; null where it does not say).
         What etcd itself names, as its process, its manifest or its unit (C(flags_source)) says -
         C(flags_data_dir) with C(flags_state), C(flags_wal_dir) with C(wal_state) where the log is not in the data directory. C(in_use) says whether a
@@ -201,6 +206,7 @@ SPEC: Dict[str, Any] = {
     "certificates": {"type": "list", "elements": "dict", "default": []},
     "etcd_data_dir": {"type": "path", "default": ""},
     "etcd_data_link": {"type": "path", "default": ""},
+    "etcd_storage_version": {"type": "str", "default": ""},
 }
 
 

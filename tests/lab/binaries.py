@@ -39,8 +39,7 @@ class Recipe:
 
 def _recipes() -> tuple[Recipe, ...]:
     version = f"v{versions.KUBERNETES}"
-    major, minor, patch = versions.KUBERNETES.split(".")
-    patch_release = f"{minor}.{patch}"
+    major, minor, _patch = versions.KUBERNETES.split(".")
     # kubeadm refuses to work when it cannot parse its own version.
     stamps = {
         "k8s.io/component-base/version.gitVersion": version,
@@ -63,8 +62,11 @@ def _recipes() -> tuple[Recipe, ...]:
         ),
         Recipe(
             "cri-tools",
-            # The Kubernetes modules of the same release as everything else; cri-tools itself asks for a candidate.
-            (("sigs.k8s.io/cri-tools", f"v{versions.CRI_TOOLS}"), *((f"k8s.io/{part}", f"v0.{patch_release}") for part in _CRI_TOOLS_PARTS)),
+            # cri-tools itself asks for a candidate.
+            (
+                ("sigs.k8s.io/cri-tools", f"v{versions.CRI_TOOLS}"),
+                *((f"k8s.io/{part}", f"v0.{versions.CRI_TOOLS_KUBERNETES.split('.', 1)[1]}") for part in _CRI_TOOLS_PARTS),
+            ),
             (("crictl", "sigs.k8s.io/cri-tools/cmd/crictl"),),
             f"-s -w -X sigs.k8s.io/cri-tools/pkg/version.Version=v{versions.CRI_TOOLS}",
             # The public checksum database does not know this release; these were computed from its git tag (commit ca0237b9fec5).
@@ -147,7 +149,7 @@ def binaries_key() -> str:
     given = _given()
     present = sorted(_given_identity(path) for path in given.iterdir()) if given and given.is_dir() else []
     sources = sorted(path for path in PROGRAMS.rglob("*") if path.is_file())
-    return key_of(source_text(SOURCE / "binaries.py", *sources), versions.KUBERNETES, versions.ETCD, versions.CRI_TOOLS, *present)
+    return key_of(source_text(SOURCE / "binaries.py", *sources), versions.KUBERNETES, versions.ETCD, versions.CRI_TOOLS, versions.CRI_TOOLS_KUBERNETES, *present)
 
 
 def binaries(cache: Cache, progress: Progress) -> Path:

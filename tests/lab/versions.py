@@ -4,9 +4,41 @@
 
 from __future__ import annotations
 
-KUBERNETES = "1.34.4"
-ETCD = "3.6.16"
+import os
+from dataclasses import dataclass
+
+from .errors import LabError
+
+
+@dataclass(frozen=True)
+class Release:
+    """What runs together."""
+
+    kubernetes: str
+    etcd: str
+
+
+# By minor release of Kubernetes, the oldest first.
+RELEASES = {
+    "1.34": Release("1.34.4", "3.6.16"),
+    "1.37": Release("1.37.2", "3.7.3"),
+}
+OLDEST, NEWEST = next(iter(RELEASES)), list(RELEASES)[-1]
+
+
+def chosen(wanted: str) -> Release:
+    """The release that is wanted, the newest where nothing is. Raises LabError for one that is not known."""
+    if wanted and wanted not in RELEASES:
+        raise LabError("choose the release of Kubernetes", f"KUBERNETES={wanted}", f"name one of {', '.join(RELEASES)}")
+    return RELEASES[wanted or NEWEST]
+
+
+_CHOSEN = chosen(os.environ.get("LIFEBOAT_KUBERNETES", ""))
+KUBERNETES = _CHOSEN.kubernetes
+ETCD = _CHOSEN.etcd
 CRI_TOOLS = "1.34.0"
+# The Kubernetes modules that crictl is built with, whatever else is: those of its own release.
+CRI_TOOLS_KUBERNETES = RELEASES["1.34"].kubernetes
 DEBIAN = "bookworm"
 # Of the trait containerd-2; all other labs have that of Debian.
 CONTAINERD = "2.4.2"

@@ -17,6 +17,8 @@ CONNECTION_ARGUMENTS: Dict[str, Any] = {
     "transport": {"type": "str", "default": "auto", "choices": ["auto", "grpc", "gateway", "etcdctl"]},
     "timeout_seconds": {"type": "int", "default": 10},
 }
+# For modules that etcdctl cannot serve: it streams no snapshot.
+STREAMING_ARGUMENTS: Dict[str, Any] = dict(CONNECTION_ARGUMENTS, transport=dict(CONNECTION_ARGUMENTS["transport"], choices=["auto", "grpc", "gateway"]))
 
 
 def connection_of(params: Mapping[str, Any]) -> Connection:

@@ -1,11 +1,10 @@
 # Copyright: (c) 2026, Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One streaming gRPC call read off HTTP/2 with the standard library: for snapshots.
+"""One gRPC call over HTTP/2 with the standard library: for snapshots, and where the JSON gateway may not be asked.
 
-Through the JSON gateway a snapshot is base64 inside JSON, which costs the etcd server six times the processor time of the snapshot
-itself. Its frames are easy to read, so they are read here. What HTTP/2 makes laborious, the compressed headers, is not needed: nothing
-in them decides whether a snapshot is whole. When a call brings no message at all, the gateway is asked for the same, and says why.
+Through the gateway a snapshot is base64 inside JSON, which costs the etcd server six times the processor time of the snapshot itself. Its frames are
+easy to read, so they are read here. Of the compressed headers only those are read that say how a call ended (trailers).
 """
 
 from __future__ import annotations
@@ -13,13 +12,17 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import Callable, Iterator, Optional, Tuple
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.trailers import Unreadable, outcome
+
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
-_END_STREAM, _ACK, _END_HEADERS, _PADDED = 1, 1, 4, 8
+_END_STREAM, _ACK, _END_HEADERS, _PADDED, _PRIORITY = 1, 1, 4, 8, 32
+_PRIORITY_BYTES = 5
 _STREAM = 1
 # The sender is held back by TCP; the window of HTTP/2 only has to be out of its way.
 _WINDOW = 1 << 30
@@ -34,24 +37,42 @@ class Broken(OSError):
     """The other side stopped in the middle."""
 
 
-def open_stream(host: str, port: int, context: Optional[ssl.SSLContext], path: str, timeout_seconds: float) -> Optional[Tuple[Messages, Callable[[], None]]]:
-    """Call with an empty request. Returns the messages and how to close, or nothing when not even one message came.
+class Refused(Exception):
+    """The server answered with a status of its own; the text is its message."""
 
-    ``context`` must offer h2 only; without one the connection is plain.
-    """
+
+@dataclass(frozen=True)
+class Call:
+    """``context`` must offer h2 only; without one the connection is plain. ``ended``: nothing follows the request, as in all calls but a watch."""
+
+    host: str
+    port: int
+    context: Optional[ssl.SSLContext]
+    path: str
+    timeout_seconds: float
+    request: bytes = b""
+    ended: bool = True
+
+
+def open_stream(call: Call) -> Optional[Tuple[Messages, Callable[[], None]]]:
+    """Returns the messages and how to close, or nothing when the server does not speak like this. Raises Refused; the messages raise OSError and Refused."""
     link: Optional[socket.socket] = None
     first: Optional[bytes] = None
     messages: Messages = iter(())
     try:
-        link = socket.create_connection((host, port), timeout=timeout_seconds)
-        if context is not None:
-            link = context.wrap_socket(link, server_hostname=host)
+        link = socket.create_connection((call.host, call.port), timeout=call.timeout_seconds)
+        if call.context is not None:
+            link = call.context.wrap_socket(link, server_hostname=call.host)
             if link.selected_alpn_protocol() != "h2":
                 link.close()
                 return None
-        link.sendall(_opening(path, "%s:%d" % ("[%s]" % host if ":" in host else host, port), context is not None))
+        link.sendall(_opening(call))
         messages = _messages(link)
         first = next(messages, None)
+    except Refused:
+        if link is not None:
+            link.close()
+        raise
     except OSError:
         pass
     if link is None or first is None:
@@ -87,11 +108,12 @@ def _text(value: str) -> bytes:
     return bytes(size) + raw
 
 
-def _opening(path: str, authority: str, tls: bool) -> bytes:
+def _opening(call: Call) -> bytes:
     """Everything that we have to say, except for acknowledgements."""
+    authority = "%s:%d" % ("[%s]" % call.host if ":" in call.host else call.host, call.port)
     settings = struct.pack(">HIHIHI", 2, 0, 4, _WINDOW, 5, _LARGEST_FRAME)
     # Names out of HPACK's static table, values as they are, nothing remembered.
-    headers = b"\x83" + (b"\x87" if tls else b"\x86") + b"\x04" + _text(path) + b"\x01" + _text(authority)
+    headers = b"\x83" + (b"\x87" if call.context is not None else b"\x86") + b"\x04" + _text(call.path) + b"\x01" + _text(authority)
     headers += b"\x0f\x10" + _text("application/grpc") + b"\x00" + _text("te") + _text("trailers")
     return b"".join(
         (
@@ -99,7 +121,7 @@ def _opening(path: str, authority: str, tls: bool) -> bytes:
             _frame(_SETTINGS, 0, 0, settings),
             _frame(_WINDOW_UPDATE, 0, 0, struct.pack(">I", _WINDOW - 65535)),
             _frame(_HEADERS, _END_HEADERS, _STREAM, headers),
-            _frame(_DATA, _END_STREAM, _STREAM, b"\0" * 5),
+            _frame(_DATA, _END_STREAM if call.ended else 0, _STREAM, b"\0" + struct.pack(">I", len(call.request)) + call.request),
         )
     )
 
@@ -143,8 +165,21 @@ def _messages(link: socket.socket) -> Messages:
                 raise Broken("the server reset the stream")
             elif kind == _GOAWAY and payload[4:8] != b"\0\0\0\0":
                 raise Broken("the server ended the connection")
+            if kind == _HEADERS and flags & _END_STREAM:
+                _end_of_call(payload, flags)
             if kind in (_DATA, _HEADERS) and flags & _END_STREAM:
                 return
+
+
+def _end_of_call(payload: bytes, flags: int) -> None:
+    """Raise Refused where the headers say that the call failed."""
+    block = _unpadded(payload) if flags & _PADDED else payload
+    try:
+        status, message = outcome(block[_PRIORITY_BYTES:] if flags & _PRIORITY else block)
+    except Unreadable:
+        return
+    if status:
+        raise Refused(message or "gRPC status %d" % status)
 
 
 def _unpadded(payload: bytes) -> bytes:

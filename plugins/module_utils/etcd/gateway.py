@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""etcd over its JSON gateway: standard library only, nothing to install on a host."""
+"""etcd over its JSON gateway, and where that may not be asked over gRPC read as frames: standard library only, nothing to install on a host."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Tuple
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import messages
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, MessageClient, SnapshotStream, snapshot_blob
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError, NotAvailable, Rejected, Unreachable
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.frames import open_stream
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.frames import Call, Messages, Refused, open_stream
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.wire import Buffer, Malformed, Message
 
 # 3.4 and newer, then 3.3.
@@ -23,6 +23,8 @@ _PREFIXES = ("/v3", "/v3beta")
 _BLOCK_BYTES = 256 * 1024
 # A blob is 32 KiB; a line of watch events may be some MiB.
 _LONGEST_LINE_BYTES = 64 * 1024 * 1024
+# With authentication on, the gateway refuses everybody whose certificate has a name; gRPC takes it as the user. Seen on 3.5 to 3.7.
+_NAMES_REFUSED = "CommonName of client sending a request against gateway"
 
 
 class _PlainStreamConnection(http.client.HTTPConnection):
@@ -48,15 +50,61 @@ class GatewayClient(MessageClient):
         super().__init__(connection)
         self._prefix: Optional[str] = None
         self._context = tls_context(connection) if connection.tls else None
+        # Why the gateway is not asked any more.
+        self._closed: Optional[Rejected] = None
 
     def _call(self, method: messages.Method, request: Mapping[str, Any]) -> Message:
+        refusal: Optional[EtcdError] = self._closed
+        if refusal is None:
+            try:
+                return self._through_gateway(method, request)
+            except NotAvailable as error:
+                refusal = error
+            except Rejected as error:
+                if _NAMES_REFUSED not in error.reason:
+                    raise
+                self._closed = refusal = error
+        answers, close = self._in_frames(method, request, refusal)
+        try:
+            return method.response.decode(next(answers))
+        except Malformed as error:
+            raise self._no_etcd(method, str(error)) from None
+        finally:
+            close()
+
+    def _through_gateway(self, method: messages.Method, request: Mapping[str, Any]) -> Message:
         response, close = self._post(method, request)
         try:
             return self._message(method, self._document(method, self._read_all(method, response)))
         finally:
             close()
 
+    def _open_frames(self, method: messages.Method, request: Mapping[str, Any], *, ended: bool = True) -> Optional[Tuple[Messages, Callable[[], None]]]:
+        connection = self.connection
+        context = tls_context(connection) if connection.tls else None
+        if context is not None:
+            context.set_alpn_protocols(["h2"])
+        content = method.request.encode(request)
+        try:
+            return open_stream(Call(connection.host, connection.port, context, method.grpc_path, connection.timeout_seconds, content, ended))
+        except Refused as error:
+            raise self._rejected(method, str(error), "gRPC") from None
+
+    def _in_frames(
+        self, method: messages.Method, request: Mapping[str, Any], refusal: EtcdError, *, ended: bool = True
+    ) -> Tuple[Messages, Callable[[], None]]:
+        """The call over gRPC. ``refusal`` is why the gateway does not serve."""
+        stream = self._open_frames(method, request, ended=ended)
+        if stream is not None:
+            return stream
+        if isinstance(refusal, NotAvailable):
+            raise refusal
+        raise self._unreachable(method, OSError("no answer to a call over gRPC; through the gateway: %s" % refusal.found))
+
     def _watch(self, request: Mapping[str, Any], timeout_seconds: float) -> Iterator[Message]:
+        if self._closed is not None:
+            yield from self._watch_in_frames(request, self._closed)
+            return
         response, close = self._post(messages.WATCH, request)
         try:
             for line in self._lines(messages.WATCH, response.read1):
@@ -67,13 +115,26 @@ class GatewayClient(MessageClient):
         finally:
             close()
 
+    def _watch_in_frames(self, request: Mapping[str, Any], refusal: EtcdError) -> Iterator[Message]:
+        answers, close = self._in_frames(messages.WATCH, request, refusal, ended=False)
+        try:
+            for answer in answers:
+                yield messages.WATCH.response.decode(answer)
+        except Refused as error:
+            raise self._rejected(messages.WATCH, str(error), "gRPC") from None
+        except (socket.timeout, TimeoutError):
+            return
+        except OSError as error:
+            raise self._unreachable(messages.WATCH, error) from None
+        except Malformed as error:
+            raise self._no_etcd(messages.WATCH, str(error)) from None
+        finally:
+            close()
+
     def snapshot(self) -> SnapshotStream:
         """See EtcdClient. As frames where the server lets us, else as JSON. Memory: some blobs, whatever the size of the store."""
         connection = self.connection
-        context = tls_context(connection) if connection.tls else None
-        if context is not None:
-            context.set_alpn_protocols(["h2"])
-        stream = open_stream(connection.host, connection.port, context, messages.SNAPSHOT.grpc_path, connection.timeout_seconds)
+        stream = self._open_frames(messages.SNAPSHOT, {})
         if stream is not None:
             answers, close = stream
             blobs = self._blobs_of_frames(answers)
@@ -90,6 +151,8 @@ class GatewayClient(MessageClient):
         try:
             for answer in answers:
                 yield snapshot_blob(answer)
+        except Refused as error:
+            raise self._rejected(messages.SNAPSHOT, str(error), "gRPC") from None
         except OSError as error:
             raise self._unreachable(messages.SNAPSHOT, error) from None
         except Malformed as error:
@@ -205,11 +268,11 @@ class GatewayClient(MessageClient):
             raise self._rejected(method, str(error.get("message") or error))
         raise self._no_etcd(method, "a line that is neither a result nor an error")
 
-    def _rejected(self, method: messages.Method, reason: str) -> EtcdError:
+    def _rejected(self, method: messages.Method, reason: str, way: str = "the JSON gateway") -> EtcdError:
         if "not capable" in reason or "unknown service" in reason or "unknown method" in reason:
             return NotAvailable("%s does not answer %s" % (self.connection.endpoint, method.name), found=reason, endpoint=self.connection.endpoint)
         return Rejected(
-            "etcd at %s refused: %s" % (self.connection.endpoint, method.name), reason=reason, tried="the JSON gateway", endpoint=self.connection.endpoint
+            "etcd at %s refused: %s" % (self.connection.endpoint, method.name), reason=reason, tried=way, endpoint=self.connection.endpoint
         )
 
     def _no_etcd(self, method: messages.Method, found: str) -> EtcdError:

@@ -72,6 +72,8 @@ class Inventory:
     term: int = 0
     storage_version: str = ""
     cluster_version: str = ""
+    #: The release to which the cluster is being brought back; empty where it is not.
+    downgrade_target: str = ""
     members: List[Member] = field(default_factory=list)
     members_removed: List[str] = field(default_factory=list)
     alarms: List[Alarm] = field(default_factory=list)
@@ -97,6 +99,7 @@ class Inventory:
             "term": self.term,
             "storage_version": self.storage_version,
             "cluster_version": self.cluster_version,
+            "downgrade_target": self.downgrade_target,
             # The cluster id is not in the database; it is made from the members' URLs and the token.
             "cluster_id": None,
             "members": [member.as_result() for member in self.members],
@@ -156,6 +159,11 @@ class Store:
         """One key, or nothing when it is not there."""
         place = self._live_rows().get(key)
         return None if place is None else self._entry(key, place)
+
+    @property
+    def storage_version(self) -> str:
+        """Of the data, as etcd writes it since 3.6; empty before."""
+        return (self._bolt.get("meta", b"storageVersion") or b"").decode("utf-8", "replace")
 
     def inventory(self, kinds: bool = True, prefixes: Sequence[str] = (DEFAULT_PREFIX,)) -> Inventory:
         """Count and summarise; ``kinds`` looks into every value. ``prefixes`` are those below which API servers keep their objects."""
@@ -252,16 +260,26 @@ class Store:
         meta = dict(self._bolt.items("meta"))
         result.consistent_index = _number(meta.get(b"consistent_index"))
         result.term = _number(meta.get(b"term"))
-        result.storage_version = meta.get(b"storageVersion", b"").decode("utf-8", "replace")
+        result.storage_version = self.storage_version
         result.compact_revision = _number(meta.get(b"finishedCompactRev"))
         result.scheduled_compact_revision = _number(meta.get(b"scheduledCompactRev"))
         result.cluster_version = (self._bolt.get("cluster", b"clusterVersion") or b"").decode("utf-8", "replace")
+        result.downgrade_target = self._downgrade_target()
         for key, _value in self._bolt.items("alarm"):
             try:
                 alarm = messages.ALARM_MEMBER.decode(key)
             except Malformed as error:
                 raise self._corrupt("an alarm: %s" % error) from None
             result.alarms.append(Alarm(alarm["memberID"], alarm["alarm"]))
+
+    def _downgrade_target(self) -> str:
+        """From etcd 3.5 on. Source: server/storage/schema/membership.go of etcd 3.6."""
+        value = self._bolt.get("cluster", b"downgrade")
+        try:
+            document = json.loads(value or b"{}")
+            return str(document.get("target-version") or "") if document.get("enabled") else ""
+        except (ValueError, AttributeError, RecursionError) as error:
+            raise self._corrupt("the pending downgrade: %s" % error) from None
 
     def _members(self, result: Inventory) -> None:
         members = []

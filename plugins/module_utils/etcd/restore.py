@@ -9,11 +9,12 @@ import os
 import re
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Mapping, Optional
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import RestoreError, SnapshotInvalid
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.inventory import Inventory, Store
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.releases import Version, restores_since
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.snapshot import FileProof, iso_time, owner_ids, prove
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.staged import Staged
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.tools import Tool, environment, etcdutl, survey
@@ -75,6 +76,12 @@ class RestorePlan:
     done: Optional[Dict[str, Any]] = None
     unfinished: bool = False
     others: List[str] = field(default_factory=list)
+    storage_version: str = ""
+
+    @property
+    def since(self) -> Version:
+        """The first release whose etcdutl may do it."""
+        return restores_since(self.storage_version, bump=self.request.bump_revision > 0)
 
     @property
     def changed(self) -> bool:
@@ -106,12 +113,13 @@ def plan(request: Request) -> RestorePlan:
             path=request.snapshot,
             reason="other_snapshot",
         )
-    draft = RestorePlan(request, proof, others=request.staged.others())
+    with Store.open(request.snapshot) as store:
+        draft = RestorePlan(request, proof, others=request.staged.others(), storage_version=store.storage_version)
     done = request.staged.done(draft.promise())
     if done is not None:
-        return RestorePlan(request, proof, done=done, others=draft.others)
+        return replace(draft, done=done)
     request.staged.require_space(proof.size_bytes, _LOG_BYTES)
-    return RestorePlan(request, proof, unfinished=os.path.lexists(request.staged.path), others=draft.others)
+    return replace(draft, unfinished=os.path.lexists(request.staged.path))
 
 
 def apply(current: RestorePlan) -> Dict[str, Any]:
@@ -128,7 +136,7 @@ def apply(current: RestorePlan) -> Dict[str, Any]:
         staged.remove()
         with Store.open(request.snapshot) as store:
             before = store.inventory(kinds=False)
-        with etcdutl(request.etcdutl, request.etcdutl_shipped, bump=request.bump_revision > 0) as tool:
+        with etcdutl(request.etcdutl, request.etcdutl_shipped, since=current.since) as tool:
             _run(tool, request, lock)
         staged.tighten(identity)
         after = _prove_result(request, before)
@@ -148,7 +156,7 @@ def apply(current: RestorePlan) -> Dict[str, Any]:
 
 def foresee(current: RestorePlan) -> Dict[str, Any]:
     """Which etcdutl a run would use; raises when it would find none."""
-    tool = survey(current.request.etcdutl, current.request.etcdutl_shipped, bump=current.request.bump_revision > 0)
+    tool = survey(current.request.etcdutl, current.request.etcdutl_shipped, since=current.since)
     return {"etcdutl": tool.path, "etcdutl_source": tool.source, "etcdutl_version": tool.version}
 
 

@@ -15,12 +15,8 @@ from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.elf import is_static
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import RestoreError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.releases import version_tuple
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.releases import Version, restores_since, version_tuple
 
-# --bump-revision and --mark-compacted came with it.
-BUMP_SINCE = (3, 5, 10)
-# Before it, a restore left the old members in the database.
-USABLE_SINCE = (3, 5, 0)
 _MOUNT_POINT = "/run/lifeboat/etcd-image"
 _IMAGE = re.compile(r"(?:^|/)etcd:v?(\d+\.\d+\.\d+[^@]*)$")
 _PLACES_IN_IMAGE = ("usr/local/bin/etcdutl", "usr/bin/etcdutl", "bin/etcdutl", "etcdutl")
@@ -42,48 +38,49 @@ def environment() -> Dict[str, str]:
 
 
 @contextmanager
-def etcdutl(explicit: str = "", shipped: str = "", *, bump: bool = True, mount: bool = True, static: bool = False, member: bool = False) -> Iterator[Tool]:
-    """The first of these that runs and is new enough: the given path, the host's PATH, the newest etcd image of containerd, the shipped file.
+def etcdutl(
+    explicit: str = "", shipped: str = "", *, since: Version = restores_since(), mount: bool = True, static: bool = False, member: bool = False
+) -> Iterator[Tool]:
+    """The first of these that runs and is of ``since`` or newer: the given path, the host's PATH, the newest etcd image of containerd, the shipped file.
 
     An image is mounted only as long as the context lasts. Without ``mount`` nothing changes on the host, and the tag of an image is believed.
     With ``static`` a program that needs libraries of this host is passed over. With ``member`` the one beside the etcd that runs is taken too, where no
     image can be mounted (CRI-O has no program for it); it is gone when that etcd ends.
     """
-    needed = BUMP_SINCE if bump else USABLE_SINCE
     tried: List[str] = []
     if explicit:
-        tool = _usable(explicit, "given", needed, tried, static)
+        tool = _usable(explicit, "given", since, tried, static)
         if tool is None:
-            raise _none_found(tried, needed)
+            raise _none_found(tried, since)
         yield tool
         return
     on_path = shutil.which("etcdutl", path=os.pathsep.join((os.environ.get("PATH", ""), _SEARCH_PATH)))
-    tool = _usable(on_path, "host", needed, tried, static) if on_path else None
+    tool = _usable(on_path, "host", since, tried, static) if on_path else None
     if on_path is None:
         tried.append("PATH: no etcdutl")
     if tool is not None:
         yield tool
         return
     with _image(tried, mount) as (image, place):
-        if image and not mount and _image_version(image) >= needed:
+        if image and not mount and _image_version(image) >= since:
             tool = Tool(image, "%d.%d.%d" % _image_version(image), "image")
         elif place:
-            tool = _usable(place, "image", needed, tried, static)
+            tool = _usable(place, "image", since, tried, static)
         if tool is not None:
             yield tool
             return
     places = beside_members() if member else []
     for place in places:
-        tool = tool or _usable(place, "member", needed, tried, static)
+        tool = tool or _usable(place, "member", since, tried, static)
     if tool is not None:
         yield tool
         return
     if shipped:
-        tool = _usable(shipped, "shipped", needed, tried, static)
+        tool = _usable(shipped, "shipped", since, tried, static)
     else:
         tried.append("no etcdutl_shipped given")
     if tool is None:
-        raise _none_found(tried, needed)
+        raise _none_found(tried, since)
     yield tool
 
 
@@ -105,7 +102,7 @@ def _is_etcd_of_root(status: str) -> bool:
     return fields.get("Name") == "etcd" and set(fields.get("Uid", "").split()) == {"0"}
 
 
-def _none_found(tried: Sequence[str], needed: Tuple[int, int, int]) -> RestoreError:
+def _none_found(tried: Sequence[str], needed: Version) -> RestoreError:
     return RestoreError(
         "no etcdutl that can restore was found on this host",
         tried="; ".join(tried),
@@ -114,7 +111,7 @@ def _none_found(tried: Sequence[str], needed: Tuple[int, int, int]) -> RestoreEr
     )
 
 
-def _usable(path: str, source: str, needed: Tuple[int, int, int], tried: List[str], static: bool) -> Tool | None:
+def _usable(path: str, source: str, needed: Version, tried: List[str], static: bool) -> Tool | None:
     try:
         answer = subprocess.run(
             [path, "version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=60, check=False, env=environment()
@@ -136,19 +133,18 @@ def _usable(path: str, source: str, needed: Tuple[int, int, int], tried: List[st
     return Tool(path, match.group(1), source)
 
 
-def survey(explicit: str = "", shipped: str = "", *, bump: bool = True) -> Tool:
+def survey(explicit: str = "", shipped: str = "", *, since: Version = restores_since()) -> Tool:
     """Which etcdutl would be used; raises when there is none. Mounts nothing."""
-    with etcdutl(explicit, shipped, bump=bump, mount=False) as tool:
+    with etcdutl(explicit, shipped, since=since, mount=False) as tool:
         return tool
 
 
-def serving(host_version: Optional[str], images: Sequence[str], *, bump: bool = True) -> Optional[Tool]:
+def serving(host_version: Optional[str], images: Sequence[str], *, since: Version = restores_since()) -> Optional[Tool]:
     """Which etcdutl ``etcdutl`` would find, judged by what is known of a host already: the version on its PATH, its images. None: one must be shipped."""
-    needed = BUMP_SINCE if bump else USABLE_SINCE
-    if host_version and version_tuple(host_version) >= needed:
+    if host_version and version_tuple(host_version) >= since:
         return Tool("etcdutl", host_version, "host")
     newest = next(iter(etcd_images(images)), "")
-    if newest and _image_version(newest) >= needed:
+    if newest and _image_version(newest) >= since:
         return Tool(newest, "%d.%d.%d" % _image_version(newest), "image")
     return None
 
@@ -203,7 +199,13 @@ def etcd_images(names: Sequence[str]) -> List[str]:
     return sorted((name for name in names if _IMAGE.search(name)), key=_image_version, reverse=True)
 
 
-def _image_version(name: str) -> Tuple[int, int, int]:
+def image_release(names: Sequence[str]) -> str:
+    """The release of the first etcd image with a version for a tag; empty without one."""
+    images = etcd_images(names)
+    return "%d.%d.%d" % _image_version(images[0]) if images else ""
+
+
+def _image_version(name: str) -> Version:
     match = _IMAGE.search(name)
     return version_tuple(match.group(1)) if match else (0, 0, 0)
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.releases import restores_since
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.tools import serving
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_data, kubelet_runtime, pod_files, probing, required, static_pod, told
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import mount_points, room
@@ -88,6 +89,8 @@ class Question:
     etcd_data_dir: str = ""
     # Where that path led to when it was a link.
     etcd_data_link: str = ""
+    # Of the data that a restore would bring; empty where nobody knows.
+    etcd_storage_version: str = ""
 
 
 def in_time(work: Callable[[], Any], seconds: float) -> Tuple[bool, Any]:
@@ -477,10 +480,10 @@ def program_version(name: str) -> Optional[str]:
     return found.group(1) if found else None
 
 
-def _etcdutl(versions: Mapping[str, Optional[str]], images: Sequence[str], endpoint: str) -> Optional[Dict[str, str]]:
-    """The etcdutl that a restore would find on this host; an image serves only where ctr can mount it: one of containerd's."""
+def _etcdutl(versions: Mapping[str, Optional[str]], images: Sequence[str], endpoint: str, storage_version: str) -> Optional[Dict[str, str]]:
+    """The etcdutl that a restore of data of this version would find on this host; an image serves only where ctr can mount it: one of containerd's."""
     mountable = find_program("ctr") and "crio" not in endpoint
-    tool = serving(versions.get("etcdutl"), images if mountable else [])
+    tool = serving(versions.get("etcdutl"), images if mountable else [], since=restores_since(storage_version))
     return {"source": tool.source, "version": tool.version, "path": tool.path} if tool else None
 
 
@@ -499,7 +502,7 @@ def look(question: Question) -> Dict[str, Any]:
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         list(pool.map(probe, PROBES))
-    node["etcdutl"] = _etcdutl(node["versions"] or {}, node["images"] or [], subject.runtime.endpoint)
+    node["etcdutl"] = _etcdutl(node["versions"] or {}, node["images"] or [], subject.runtime.endpoint, question.etcd_storage_version)
     unknown = node["bare_evidence"] is None or any(name in errors for name in DECIDING)
     node["bare"] = None if unknown else not node["bare_evidence"]
     node["told_differently"] = told.differences(node["told"] or {}, question.platform)

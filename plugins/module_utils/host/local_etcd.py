@@ -9,7 +9,8 @@ import os
 from contextlib import suppress
 from typing import Any, Callable, Dict, List, Mapping
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_data, etcd_directories, static_pod
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.tools import image_release
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_data, etcd_directories, probing, static_pod
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.etcd_directories import Directories
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import Process
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import Service, etcd_service
@@ -42,7 +43,12 @@ class LocalEtcd:
         data_dir = self._data_dir(directories)
         used = directories.leads_to(directories.data, data_dir) if directories.root else None
         link = self._captured_link if data_dir == self._captured_dir else ""
-        return etcd_data.add_directories(etcd_data.describe(data_dir, aside, link=link), directories, used)
+        return dict(etcd_data.add_directories(etcd_data.describe(data_dir, aside, link=link), directories, used), release=self._release())
+
+    def _release(self) -> str:
+        """Of the etcd that its manifest would start, where the tag of its image says it."""
+        text = probing.text_or_none(self.manifest(self.service)) if self.service is not None and self.service.manifest else None
+        return image_release(static_pod.images(text or ""))
 
     def on_host(self, path: str) -> str:
         """Where a path of etcd's pod lies on this host."""

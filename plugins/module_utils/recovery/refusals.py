@@ -9,6 +9,7 @@ import dataclasses
 from typing import Any, Dict, List, Mapping, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.releases import serves
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.views import UNASKED, HostView, PointView, Seen, listed
 
 GROUPS = "admin, etcd, control_plane and workers"
@@ -248,8 +249,25 @@ def minor(version: str) -> str:
     return ".".join(version.lstrip("v").split(".")[:2])
 
 
+def _check_storage(hosts: Sequence[HostView], point: PointView) -> None:
+    """Data that the etcd of a machine would not start on, whoever wants it."""
+    unable = ["etcd on %s is %s" % (host.name, host.versions["etcd"]) for host in hosts if not serves(host.versions.get("etcd") or "", point.storage_version)]
+    if unable:
+        release = point.versions.get("etcd") or point.storage_version
+        raise RecoveryRefused(
+            "No etcd that is older than the data of recovery point %s starts on them." % point.point,
+            tried="compared the storage version of the snapshot with the etcd of each machine",
+            found="the snapshot is of %s; %s" % (point.storage_version, ", ".join(unable)),
+            ways=[
+                Way("use a recovery point that was made with this etcd (list_recovery_points)", {"recovery_point_id": "<id>"}),
+                Way("install etcd %s on the machines named (the image in its manifest), then run this again" % release, repair=True),
+            ],
+        )
+
+
 def check_versions(hosts: Sequence[HostView], seen: Seen, point: PointView) -> None:
     """For machines that keep their programs and get the data of the point."""
+    _check_storage(hosts, point)
     different = [
         "%s on %s is %s, the point was made with %s" % (program, host.name, host.versions[program], wanted)
         for host in hosts

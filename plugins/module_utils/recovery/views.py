@@ -136,6 +136,8 @@ class PointView:
     snapshot_sha256: str = ""
     #: Where the objects are: ``v3``, ``v2`` or ``both``.
     store: str = "v3"
+    #: Of the snapshot, since etcd 3.6.
+    storage_version: str = ""
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     #: Hosts whose etcd data directory was a mount point.
     etcd_mounts: Sequence[str] = ()
@@ -281,7 +283,11 @@ def host_view(name: str, groups: Sequence[str], node: Mapping[str, Any], etcd: O
         restores=tuple(
             InPlace(str(one["token"]), bool(one["staged"]), bool(one["used"]), int(one.get("revision_after") or 0)) for one in data.get("restores") or ()
         ),
-        versions={"etcd": str(asked.get("version") or ""), "kubelet": str((node.get("versions") or {}).get("kubelet") or "")},
+        versions={
+            # Where it does not answer: what would start.
+            "etcd": str(asked.get("version") or (node.get("versions") or {}).get("etcd") or data.get("release") or ""),
+            "kubelet": str((node.get("versions") or {}).get("kubelet") or ""),
+        },
     )
 
 
@@ -306,6 +312,7 @@ def point_view(manifest: Mapping[str, Any], high_water_revision: int, taken_at: 
         has_snapshot="revision" in etcd,
         snapshot_sha256=_snapshot_sha256(artifacts),
         store=str(etcd.get("store") or "v3"),
+        storage_version=str(etcd.get("storage_version") or ""),
         versions={"etcd": str(etcd.get("server_version") or ""), "kubelet": str((manifest.get("versions") or {}).get("kubelet") or "")},
         etcd_mounts=tuple(host for host in members if (nodes.get(host) or {}).get("etcd_data_mount") is True),
         etcd_ca_sha256=str((manifest.get("fingerprints") or {}).get("etcd_ca_sha256") or ""),

@@ -17,6 +17,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.cluster impo
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import Rejected, SnapshotError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.etcd_place import Restored
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.readiness import EtcdProof
+from tests.etcd_release import release
 from tests.integration.etcd.servers import Cluster, wait_for
 
 
@@ -39,7 +40,7 @@ def test_a_healthy_cluster_has_no_problems(new_cluster: Callable[..., Cluster], 
         cluster_seen = take.prepare(client, str(tmp_path / "etcd.db"))
         record = take.take(client, str(tmp_path / "etcd.db"), cluster_seen).record
         assert record["member_id"] == "%x" % view.member_id
-        assert record["server_version"] == "3.6.16"
+        assert record["server_version"] == release(cluster.binaries)
         assert record["transport"] == transport
         assert take.existing(str(tmp_path / "etcd.db")).record["taken_at"] == record["taken_at"]
 

@@ -14,6 +14,7 @@ import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import snapshot
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.inventory import Store
+from tests.etcd_release import storage_version
 from tests.integration.etcd import contents
 from tests.integration.etcd.servers import Server
 
@@ -27,7 +28,7 @@ def path(single: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(target)
 
 
-def test_every_object_is_as_the_server_has_it(single: Server, path: str) -> None:
+def test_every_object_is_as_the_server_has_it(single: Server, path: str, binaries: Path) -> None:
     with single.client("grpc") as client:
         living = client.range(b"", prefix=True)
     with Store.open(path) as store:
@@ -90,7 +91,8 @@ def test_counts_kinds_and_encryption(single: Server, path: str) -> None:
     ]
     assert record["consistent_index"] > 2000
     assert record["term"] >= 2
-    assert record["storage_version"] == record["cluster_version"] == "3.6.0"
+    assert record["storage_version"] == record["cluster_version"] == storage_version(binaries)
+    assert record["downgrade_target"] == ""
     assert record["alarms"] == []
     assert record["cluster_id"] is None
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests import environment
+from tests.etcd_release import release
 from tests.integration.etcd import contents
 from tests.integration.etcd.servers import Cluster
 
@@ -116,7 +117,7 @@ def test_a_day_with_the_modules(served: tuple[Cluster, dict[str, Any]], binaries
     assert restored["staged"] == f"{data}/.lifeboat-restore-t-1"
     assert Path(restored["staged"], "member", "snap", "db").exists()
     assert results["restored_again"]["restore"] == restored
-    assert results["restore_foreseen"]["restore"]["etcdutl_version"] == "3.6.16"
+    assert results["restore_foreseen"]["restore"]["etcdutl_version"] == release(binaries)
     assert not results["restore_foreseen"]["restore"]["member_present"]
 
     assert results["learner_foreseen"]["members"] == look["cluster"]["members"]

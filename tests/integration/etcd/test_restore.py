@@ -27,6 +27,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.inventory im
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.restore import Request
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_data
 from tests import environment
+from tests.etcd_release import release
 from tests.integration.etcd.servers import PATIENCE_SECONDS, Authority, Cluster, Server
 
 BUMP = 1_000_000
@@ -346,10 +347,13 @@ def test_where_etcdutl_is_found(request_for: Request, binaries: Path, tmp_path: 
         _restore(nothing)
     assert "no etcdutl" in caught.value.tried
     found = replace(nothing, etcdutl_shipped=shipped)
-    assert restore.foresee(restore.plan(found)) == {"etcdutl": shipped, "etcdutl_source": "shipped", "etcdutl_version": "3.6.16"}
+    assert restore.foresee(restore.plan(found)) == {"etcdutl": shipped, "etcdutl_source": "shipped", "etcdutl_version": release(binaries)}
     # Too old on the PATH: passed over.
     _script(on_path / "etcdutl", "echo 'etcdutl version: 3.5.9'")
     assert _restore(found)["etcdutl_source"] == "shipped"
+    # Older than the data, though it can raise a revision: passed over, too.
+    _script(on_path / "etcdutl", "echo 'etcdutl version: 3.5.20'")
+    assert _restore(replace(found, token="fresh-1"))["etcdutl_source"] == "shipped"
     shutil.copy(shipped, on_path / "etcdutl")
     assert _restore(replace(found, token="fresh-2"))["etcdutl"] == str(on_path / "etcdutl")
     with pytest.raises(RestoreError, match="no etcdutl that can restore"):
@@ -367,7 +371,7 @@ def test_etcdutl_out_of_an_image(request_for: Request, binaries: Path, tmp_path:
     _script(
         tools / "ctr",
         f'echo "$*" >> {log}\ncase "$4" in\n'
-        "ls) echo registry.k8s.io/etcd:3.5.9-0; echo registry.k8s.io/etcd:3.6.16-0; echo registry.k8s.io/pause:3.10;;\n"
+        f"ls) echo registry.k8s.io/etcd:3.5.9-0; echo registry.k8s.io/etcd:{release(binaries)}-0; echo registry.k8s.io/pause:3.10;;\n"
         f'mount) mount --bind -o ro {tmp_path / "image"} "$6"; echo "$6";;\n'
         'unmount) umount "$6";;\nesac\n',
     )
@@ -376,8 +380,8 @@ def test_etcdutl_out_of_an_image(request_for: Request, binaries: Path, tmp_path:
     assert restore.foresee(restore.plan(request))["etcdutl_source"] == "image"
     assert "mount" not in log.read_text()
     marker = _restore(request)
-    assert (marker["etcdutl_source"], marker["etcdutl_version"]) == ("image", "3.6.16")
+    assert (marker["etcdutl_source"], marker["etcdutl_version"]) == ("image", release(binaries))
     lines = log.read_text().splitlines()
     assert [line.split()[3] for line in lines] == ["ls", "ls", "mount", "unmount"]
-    assert "etcd:3.6.16-0" in lines[2]
+    assert f"etcd:{release(binaries)}-0" in lines[2]
     assert not os.path.exists(str(marker["etcdutl"]))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import snapshot
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, EtcdClient, connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError, NotAvailable, Rejected, Unreachable
 from tests.integration.etcd.servers import Authority, Cluster, Relay, Server
@@ -93,6 +94,45 @@ def test_watch_from_a_compacted_revision_is_cancelled(single: Server, transport:
         revision = client.status().revision
         assert not client.watch_probe(revision).cancelled
         assert not client.watch_probe(revision + 1000).cancelled
+
+
+@pytest.mark.parametrize("transport", ["gateway", "grpc"])
+def test_a_member_that_asks_who_is_there(new_cluster: Callable[..., Cluster], tmp_path: Path, transport: str) -> None:
+    """With authentication on, the gateway refuses a certificate with a name. gRPC takes it, and so do the frames that take the gateway's place."""
+    cluster = new_cluster(1)
+    server = cluster.servers[0]
+    # The name in the client certificate is a user's.
+    for user in ("root", "client"):
+        cluster.etcdctl("user", "add", user, "--no-password")
+        cluster.etcdctl("user", "grant-role", user, "root")
+    cluster.etcdctl("auth", "enable")
+    with server.client(transport) as client:
+        revision = client.put(b"/key", b"value")
+        assert client.put(b"/key", b"other") == revision + 1
+        assert client.range(b"/key").items[0].value == b"other"
+        status, members = client.status(), client.members()
+        assert (status.revision, [member.member_id for member in members]) == (revision + 1, [status.member_id])
+        assert client.hash_kv(revision + 1).hash
+        assert client.alarms() == ()
+        cluster.etcdctl("compact", str(revision + 1))
+        with pytest.raises(Rejected) as compacted:
+            client.range(b"/key", revision=revision)
+        assert compacted.value.compacted
+        assert client.watch_probe(revision).cancelled
+        assert not client.watch_probe(revision + 1).cancelled
+        with pytest.raises(Rejected, match="member not found"):
+            client.member_remove(5)
+        saved = snapshot.save(client, str(tmp_path / "etcd.db"))
+        assert snapshot.record(saved.path)["keys_total"] == 1
+
+
+def test_without_its_gateway_a_member_is_asked_in_frames(new_cluster: Callable[..., Cluster]) -> None:
+    with new_cluster(1, "--enable-grpc-gateway=false").servers[0].client("gateway") as client:
+        revision = client.put(b"/key", b"value")
+        assert client.status().revision == revision
+        with pytest.raises(Rejected) as future:
+            client.range(b"/key", revision=10**9)
+        assert future.value.future
 
 
 @pytest.mark.usefixtures("etcdctl_on_path")

@@ -18,7 +18,7 @@ PLANNED = {"staging": {"entries": 3}, "plan": {"space": [{"enough": True}], "cre
 # What the roles' own variables and results hold when all is well.
 GOOD: dict[str, Any] = {
     "etcd_taken": {
-        "snapshot": {"trailer_ok": True, "keys_total": 5, "revision": 10, "v2": {"registry_keys": 7}},
+        "snapshot": {"trailer_ok": True, "keys_total": 5, "revision": 10, "downgrade_target": "", "v2": {"registry_keys": 7}},
         "registry": {"passed": True, "found": "5 keys below /registry"},
         "identity": {"passed": True, "found": "kube-system is uid"},
     },
@@ -167,6 +167,7 @@ GOOD: dict[str, Any] = {
     "platform_again": {"node": {"identity": {"ca_sha256": "ca"}, "probe_errors": {}, "obstacles": {"record": CLEAR, "lock": {**CLEAR, "stale": False}}}},
     "platform_captured_directories": ["/var/lib/etcd"],
     "platform_captured_logs": [],
+    "platform_downgrade": "",
     "platform_identity": {"kube_system_uid": "uid", "ca_sha256": "ca"},
     "lifeboat_node_name": "cp1",
     "platform_address": "192.0.2.11",

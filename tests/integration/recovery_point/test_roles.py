@@ -17,6 +17,7 @@ import yaml
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.verification import verify_point
+from tests.etcd_release import release
 from tests.integration.playbooks import LIMIT_SECONDS
 from tests.integration.recovery_point.playing import Stage, Task, role, staged
 from tests.integration.recovery_point.servers import Etcd, etcd, free_ports
@@ -177,7 +178,7 @@ def test_a_machine_without_an_etcdutl_gets_the_one_of_the_point(scene: Scene, bi
     manifest = scene.told("sealed")["manifest"]
     assert [artifact["name"] for artifact in manifest["artifacts"]] == [*KIT[:1], "etcd/snapshot.db.zst.age", *KIT[1:], "pki/cp1.tar.zst.age", TOOL]
     checks = scene.checks()
-    assert (checks["etcd.tool_kept"]["passed"], checks["etcd.tool_kept"]["found"]) == (True, "etcdutl 3.6.16 of the host")
+    assert (checks["etcd.tool_kept"]["passed"], checks["etcd.tool_kept"]["found"]) == (True, f"etcdutl {release(binaries)} of the host")
     assert checks["recovery_point.kit"]["passed"] is True
     assert {entry["id"] for entry in manifest["checks"]} >= {"etcd.snapshot_whole", "etcd.tool_kept", "recovery_point.recipients"}
     assert sorted(manifest["durations"]) == ["backup", "open"]
@@ -188,7 +189,7 @@ def test_a_machine_without_an_etcdutl_gets_the_one_of_the_point(scene: Scene, bi
     assert done.returncode == 0, done.stdout
     assert scene.checks()["platform.etcdutl"]["found"] == "the one in the recovery point"
     restored = scene.told("restored")["restore"]
-    assert (restored["etcdutl_source"], restored["etcdutl_version"]) == ("shipped", "3.6.16")
+    assert (restored["etcdutl_source"], restored["etcdutl_version"]) == ("shipped", release(binaries))
     assert (scene.directory / "restored" / f".lifeboat-restore-{TOKEN}" / "member" / "snap" / "db").exists()
 
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import frames, messages, snapshot
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import frames, messages, snapshot, trailers
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, connect
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError, SnapshotError, Unreachable
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError, Rejected, SnapshotError, Unreachable
 
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
 
@@ -139,9 +139,38 @@ def test_a_message_that_is_none(serve: Callable[[bytes], Connection]) -> None:
 @pytest.mark.parametrize("content", [b"", b"HTTP/1.1 505 Not Supported\r\n\r\n", GREETING + FAREWELL, GREETING, b"\xff" * 100])
 def test_without_a_message_the_gateway_is_asked(serve: Callable[[bytes], Connection], content: bytes) -> None:
     way = serve(content)
-    assert frames.open_stream(way.host, way.port, None, "/x", 5) is None
+    assert frames.open_stream(frames.Call(way.host, way.port, None, "/x", 5)) is None
     with pytest.raises(EtcdError):
         connect(way).snapshot()
+
+
+# As etcd 3.7 said it: content-type, grpc-status and grpc-message behind the status 200, all but the first by names of their own.
+REFUSAL = bytes.fromhex("88") + b"\x5f\x10application/grpc" + b"\x40\x0bgrpc-status\x012" + b"\x40\x0cgrpc-message\x15etcdserver: not%20%25 now"
+
+
+def test_a_refusal_says_why(serve: Callable[[bytes], Connection]) -> None:
+    """At once, or after some messages."""
+    block = REFUSAL.replace(b"\x15etcdserver", bytes((len("etcdserver: not%20%25 now"),)) + b"etcdserver")
+    way = serve(frame(SETTINGS, b"", stream=0) + frame(HEADERS, block, 5))
+    with pytest.raises(Rejected) as refused:
+        connect(way).snapshot()
+    assert refused.value.reason == "etcdserver: not % now"
+    half = in_frames(answers(BLOBS)[:500_000], 16384)
+    with snapshot.stream(connect(serve(GREETING + half + frame(HEADERS, block, 5)))) as source, pytest.raises(Rejected, match="refused"):
+        list(source)
+
+
+def test_trailers() -> None:
+    """The example of RFC 7541, C.4.1 (compressed), among names of ours; and what cannot be read is no answer."""
+    compressed = bytes.fromhex("f1e3c2e5f23a6ba0ab90f4ff")
+    block = b"\x00\x0cgrpc-message" + bytes((0x80 | len(compressed),)) + compressed
+    assert trailers.outcome(block) == (None, "www.example.com")
+    assert trailers.headers(b"\x3f\xe1\x1f\x88\xff\x80\x01\x0f\x2f\x03abc\x10\x01n\x01v") == {"n": "v"}
+    # A text with what is not printable is passed over; the headers behind it are read.
+    assert trailers.headers(b"\x00\x01a\x84\xff\xff\xff\xff\x00\x01b\x01c") == {"b": "c"}
+    for broken in (b"\x00\x05ab", b"\x7f", b"\x00\x01a", b"\xff\xff\xff\xff\xff\xff\xff"):
+        with pytest.raises(trailers.Unreadable):
+            trailers.headers(broken)
 
 
 def test_long_names_are_encoded() -> None:

@@ -283,6 +283,20 @@ def test_data_of_other_versions_is_refused(program: str, old: str, new: str) -> 
     assert recover([dataclasses.replace(bare(name), versions={program: new}) for name in MEMBERS], point).strategy == "rebuild_cluster"
 
 
+def test_data_that_are_newer_than_etcd_are_refused_whoever_wants_them() -> None:
+    """etcd 3.6 does not start on data of 3.7; found before anything is stopped, also where it does not answer."""
+    point = dataclasses.replace(POINT, storage_version="3.7.0", versions={"etcd": "3.7.3"})
+    old = {"etcd": "3.6.16"}
+    for hosts in ([alive(name, versions=old) for name in MEMBERS], [dataclasses.replace(stopped(name), versions=old) for name in MEMBERS]):
+        with pytest.raises(RecoveryRefused, match="the snapshot is of 3.7.0; etcd on cp1 is 3.6.16, etcd on cp2 is 3.6.16") as refusal:
+            roll_back(hosts, point, versions_may_differ=True)
+        assert "install etcd 3.7.3 on the machines named" in str(refusal.value)
+    new = [alive(name, versions={"etcd": "3.7.3"}) for name in MEMBERS]
+    assert roll_back(new, point).strategy == "roll_back"
+    # A machine that is rebuilt gets the manifest of the point, and with it the etcd that fits.
+    assert recover([dataclasses.replace(bare(name), versions=old) for name in MEMBERS], point).strategy == "rebuild_cluster"
+
+
 def test_the_survivor_that_got_furthest_is_taken() -> None:
     """Its revision says so, not the time at which its file was touched."""
     first = dataclasses.replace(stopped("cp1"), etcd_own_revision=30, etcd_data_newest=NOW - 50)
