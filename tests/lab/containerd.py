@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, Lifeboat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The trait containerd-2: a layer with a newer containerd than that of the operating system, and its configuration; images stay where they are.
+"""The trait containerd-2, and what Kubernetes needs that is too new for the operating system's: a layer with a newer containerd than that of the operating system, and its configuration; images stay where they are.
 
 containerd 2 reads the store of 1.6 and writes its own version of it, as at an upgrade of a machine.
 """
@@ -75,7 +75,16 @@ def _build(directory: Path) -> None:
 
 def with_containerd(machine: BareMachine, traits: Traits, cache: Cache, progress: Progress) -> BareMachine:
     """The machine of a lab: with the newer containerd when the trait is named, or as it is."""
-    if "containerd-2" not in traits:
+    return machine if versions.OLD_CONTAINERD and "containerd-2" not in traits else _newer(machine, cache, progress)
+
+
+def with_needed_containerd(machine: BareMachine, cache: Cache, progress: Progress) -> BareMachine:
+    """The machine that clusters are formed on: with the newer containerd where the release of Kubernetes needs it."""
+    return machine if versions.OLD_CONTAINERD else _newer(machine, cache, progress)
+
+
+def _newer(machine: BareMachine, cache: Cache, progress: Progress) -> BareMachine:
+    if any((layer / DROP_IN).exists() for layer in machine.layers):
         return machine
 
     def build(directory: Path) -> None:

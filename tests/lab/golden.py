@@ -9,8 +9,10 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+from . import versions
 from .cache import key_of, source_text
 from .commands import run
+from .containerd import containerd_key
 from .crio import crio_key
 from .disk import Disk
 from .errors import LabError
@@ -54,7 +56,8 @@ def cluster_key(topology: Topology, recipe: str, bare: str) -> str:
 
 def golden_key(topology: Topology) -> str:
     """What a golden cluster of kubeadm depends on."""
-    machine = key_of(bare_key(), crio_key()) if "cri-o" in topology.traits else bare_key()
+    above = [crio_key()] if "cri-o" in topology.traits else [] if versions.OLD_CONTAINERD else [containerd_key()]
+    machine = key_of(bare_key(), *above) if above else bare_key()
     return cluster_key(topology, source_text(*(SOURCE / name for name in _RECIPE)), machine)
 
 

@@ -17,7 +17,7 @@ from .caasp.cluster import CaaspCluster
 from .caasp.machines import CaaspMachine, caasp_machine
 from .cache import Cache
 from .cluster import Cluster
-from .containerd import with_containerd
+from .containerd import with_containerd, with_needed_containerd
 from .crio import with_crio
 from .layered import read_machine
 from .machines import BareMachine, bare_machine
@@ -82,12 +82,16 @@ def _as_it_is(machine: BareMachine, _traits: Traits, _cache: Cache, _progress: P
     return machine
 
 
+def _forming(machine: BareMachine, traits: Traits, cache: Cache, progress: Progress) -> BareMachine:
+    return with_crio(machine, traits, cache, progress) if "cri-o" in traits else with_needed_containerd(machine, cache, progress)
+
+
 def _with_layers(machine: BareMachine, traits: Traits, cache: Cache, progress: Progress) -> BareMachine:
     return with_python(with_containerd(machine, traits, cache, progress), traits, cache, progress)
 
 
 _KUBEADM = Platform(
-    {"lifeboat_platform": "kubeadm"}, bare_machine, with_crio, read_machine, _with_layers, Cluster, golden.golden_key, _form_kubeadm, keep_root=False
+    {"lifeboat_platform": "kubeadm"}, bare_machine, _forming, read_machine, _with_layers, Cluster, golden.golden_key, _form_kubeadm, keep_root=False
 )
 _CAASP = Platform(
     documents.PLATFORM, caasp_machine, _as_it_is, CaaspMachine.from_record, _as_it_is, CaaspCluster, caasp_golden.golden_key, _form_caasp, keep_root=True

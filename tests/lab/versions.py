@@ -16,11 +16,13 @@ class Release:
 
     kubernetes: str
     etcd: str
+    # Whether it runs on Debian's containerd. Its kubelets from 1.36 on want more of a runtime than 1.6 knows.
+    old_containerd: bool = False
 
 
 # By minor release of Kubernetes, the oldest first.
 RELEASES = {
-    "1.34": Release("1.34.4", "3.6.16"),
+    "1.34": Release("1.34.4", "3.6.16", old_containerd=True),
     "1.37": Release("1.37.2", "3.7.3"),
 }
 OLDEST, NEWEST = next(iter(RELEASES)), list(RELEASES)[-1]
@@ -33,14 +35,19 @@ def chosen(wanted: str) -> Release:
     return RELEASES[wanted or NEWEST]
 
 
-_CHOSEN = chosen(os.environ.get("LIFEBOAT_KUBERNETES", ""))
+try:
+    _CHOSEN = chosen(os.environ.get("LIFEBOAT_KUBERNETES", ""))
+except LabError as error:
+    # Before any program has begun that could say it.
+    raise SystemExit(str(error)) from None
 KUBERNETES = _CHOSEN.kubernetes
 ETCD = _CHOSEN.etcd
+OLD_CONTAINERD = _CHOSEN.old_containerd
 CRI_TOOLS = "1.34.0"
 # The Kubernetes modules that crictl is built with, whatever else is: those of its own release.
 CRI_TOOLS_KUBERNETES = RELEASES["1.34"].kubernetes
 DEBIAN = "bookworm"
-# Of the trait containerd-2; all other labs have that of Debian.
+# Of the trait containerd-2, and where Debian's is too old.
 CONTAINERD = "2.4.2"
 # Of the trait cri-o.
 CRI_O = "1.34.0"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _ETCD_TIMEOUT_SECONDS = 2.0
 _HASH_TIMEOUT_SECONDS = 60.0
 _API_TIMEOUT_SECONDS = 5.0
+# An API server that has not read all kinds after so long may have one that it cannot decode.
+_SYNC_SECONDS = 15.0
 # Alarms are raised in the store, which answers already; longer than this it is no matter of starting.
 ALARM_PATIENCE_SECONDS = 20.0
 DEFRAGMENT_AGAIN_SECONDS = 5.0
@@ -180,6 +182,7 @@ class ApiProof:
     def __init__(self, facts: Mapping[str, Any]) -> None:
         self._facts = facts
         self._client: Optional[ApiClient] = None
+        self._first = time.monotonic()
 
     def missing(self) -> str:
         """What the API server lacks, or an empty text when it says that it is ready."""
@@ -194,4 +197,9 @@ class ApiProof:
                 _API_TIMEOUT_SECONDS,
             )
         ready, why = self._client.ready()
-        return "" if ready else "kube-apiserver: %s" % why
+        if ready:
+            return ""
+        # Every start shows it for a moment; one Secret that cannot be decoded, for ever.
+        late = "informer-sync" in why and time.monotonic() - self._first > _SYNC_SECONDS
+        secrets = self._client.unreadable() if late else ""
+        return "kube-apiserver: %s%s" % (why, "; Secrets: " + secrets if secrets else "")

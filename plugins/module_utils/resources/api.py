@@ -12,7 +12,7 @@ import os
 import socket
 import ssl
 import time
-from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Tuple
 from urllib.parse import urlencode, urlsplit
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
@@ -22,6 +22,14 @@ PAGE_SIZE = 500
 NAME_IN_EVERY_CERTIFICATE = "kubernetes"
 _METADATA_ONLY = "application/json;as=PartialObjectMetadata%s;g=meta.k8s.io;v=v1,application/json"
 _POLL_SECONDS = 0.075
+# API servers close a connection after 90 s of silence. Source: a constant of k8s.io/apiserver, seen on 1.34 and 1.37.
+_IDLE_SECONDS = 60.0
+_CLOSED_MEANWHILE = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError, ConnectionAbortedError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+# So often a request is asked again that the server was too busy for, and so long it is waited at most in between.
+_RETRIES = 3
+_LONGEST_PAUSE_SECONDS = 10.0
+# A kind of which one object cannot be decoded: that does not end by waiting.
+_BROKEN_STORAGE = "storage is (re)initializing"
 
 
 class ApiError(LifeboatError):
@@ -31,6 +39,14 @@ class ApiError(LifeboatError):
         self.status = status
         self.reason = reason
         super().__init__(message, tried=tried, found=found, remedy=remedy, status=status, reason=reason)
+
+
+class Answer(NamedTuple):
+    """What came back; ``retry_after`` in seconds, None where the server does not say."""
+
+    status: int
+    body: bytes
+    retry_after: Optional[float] = None
 
 
 class _Connection(http.client.HTTPSConnection):
@@ -84,6 +100,34 @@ def tls_context(ca_cert: str, client_cert: str, client_key: str) -> ssl.SSLConte
     return context
 
 
+def _seconds(text: Optional[str]) -> Optional[float]:
+    return float(text) if text and text.isdigit() else None
+
+
+def _document(body: bytes) -> Dict[str, Any]:
+    """The answer, when it is an object in JSON."""
+    try:
+        document = json.loads(body.decode("utf-8")) if body else {}
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _worth_a_retry(method: str, answer: Answer) -> bool:
+    """429: refused before anything was done. 503 and 504: only what can be asked twice, and only where the server says when."""
+    if answer.status == 429:
+        return _BROKEN_STORAGE.encode() not in answer.body
+    return answer.status in (503, 504) and method == "GET" and answer.retry_after is not None
+
+
+def _remedy(status: int, words: str) -> str:
+    if status in (401, 403):
+        return "Check the rights of the client certificate (kubectl auth can-i --list)."
+    if status == 429 and _BROKEN_STORAGE in words:
+        return "An object of this kind cannot be decoded: damaged, or written with an encryption key that the API server does not have. Its log names the key."
+    return "Read the server's message above."
+
+
 class ApiClient:
     """Requests to one API server, in JSON."""
 
@@ -96,6 +140,9 @@ class ApiClient:
         server_name: str = "",
         timeout_seconds: float = 30.0,
         context: Optional[ssl.SSLContext] = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         address = urlsplit(server)
         if address.scheme != "https" or not address.hostname:
@@ -104,6 +151,8 @@ class ApiClient:
             )
         self.server = server
         self._timeout = timeout_seconds
+        self._clock, self._pause = clock, pause
+        self._used = clock()
         self._context = context or tls_context(ca_cert, client_cert, client_key)
         self._connection = _Connection(address.hostname, address.port or 443, server_name or _certified_name(address.hostname), self._context, timeout_seconds)
 
@@ -117,13 +166,18 @@ class ApiClient:
     def __exit__(self, *_exception: object) -> None:
         self.close()
 
-    def _exchange(self, method: str, path: str, body: Optional[bytes], headers: Mapping[str, str]) -> Tuple[int, bytes]:
+    def _exchange(self, method: str, path: str, body: Optional[bytes], headers: Mapping[str, str]) -> Answer:
+        if self._clock() - self._used > _IDLE_SECONDS:
+            # A write that fails on the way may have been done: it is not tried twice, so it gets a connection that is not on its way out.
+            self._connection.close()
         fresh = self._connection.sock is None
         try:
             self._connection.request(method, path, body=body, headers=dict(headers))
             response = self._connection.getresponse()
-            return response.status, response.read()
-        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+            answer = Answer(response.status, response.read(), _seconds(response.getheader("Retry-After")))
+            self._used = self._clock()
+            return answer
+        except _CLOSED_MEANWHILE:
             # A connection kept alive may have been closed while nobody looked; a fresh one has no such excuse.
             self._connection.close()
             if fresh or method != "GET":
@@ -133,8 +187,8 @@ class ApiClient:
             self._connection.close()
             raise
 
-    def raw(self, method: str, path: str, query: Optional[Mapping[str, str]] = None, body: Any = None, accept: str = "application/json") -> Tuple[int, bytes]:
-        """One request; the answer's status and body, whatever they are."""
+    def raw(self, method: str, path: str, query: Optional[Mapping[str, str]] = None, body: Any = None, accept: str = "application/json") -> Answer:
+        """One request; the answer, whatever it is. Raises ApiError where there is none."""
         target = path + ("?" + urlencode(query) if query else "")
         headers = {"Accept": accept, "User-Agent": "lifeboat"}
         payload = None
@@ -153,24 +207,24 @@ class ApiClient:
 
     def request(self, method: str, path: str, query: Optional[Mapping[str, str]] = None, body: Any = None, accept: str = "application/json") -> Dict[str, Any]:
         """One request; the answer as a dict, or an ApiError with the server's own words."""
-        status, answer = self.raw(method, path, query, body, accept)
-        try:
-            document = json.loads(answer.decode("utf-8")) if answer else {}
-        except ValueError:
-            document = {}
-        if not isinstance(document, dict):
-            document = {}
+        answer = self.raw(method, path, query, body, accept)
+        for _attempt in range(_RETRIES):
+            if not _worth_a_retry(method, answer):
+                break
+            self._pause(min(_LONGEST_PAUSE_SECONDS, answer.retry_after or 1.0))
+            answer = self.raw(method, path, query, body, accept)
+        status, document = answer.status, _document(answer.body)
         if not 200 <= status < 300:
             reason = str(document.get("reason", ""))
+            # What is no JSON is the server's own text, such as "404 page not found".
+            words = str(document.get("message", "")) or ("" if document else answer.body.decode("utf-8", "replace").strip())
             raise ApiError(
                 "The API server refused a request.",
                 status=status,
                 reason=reason,
                 tried="%s %s%s" % (method, self.server, path),
-                found="status %d %s %s" % (status, reason, str(document.get("message", ""))[:300]),
-                remedy="Check the rights of the client certificate (kubectl auth can-i --list)."
-                if status in (401, 403)
-                else "Read the server's message above.",
+                found=" ".join(part for part in ("status %d" % status, reason, words[:300]) if part),
+                remedy=_remedy(status, words),
             )
         return document
 
@@ -198,6 +252,9 @@ class ApiClient:
             if not following:
                 return
             wanted["continue"] = following
+            # The token says the revision; a server refuses both together.
+            for name in ("resourceVersion", "resourceVersionMatch"):
+                wanted.pop(name, None)
 
     def count(self, path: str) -> int:
         """How many objects a list has, without reading them."""
@@ -220,14 +277,22 @@ class ApiClient:
     def ready(self) -> Tuple[bool, str]:
         """Whether the server says that it is ready, and else what it says."""
         try:
-            status, answer = self.raw("GET", "/readyz", accept="*/*")
+            answer = self.raw("GET", "/readyz", accept="*/*")
         except ApiError as error:
             return False, error.found
-        if status == 200:
+        if answer.status == 200:
             return True, ""
-        text = answer.decode("utf-8", "replace")
+        text = answer.body.decode("utf-8", "replace")
         failing = [line[3:].split(" ")[0] for line in text.splitlines() if line.startswith("[-]")]
-        return False, "status %d%s" % (status, ", failing: " + " ".join(failing) if failing else " " + text[:200].strip())
+        return False, "status %d%s" % (answer.status, ", failing: " + " ".join(failing) if failing else " " + text[:200].strip())
+
+    def unreadable(self) -> str:
+        """What the server says of Secrets that it cannot decode; empty where it can. One is enough to keep a server from ever being ready."""
+        try:
+            answer = self.raw("GET", "/api/v1/secrets", {"limit": "1"})
+        except ApiError:
+            return ""
+        return str(_document(answer.body).get("message", ""))[:300] if answer.status in (429, 500) else ""
 
     def wait_ready(self, wait_seconds: float, clock: Callable[[], float] = time.monotonic, pause: Callable[[float], None] = time.sleep) -> float:
         """Wait until the server is ready; the seconds that took."""
@@ -237,10 +302,13 @@ class ApiClient:
             if ready:
                 return clock() - start
             if clock() - start >= wait_seconds:
+                secrets = self.unreadable() if "informer-sync" in why else ""
                 raise ApiError(
                     "The API server is not ready.",
                     tried="GET %s/readyz for %d seconds" % (self.server, wait_seconds),
-                    found=why,
-                    remedy="Look at its container (crictl ps -a --name kube-apiserver, then crictl logs) and at etcd.",
+                    found=why + ("; Secrets: " + secrets if secrets else ""),
+                    remedy="Give the API server the encryption configuration with which the Secret named was written (lifeboat_add_encryption_keys)."
+                    if secrets
+                    else "Look at its container (crictl ps -a --name kube-apiserver, then crictl logs) and at etcd.",
                 )
             pause(_POLL_SECONDS)

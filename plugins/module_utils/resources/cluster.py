@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.digests import certificate_file_sha256, first_certificate_sha256
@@ -31,6 +31,18 @@ API_SERVER_SILENCE_SECONDS = 60.0
 # Names of single pods in a result: enough to act on, never a whole cluster.
 LISTED = 200
 _POLL_SECONDS = 0.5
+# Made up by the server when it is asked.
+_NOT_STORED = ("componentstatuses",)
+# Objects that one server shows under two names, and the name that counts. Those of group extensions are of Kubernetes before 1.16 and 1.22.
+_SAME_OBJECTS = {
+    "events.events.k8s.io": "events",
+    "daemonsets.extensions": "daemonsets.apps",
+    "deployments.extensions": "deployments.apps",
+    "ingresses.extensions": "ingresses.networking.k8s.io",
+    "networkpolicies.extensions": "networkpolicies.networking.k8s.io",
+    "podsecuritypolicies.extensions": "podsecuritypolicies.policy",
+    "replicasets.extensions": "replicasets.apps",
+}
 _DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
 
 
@@ -223,37 +235,65 @@ def volume_attachments(client: ApiClient, node_names: Set[str]) -> List[Dict[str
     return answer
 
 
-def _discovered(client: ApiClient) -> Dict[str, str]:
-    """Lists of the preferred versions: name as in events.events.k8s.io, and path."""
-    paths: Dict[str, str] = {}
+class _Discovered(NamedTuple):
+    """Paths of lists by name, as in events.events.k8s.io; and what could not be asked, with the reason."""
+
+    paths: Dict[str, str]
+    failed: Dict[str, str]
+
+
+def _lists(resources: Iterable[Mapping[str, Any]], key: str) -> Iterator[str]:
+    """Names of what can be listed."""
+    for resource in resources:
+        name = str(resource.get(key, ""))
+        if "/" not in name and "list" in (resource.get("verbs") or []):
+            yield name
+
+
+def _discovered(client: ApiClient) -> _Discovered:
+    """Of every resource the first version that lists it, in the order in which the server prefers them: not every version of a group has all of its kinds."""
+    found = _Discovered({}, {})
     aggregated = client.get("/apis", accept=_DISCOVERY)
     if aggregated.get("kind") == "APIGroupDiscoveryList":
-        groups = list(client.get("/api", accept=_DISCOVERY).get("items") or []) + list(aggregated.get("items") or [])
-        for group in groups:
-            group_name = name_of(group)
-            for version in (group.get("versions") or [])[:1]:
-                root = "/apis/%s/%s" % (group_name, version["version"]) if group_name else "/api/%s" % version["version"]
-                for resource in version.get("resources") or []:
-                    if "list" in (resource.get("verbs") or []):
-                        name = str(resource["resource"])
-                        paths["%s.%s" % (name, group_name) if group_name else name] = "%s/%s" % (root, name)
-        return paths
+        _by_group(list(client.get("/api", accept=_DISCOVERY).get("items") or []) + list(aggregated.get("items") or []), found)
+    else:
+        _by_version(client, aggregated.get("groups") or [], found)
+    return found
+
+
+def _by_group(groups: Iterable[Mapping[str, Any]], found: _Discovered) -> None:
+    for group in groups:
+        group_name = name_of(group)
+        for version in group.get("versions") or []:
+            root = "/apis/%s/%s" % (group_name, version["version"]) if group_name else "/api/%s" % version["version"]
+            if version.get("freshness") == "Stale":
+                found.failed["%s/%s" % (group_name, version["version"])] = "the server behind this API does not answer, so its resources are not known"
+            for name in _lists(version.get("resources") or [], "resource"):
+                found.paths.setdefault("%s.%s" % (name, group_name) if group_name else name, "%s/%s" % (root, name))
+
+
+def _by_version(client: ApiClient, groups: Iterable[Mapping[str, Any]], found: _Discovered) -> None:
     roots = {"/api/v1": ""}
-    for group in aggregated.get("groups") or []:
-        roots["/apis/%s" % (group.get("preferredVersion") or {}).get("groupVersion", "")] = str(group.get("name", ""))
+    for group in groups:
+        for version in [group.get("preferredVersion") or {}, *(group.get("versions") or [])]:
+            roots.setdefault("/apis/%s" % version.get("groupVersion", ""), str(group.get("name", "")))
     for root, group_name in roots.items():
-        for resource in (client.find(root) or {}).get("resources") or []:
-            name = str(resource.get("name", ""))
-            if "/" not in name and "list" in (resource.get("verbs") or []):
-                paths["%s.%s" % (name, group_name) if group_name else name] = "%s/%s" % (root, name)
-    return paths
+        try:
+            resources = (client.find(root) or {}).get("resources") or []
+        except ApiError as error:
+            found.failed[root[len("/apis/") :]] = error.found
+            continue
+        for name in _lists(resources, "name"):
+            found.paths.setdefault("%s.%s" % (name, group_name) if group_name else name, "%s/%s" % (root, name))
 
 
 def objects(client: ApiClient) -> Dict[str, Any]:
-    """How many objects there are of each resource. Resources that can't be listed are named with the reason."""
+    """How many objects there are of each resource that is stored, each once. Resources and APIs that can't be listed are named with the reason."""
     counts: Dict[str, int] = {}
-    failed: Dict[str, str] = {}
-    for name, path in sorted(_discovered(client).items()):
+    paths, failed = _discovered(client)
+    for name, path in sorted(paths.items()):
+        if name in _NOT_STORED or _SAME_OBJECTS.get(name) in paths:
+            continue
         try:
             counts[name] = client.count(path)
         except ApiError as error:

@@ -32,6 +32,10 @@ class ApiServer:
         self.connections = 0
         self.ready = True
         self.drop_after_answer = False
+        # Of a path, so many answers that say "too busy", and in how many seconds to come back (empty: not said).
+        self.busy: dict[str, tuple[int, int, str]] = {}
+        # Of a path, text as it is.
+        self.texts: dict[str, tuple[int, bytes]] = {}
         owner = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -94,18 +98,29 @@ class ApiServer:
         body = json.loads(handler.rfile.read(length)) if length else {}
         if body:
             self.bodies.append(body)
-        status, document = self._result(method, parts.path, query, body)
+        status, document, retry_after = self._busy(parts.path) or (*self._result(method, parts.path, query, body), "")
         data = document if isinstance(document, bytes) else json.dumps(document).encode()
         handler.send_response(status)
         handler.send_header("Content-Length", str(len(data)))
+        if retry_after:
+            handler.send_header("Retry-After", retry_after)
         handler.end_headers()
         handler.wfile.write(data)
         if self.drop_after_answer:
             handler.close_connection = True
 
+    def _busy(self, path: str) -> tuple[int, Any, str] | None:
+        left, status, retry_after = self.busy.get(path, (0, 0, ""))
+        if not left:
+            return None
+        self.busy[path] = (left - 1, status, retry_after)
+        return status, {"kind": "Status", "reason": "Busy", "message": "later"}, retry_after
+
     def _result(self, method: str, path: str, query: dict[str, str], body: dict[str, Any]) -> tuple[int, Any]:
         if path == "/readyz":
             return (200, b"ok") if self.ready else (500, b"[+]ping ok\n[-]etcd failed: reason withheld\n[-]informer-sync failed\nreadyz check failed")
+        if path in self.texts:
+            return self.texts[path]
         if path in self.refuse:
             status, reason = self.refuse[path]
             return status, {"kind": "Status", "status": "Failure", "reason": reason, "message": f"{path} is not for you"}
@@ -123,6 +138,7 @@ class ApiServer:
 
     @staticmethod
     def _page(items: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
+        assert not ("continue" in query and "resourceVersion" in query), "resourceVersion is forbidden when continue is provided"
         start, limit = int(query.get("continue", "0")), int(query.get("limit", "100000"))
         end = start + limit
         metadata: dict[str, Any] = {"resourceVersion": "1"}

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,77 @@ def test_lists_come_in_pages(server: ApiServer, monkeypatch: pytest.MonkeyPatch)
         assert client.count("/api/v1/pods") == 25
     assert server.requests[-1][2]["limit"] == "1"
     assert "as=PartialObjectMetadataList" in server.accepts[-1]
+
+
+def test_pages_at_one_revision(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the token of a page, the server refuses the revision that the token has."""
+    monkeypatch.setattr(subject, "PAGE_SIZE", 10)
+    for number in range(15):
+        server.put("/api/v1/pods", f"p{number}")
+    query = {"resourceVersion": "1", "resourceVersionMatch": "Exact"}
+    with server.client() as client:
+        assert len(list(client.items("/api/v1/pods", query))) == 15
+    assert [sorted(asked) for _method, path, asked in server.requests if path == "/api/v1/pods"] == [
+        ["limit", "resourceVersion", "resourceVersionMatch"],
+        ["continue", "limit"],
+    ]
+
+
+def test_a_write_after_a_silence_takes_a_new_connection(server: ApiServer) -> None:
+    """The server closes silent ones after 90 s; a write that failed on the way is not sent twice."""
+    now = [0.0]
+    server.put("/api/v1/nodes", "old")
+    with server.client(clock=lambda: now[0]) as client:
+        client.get("/api/v1/nodes/old")
+        now[0] = 59.0
+        client.get("/api/v1/nodes/old")
+        assert server.connections == 1
+        now[0] = 159.0
+        assert client.delete("/api/v1/nodes/old", "uid-old") is True
+    assert server.connections == 2
+
+
+def test_what_the_server_is_too_busy_for_is_asked_again(server: ApiServer) -> None:
+    pauses: list[float] = []
+    server.put("/api/v1/nodes", "old")
+    path = "/api/v1/nodes/old"
+    with server.client(pause=pauses.append) as client:
+        server.busy[path] = (2, 429, "3")
+        assert client.get(path)["metadata"]["name"] == "old"
+        server.busy[path] = (1, 504, "60")
+        assert client.get(path)["metadata"]["name"] == "old"
+        assert pauses == [3.0, 3.0, 10.0]
+        server.busy[path] = (1, 429, "")
+        assert client.delete(path, "uid-old") is True
+        # What may have been done is not asked twice, nor what never says when.
+        for method, status, retry_after in (("DELETE", 503, "1"), ("GET", 503, "")):
+            server.busy[path] = (1, status, retry_after)
+            with pytest.raises(ApiError, match="status 503 Busy later"):
+                client.request(method, path)
+        server.busy[path] = (9, 429, "1")
+        with pytest.raises(ApiError, match="status 429"):
+            client.get(path)
+    assert pauses == [3.0, 3.0, 10.0, 1.0, 1.0, 1.0, 1.0]
+
+
+def test_a_kind_that_cannot_be_decoded_is_not_waited_for(server: ApiServer) -> None:
+    message = "storage is (re)initializing"
+    server.texts["/api/v1/secrets"] = (429, json.dumps({"kind": "Status", "reason": "TooManyRequests", "message": message}).encode())
+    with server.client(pause=lambda _seconds: pytest.fail("it waited")) as client:
+        with pytest.raises(ApiError, match="initializing") as caught:
+            client.count("/api/v1/secrets")
+        assert "cannot be decoded" in caught.value.remedy
+    server.ready = False
+    with server.client() as client, pytest.raises(ApiError, match=r"informer-sync; Secrets: storage is \(re\)initializing") as caught:
+        client.wait_ready(0.2)
+    assert "lifeboat_add_encryption_keys" in caught.value.remedy
+
+
+def test_words_that_are_no_json_are_shown(server: ApiServer) -> None:
+    server.texts["/apis/example.com/v1/nothing"] = (404, b"404 page not found\n")
+    with server.client() as client, pytest.raises(ApiError) as caught:
+        client.get("/apis/example.com/v1/nothing")
+    assert caught.value.found == "status 404 404 page not found"
 
 
 def test_an_object_that_is_not_there(server: ApiServer) -> None:

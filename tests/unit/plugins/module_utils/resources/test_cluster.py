@@ -385,6 +385,41 @@ def test_objects_are_counted_by_resource(server: ApiServer, aggregated: bool) ->
     assert found["events_total"] == 0
 
 
+@pytest.mark.parametrize("aggregated", [True, False])
+def test_every_kind_is_counted_once_whichever_version_has_it(server: ApiServer, aggregated: bool) -> None:
+    """Two kinds of one group in different versions; events under both of their names; what is made up when asked; and an API with nobody behind it."""
+    versions = {"example.com": {"v1": ["rules"], "v1alpha1": ["drafts", "rules"]}, "events.k8s.io": {"v1": ["events"]}, "metrics.k8s.io": {"v1beta1": None}}
+    core = ["events", "componentstatuses"]
+    if aggregated:
+
+        def entry(version: str, resources: list[str] | None) -> dict[str, Any]:
+            listed = [{"resource": resource, "verbs": ["list"]} for resource in resources or []]
+            return {"version": version, "freshness": "Current" if resources else "Stale", "resources": listed}
+
+        groups = [{"metadata": {"name": name}, "versions": [entry(*pair) for pair in of.items()]} for name, of in versions.items()]
+        server.objects["/api"] = {"kind": "APIGroupDiscoveryList", "items": [{"metadata": {}, "versions": [entry("v1", core)]}]}
+        server.objects["/apis"] = {"kind": "APIGroupDiscoveryList", "items": groups}
+    else:
+        server.objects["/apis"] = {
+            "kind": "APIGroupList",
+            "groups": [{"name": name, "versions": [{"groupVersion": f"{name}/{version}"} for version in of]} for name, of in versions.items()],
+        }
+        for name, of in [("", {"v1": core}), *versions.items()]:
+            for version, resources in of.items():
+                root = f"/apis/{name}/{version}" if name else "/api/v1"
+                if resources is None:
+                    server.refuse[root] = (503, "ServiceUnavailable")
+                else:
+                    server.objects[root] = {"resources": [{"name": resource, "verbs": ["list"]} for resource in resources]}
+    for path in ("/apis/example.com/v1/rules", "/apis/example.com/v1alpha1/drafts", "/api/v1/events", "/apis/events.k8s.io/v1/events"):
+        server.put(path, "one")
+    server.put("/api/v1/componentstatuses", "etcd-0")
+    found = look(server, ["objects"])["objects"]
+    assert found["counts"] == {"rules.example.com": 1, "drafts.example.com": 1, "events": 1}
+    assert found["total"] == 3
+    assert list(found["failed"]) == ["metrics.k8s.io/v1beta1"]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
