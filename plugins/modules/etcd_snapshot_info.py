@@ -36,6 +36,11 @@ options:
     type: list
     elements: str
     default: [/registry]
+  kubernetes_version:
+    description:
+      - Release of the API server that shall read the data, as V(v1.37.2). Objects that it cannot read are named in RV(undecodable).
+    type: str
+    default: ""
   skip_hash_check:
     description:
       - Accept a file whose sha256 is missing or wrong, such as a C(member/snap/db) that was copied out of a dead member, and only tell so.
@@ -58,6 +63,21 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+undecodable:
+  description:
+    - Objects that an API server of O(kubernetes_version) cannot read, by the version in which they are stored. Known for Kubernetes 1.34 to 1.37. Custom
+      resources and encrypted values are not looked at.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    key: {description: Key of the object., type: str}
+    kind: {description: In which it is stored., type: str}
+    reason: {description: Why it cannot be read., type: str}
+  sample:
+    - key: /registry/horizontalpodautoscalers/shop/web
+      kind: autoscaling/v2beta2/HorizontalPodAutoscaler
+      reason: gone in 1.36
 snapshot:
   description: The record of the snapshot.
   returned: success
@@ -196,13 +216,14 @@ from typing import Any, Dict
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.kubernetes import DEFAULT_PREFIX
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.snapshot import record
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.snapshot import record, undecodable_objects
 
 
 def body(call: Call) -> Dict[str, Any]:
     """Prove, open, count."""
     params = call.params
-    return {"snapshot": record(params["path"], kinds=params["kinds"], skip_hash_check=params["skip_hash_check"], prefixes=params["registry_prefixes"])}
+    found = record(params["path"], kinds=params["kinds"], skip_hash_check=params["skip_hash_check"], prefixes=params["registry_prefixes"])
+    return {"snapshot": found, "undecodable": undecodable_objects(params["path"], params["kubernetes_version"])}
 
 
 def main() -> None:
@@ -211,6 +232,7 @@ def main() -> None:
         "path": {"type": "path", "required": True},
         "kinds": {"type": "bool", "default": True},
         "registry_prefixes": {"type": "list", "elements": "str", "default": [DEFAULT_PREFIX]},
+        "kubernetes_version": {"type": "str", "default": ""},
         "skip_hash_check": {"type": "bool", "default": False},
     }
     run(arguments, body)

@@ -180,6 +180,13 @@ class Store:
         self._count(rows, result, kinds)
         return result
 
+    def kind_of(self, key: bytes) -> str:
+        """The kind that stands in a value (apps/v1/Deployment), ``encrypted`` or ``unknown``."""
+        place = self._live_rows()[key]
+        start, end, _lease = self._value_place(*place)
+        head = self._bolt.data[start : min(end, start + _HEAD_BYTES)]
+        return ENCRYPTED if head.startswith(ENCRYPTION_MAGIC) else self._kind(head, start, end, {})
+
     def _registry(self, rows: Mapping[bytes, Tuple[int, int]], result: Inventory, prefixes: Sequence[str]) -> None:
         """How much lies below each prefix, and who the cluster is."""
         identities = []

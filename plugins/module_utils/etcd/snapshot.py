@@ -20,6 +20,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Protocol, Sequ
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.bolt import BoltFile
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import TRAILER_BYTES, EtcdClient, SnapshotStream
+from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.decodable import release_of, why_not
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError, SnapshotError, SnapshotInvalid
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.inventory import Inventory, Store
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.kubernetes import DEFAULT_PREFIX
@@ -374,6 +375,21 @@ def _why_invalid(path: str, size: int, expected: bytes, tail: bytes) -> Snapshot
 def record(path: str, *, kinds: bool = True, skip_hash_check: bool = False, prefixes: Sequence[str] = (DEFAULT_PREFIX,)) -> Dict[str, Any]:
     """The record of a snapshot file: proven, opened, counted."""
     return record_of(prove(path, skip_hash_check=skip_hash_check), store_inventory(path, kinds, prefixes))
+
+
+def undecodable_objects(path: str, version: str) -> List[Dict[str, str]]:
+    """Objects of a snapshot file that an API server of this version cannot read: ``key``, ``kind`` and ``reason``. Nothing for an unknown version."""
+    release = release_of(version)
+    if release is None:
+        return []
+    found = []
+    with Store.open(path) as store:
+        for key in store.keys():
+            kind = store.kind_of(key)
+            reason = why_not(kind, release)
+            if reason:
+                found.append({"key": key.decode("utf-8", "backslashreplace"), "kind": kind, "reason": reason})
+    return found
 
 
 def store_inventory(path: str, kinds: bool = True, prefixes: Sequence[str] = (DEFAULT_PREFIX,)) -> Inventory:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import snaps
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.inventory import Store
 from tests.etcd_release import storage_version
 from tests.integration.etcd import contents
-from tests.integration.etcd.servers import Server
+from tests.integration.etcd.servers import Cluster, Server
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def path(single: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(target)
 
 
-def test_every_object_is_as_the_server_has_it(single: Server, path: str, binaries: Path) -> None:
+def test_every_object_is_as_the_server_has_it(single: Server, path: str) -> None:
     with single.client("grpc") as client:
         living = client.range(b"", prefix=True)
     with Store.open(path) as store:
@@ -47,7 +48,7 @@ def test_every_object_is_as_the_server_has_it(single: Server, path: str, binarie
         assert all(key.startswith(b"/registry/secrets/") for key in secrets)
 
 
-def test_counts_kinds_and_encryption(single: Server, path: str) -> None:
+def test_counts_kinds_and_encryption(single: Server, path: str, binaries: Path) -> None:
     record = snapshot.record(path)
     with single.client() as client:
         status = client.status()
@@ -95,6 +96,20 @@ def test_counts_kinds_and_encryption(single: Server, path: str) -> None:
     assert record["downgrade_target"] == ""
     assert record["alarms"] == []
     assert record["cluster_id"] is None
+
+
+def test_objects_that_another_release_cannot_read(new_cluster: Callable[..., Cluster], tmp_path: Path) -> None:
+    """By their keys, with the kind in which they are stored."""
+    with new_cluster(1).servers[0].client() as client:
+        client.put(b"/registry/horizontalpodautoscalers/shop/web", contents.protobuf("autoscaling/v2beta2", "HorizontalPodAutoscaler", b"old"))
+        client.put(b"/registry/configmaps/shop/settings", contents.protobuf("v1", "ConfigMap", b"fine"))
+        client.put(b"/registry/secrets/shop/token", b"k8s:enc:secretbox:v1:key1:xxxx")
+        client.put(b"/registry/example.com/widgets/shop/one", b'{"apiVersion":"example.com/v1beta9","kind":"Widget"}')
+        saved = snapshot.save(client, str(tmp_path / "etcd.db"))
+    lost = {"key": "/registry/horizontalpodautoscalers/shop/web", "kind": "autoscaling/v2beta2/HorizontalPodAutoscaler", "reason": "gone in 1.36"}
+    assert snapshot.undecodable_objects(saved.path, "v1.37.2") == [lost]
+    assert snapshot.undecodable_objects(saved.path, "v1.35.4") == []
+    assert snapshot.undecodable_objects(saved.path, "") == []
 
 
 def test_without_kinds(path: str) -> None:

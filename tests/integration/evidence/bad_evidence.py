@@ -146,6 +146,8 @@ BREAKS: dict[str, list[Break]] = {
     "platform.etcd_log": [("platform_node.obstacles.etcd_log", IN_THE_WAY)],
     "platform.etcd_data_dir_fits": [("platform_captured_directories", ["/data/etcd"])],
     "platform.etcd_log_fits": [("platform_captured_logs", ["/log/etcd"])],
+    "platform.etcd_flags": [("platform_gone_flags", ["experimental-initial-corrupt-check"])],
+    "platform.decodable": [("platform_undecodable", ["3 of autoscaling/v2beta2/HorizontalPodAutoscaler (gone in 1.36)"])],
     "platform.etcd_downgrade": [("platform_downgrade", "3.6.0")],
     "platform.probes": [("platform_node.obstacles.probes", IN_THE_WAY)],
     "platform.no_recovery": [("platform_node.obstacles.record", IN_THE_WAY)],

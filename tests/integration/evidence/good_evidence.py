@@ -168,6 +168,8 @@ GOOD: dict[str, Any] = {
     "platform_captured_directories": ["/var/lib/etcd"],
     "platform_captured_logs": [],
     "platform_downgrade": "",
+    "platform_gone_flags": [],
+    "platform_undecodable": [],
     "platform_identity": {"kube_system_uid": "uid", "ca_sha256": "ca"},
     "lifeboat_node_name": "cp1",
     "platform_address": "192.0.2.11",
