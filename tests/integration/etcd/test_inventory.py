@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import snapshot
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.inventory import Store
-from tests.etcd_release import storage_version
+from tests.etcd_release import release, storage_version
 from tests.integration.etcd import contents
 from tests.integration.etcd.servers import Cluster, Server
 
@@ -110,6 +110,20 @@ def test_objects_that_another_release_cannot_read(new_cluster: Callable[..., Clu
     assert snapshot.undecodable_objects(saved.path, "v1.37.2") == [lost]
     assert snapshot.undecodable_objects(saved.path, "v1.35.4") == []
     assert snapshot.undecodable_objects(saved.path, "") == []
+
+
+def test_a_downgrade_that_is_under_way(new_cluster: Callable[..., Cluster], binaries: Path, tmp_path: Path) -> None:
+    """It is in the store, and a restored cluster goes on with it by itself."""
+    cluster = new_cluster(1)
+    major, minor, _patch = release(binaries).split(".")
+    older = f"{major}.{int(minor) - 1}"
+    cluster.etcdctl("downgrade", "enable", older)
+    with cluster.servers[0].client() as client:
+        saved = snapshot.save(client, str(tmp_path / "etcd.db"))
+        assert snapshot.record(saved.path)["downgrade_target"] == f"{older}.0"
+        cluster.etcdctl("downgrade", "cancel")
+        saved = snapshot.save(client, str(tmp_path / "later.db"))
+    assert snapshot.record(saved.path)["downgrade_target"] == ""
 
 
 def test_without_kinds(path: str) -> None:
