@@ -4,7 +4,7 @@
 
 # Each command does its own set-up. Reusable things lie in LIFEBOAT_CACHE (default ~/.cache/lifeboat), results under build/.
 PYTHON ?= python3
-# Of the lab: its newest where nothing is said.
+# Of the lab: tests/lab/versions.py says which there are, and which is the usual one.
 export LIFEBOAT_KUBERNETES := $(or $(KUBERNETES),$(LIFEBOAT_KUBERNETES))
 INSIDE := $(PYTHON) -m tests.environment run
 
@@ -27,7 +27,7 @@ gates: ## Run every static gate; ARGS="-k name" for some of them
 unit: ## Run the unit tests; ARGS="-k name" for some of them
 	@$(PYTHON) -m tests.run --suite unit $(ARGS)
 
-drill: ## Break a lab cluster and bring it back: SCENARIO=bomb LOCATION=directory|s3 TOPOLOGY=ha TRAITS=real KUBERNETES=1.34
+drill: ## Break a lab cluster and bring it back: SCENARIO=bomb LOCATION=directory|s3 TOPOLOGY=ha TRAITS=real KUBERNETES=1.37
 	@$(INSIDE) python -m tests.drill $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(LOCATION),--location $(LOCATION)) \
 		$(if $(TOPOLOGY),--topology $(TOPOLOGY)) $(if $(TRAITS),--traits $(TRAITS)) $(ARGS)
 
