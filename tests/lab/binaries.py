@@ -149,7 +149,8 @@ def binaries_key() -> str:
     given = _given()
     present = sorted(_given_identity(path) for path in given.iterdir()) if given and given.is_dir() else []
     sources = sorted(path for path in PROGRAMS.rglob("*") if path.is_file())
-    return key_of(source_text(SOURCE / "binaries.py", *sources), versions.KUBERNETES, versions.ETCD, versions.CRI_TOOLS, versions.CRI_TOOLS_KUBERNETES, *present)
+    chosen = (versions.KUBERNETES, versions.ETCD, versions.CRI_TOOLS, versions.CRI_TOOLS_KUBERNETES)
+    return key_of(source_text(SOURCE / "binaries.py", *sources), *chosen, *present)
 
 
 def binaries(cache: Cache, progress: Progress) -> Path:

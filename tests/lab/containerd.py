@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, Lifeboat contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The trait containerd-2, and what Kubernetes needs that is too new for the operating system's: a layer with a newer containerd than that of the operating system, and its configuration; images stay where they are.
+"""The trait containerd-2, and what newer releases of Kubernetes need: a layer with a newer containerd than the operating system's, and its configuration.
 
-containerd 2 reads the store of 1.6 and writes its own version of it, as at an upgrade of a machine.
+Images stay where they are: containerd 2 reads the store of 1.6 and writes its own version of it, as at an upgrade of a machine.
 """
 
 from __future__ import annotations

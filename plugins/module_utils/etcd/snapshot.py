@@ -384,7 +384,8 @@ def undecodable_objects(path: str, version: str) -> List[Dict[str, str]]:
         return []
     found = []
     with Store.open(path) as store:
-        for key in store.keys():
+        keys = list(store.keys())
+        for key in keys:
             kind = store.kind_of(key)
             reason = why_not(kind, release)
             if reason:

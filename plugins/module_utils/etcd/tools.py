@@ -17,6 +17,8 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.elf import i
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import RestoreError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.releases import Version, restores_since, version_tuple
 
+# What may raise a revision as well.
+RAISES_SINCE = restores_since()
 _MOUNT_POINT = "/run/lifeboat/etcd-image"
 _IMAGE = re.compile(r"(?:^|/)etcd:v?(\d+\.\d+\.\d+[^@]*)$")
 _PLACES_IN_IMAGE = ("usr/local/bin/etcdutl", "usr/bin/etcdutl", "bin/etcdutl", "etcdutl")
@@ -39,7 +41,7 @@ def environment() -> Dict[str, str]:
 
 @contextmanager
 def etcdutl(
-    explicit: str = "", shipped: str = "", *, since: Version = restores_since(), mount: bool = True, static: bool = False, member: bool = False
+    explicit: str = "", shipped: str = "", *, since: Version = RAISES_SINCE, mount: bool = True, static: bool = False, member: bool = False
 ) -> Iterator[Tool]:
     """The first of these that runs and is of ``since`` or newer: the given path, the host's PATH, the newest etcd image of containerd, the shipped file.
 
@@ -133,13 +135,13 @@ def _usable(path: str, source: str, needed: Version, tried: List[str], static: b
     return Tool(path, match.group(1), source)
 
 
-def survey(explicit: str = "", shipped: str = "", *, since: Version = restores_since()) -> Tool:
+def survey(explicit: str = "", shipped: str = "", *, since: Version = RAISES_SINCE) -> Tool:
     """Which etcdutl would be used; raises when there is none. Mounts nothing."""
     with etcdutl(explicit, shipped, since=since, mount=False) as tool:
         return tool
 
 
-def serving(host_version: Optional[str], images: Sequence[str], *, since: Version = restores_since()) -> Optional[Tool]:
+def serving(host_version: Optional[str], images: Sequence[str], *, since: Version = RAISES_SINCE) -> Optional[Tool]:
     """Which etcdutl ``etcdutl`` would find, judged by what is known of a host already: the version on its PATH, its images. None: one must be shipped."""
     if host_version and version_tuple(host_version) >= since:
         return Tool("etcdutl", host_version, "host")

@@ -299,8 +299,8 @@ def _components(manifest: Manifest) -> List[str]:
 def certificates(manifest: Manifest, now: datetime) -> List[Dict[str, Any]]:
     """For each machine whose certificates the backup named, the one that ends first.
 
-    With ``machine``, ``path``, ``ends_at``, ``seconds_left`` (below 0 once it ended), ``state`` (``valid``, ``ending``, ``expired``), ``expired``, how many are,
-    and ``text``.
+    With ``machine``, ``path``, ``ends_at``, ``seconds_left`` (below 0 once it ended), ``state`` (``valid``, ``ending``, ``expired``), ``expired`` (how many
+    are) and ``text``.
     """
     found = []
     artifacts = [artifact.to_record() for artifact in manifest.artifacts]
@@ -435,7 +435,7 @@ def metrics(record: Mapping[str, Any]) -> str:
     for row in record["recipients"]:
         proven(_moment(row["proven_at"]), recipient=row["recipient"])
     written.family("lifeboat_recipient_proof_target_seconds", "After how long it has to be proven again.")(record["proof_days"] * 86400)
-    ends = written.family("lifeboat_recovery_point_certificate_end_timestamp_seconds", "When the first certificate of a machine in the newest recovery point ends.")
+    ends = written.family("lifeboat_recovery_point_certificate_end_timestamp_seconds", "When the first certificate of a machine in the newest point ends.")
     for row in record["certificates"]:
         ends(_moment(row["ends_at"]), machine=row["machine"])
     states = written.family("lifeboat_recovery_points", "The newest recovery points by state; gone are those that later ones name and that nobody pruned.")

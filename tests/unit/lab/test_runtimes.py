@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomllib
@@ -73,7 +74,7 @@ def test_configurations_can_be_read() -> None:
 @pytest.mark.parametrize(("score", "left"), [(-997, 0), (1000, 1000), (0, 0), (None, None)])
 def test_no_score_is_lowered(tmp_path: Path, score: int | None, left: int | None) -> None:
     """What runc is called with does not change; of the bundle nothing but the score."""
-    config = {"process": {"args": ["x"], **({} if score is None else {"oomScoreAdj": score})}, "root": {"path": "rootfs"}}
+    config: dict[str, dict[str, Any]] = {"process": {"args": ["x"], **({} if score is None else {"oomScoreAdj": score})}, "root": {"path": "rootfs"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "real").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     (tmp_path / "real").chmod(0o755)
@@ -83,7 +84,7 @@ def test_no_score_is_lowered(tmp_path: Path, score: int | None, left: int | None
     assert done.stdout.splitlines() == words
     after = json.loads((tmp_path / "config.json").read_text())
     assert after["process"].pop("oomScoreAdj", None) == left
-    config["process"].pop("oomScoreAdj", None)  # type: ignore[attr-defined]
+    config["process"].pop("oomScoreAdj", None)
     assert after == config
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "real", "runc"]
 

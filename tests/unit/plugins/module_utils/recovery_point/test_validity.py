@@ -17,7 +17,11 @@ CHECKS = [
     {"id": "cluster-ca", "type": "authority", "certificate": "/etc/kubernetes/pki/ca.crt", "key": "/etc/kubernetes/pki/ca.key"},
     {"id": "apiserver", "type": "chain", "certificate": "/etc/kubernetes/pki/apiserver.crt"},
 ]
-NODES: dict[str, Any] = {"cp1": {"name": "cp1", "address": "192.0.2.1", "certificates": CHECKS}, "w1": {"name": "w1", "certificates": CHECKS}, "w2": {"name": "w2"}}
+NODES: dict[str, Any] = {
+    "cp1": {"name": "cp1", "address": "192.0.2.1", "certificates": CHECKS},
+    "w1": {"name": "w1", "certificates": CHECKS},
+    "w2": {"name": "w2"},
+}
 
 
 def look(manifest: Manifest, **later: float) -> list[dict[str, Any]]:
