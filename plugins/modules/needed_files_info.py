@@ -23,9 +23,14 @@ options:
     elements: path
     default: []
   units:
-    description: Units of systemd, of whose main processes the options are looked at. One that does not run is passed over.
+    description: Units of systemd, of whose main processes the options are looked at. Their own files, drop-ins and environment files are needed, too.
     type: list
     elements: str
+    default: []
+  files:
+    description: Files with options or settings of these processes, which are followed where a unit of O(units) does not run.
+    type: list
+    elements: path
     default: []
   listed:
     description: Paths that are captured anyway; what is one of them, or below one, is not returned.
@@ -38,7 +43,7 @@ options:
     elements: path
     default: []
   largest_bytes:
-    description: Directories with more than this are captured only when somebody names them.
+    description: Directories and files with more than this are captured only when somebody names them.
     type: int
     default: 67108864
 """
@@ -63,6 +68,11 @@ files:
     by: {description: Who needs it., type: str, sample: "static pod kube-apiserver, hostPath"}
     exists: {description: Whether it is there., type: bool}
     left: {description: "Why it is not among RV(paths), although it is there; else empty.", type: str, sample: much else lies in it}
+not_running:
+  description: Units that do not run. What their processes are told is known as far as O(files) say it.
+  returned: success
+  type: list
+  elements: str
 not_understood:
   description: Manifests whose volumes could not all be read.
   returned: success
@@ -79,7 +89,7 @@ paths:
 """
 
 from dataclasses import asdict
-from typing import Any, Dict, Iterator
+from typing import Any, Dict, Iterator, List
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host import needed
@@ -95,11 +105,20 @@ def body(call: Call) -> Dict[str, Any]:
         for directory in params["manifests"]:
             yield from reader.manifests(directory)
         for name, unit in (Systemd().show(params["units"]) if params["units"] else {}).items():
+            short = name.rpartition(".")[0]
+            for path in unit.files:
+                yield needed.Found(path, "unit %s" % name, may_be_gone=True)
             if unit.main_pid:
-                yield from reader.process(arguments(unit.main_pid), name.rpartition(".")[0])
+                yield from reader.process(arguments(unit.main_pid), short)
+            elif unit.exists:
+                not_running.append(name)
+                for path in params["files"]:
+                    yield from reader.file(path, short)
 
-    files = needed.needs(found(), params["listed"], params["data"], params["largest_bytes"])
+    not_running: List[str] = []
+    files = needed.needs(found(), params["listed"], params["data"], params["largest_bytes"], reader.logs)
     return {
+        "not_running": not_running,
         "files": [asdict(need) for need in files],
         "not_understood": reader.not_understood,
         "paths": [{"path": need.path, "why": need.by} for need in files if need.exists and not need.left],
@@ -112,6 +131,7 @@ def main() -> None:
         {
             "manifests": {"type": "list", "elements": "path", "default": []},
             "units": {"type": "list", "elements": "str", "default": []},
+            "files": {"type": "list", "elements": "path", "default": []},
             "listed": {"type": "list", "elements": "path", "default": []},
             "data": {"type": "list", "elements": "path", "default": []},
             "largest_bytes": {"type": "int", "default": 67108864},

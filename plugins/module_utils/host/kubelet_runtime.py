@@ -27,15 +27,23 @@ def socket_path(endpoint: str) -> str:
 
 
 def _in_file(path: str) -> str:
-    text = probing.text_or_none(path) or ""
+    lines = probing.one_key_a_line(probing.text_or_none(path) or "").splitlines()
+    text = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
     found = _SETTING.search(text) or _FLAG.search(text)
     return found.group(1) if found else ""
+
+
+def _configurations(flags: Mapping[str, str]) -> List[str]:
+    """Configuration files of a kubelet, the one that counts most first: of its drop-ins the last by name."""
+    drop_ins, config = flags.get("config-dir", ""), flags.get("config", "")
+    names = [name for name in probing.names_in(drop_ins) if name.endswith(".conf")] if drop_ins.startswith("/") else []
+    return [os.path.join(drop_ins, name) for name in sorted(names, reverse=True)] + ([config] if config.startswith("/") else [])
 
 
 def _said(flags: Optional[Mapping[str, str]], facts: Mapping[str, Any]) -> str:
     """What a kubelet that runs was told (its flags), else what one would be told; empty where nothing says it."""
     flags = flags or {}
-    files = ([flags["config"]] if flags.get("config", "").startswith("/") else []) + [str(path) for path in facts.get("kubelet_files") or ()]
+    files = _configurations(flags) + [str(path) for path in facts.get("kubelet_files") or ()]
     return flags.get("container-runtime-endpoint") or next((found for found in map(_in_file, files) if found), "")
 
 

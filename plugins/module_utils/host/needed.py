@@ -17,33 +17,49 @@ import os
 import re
 import stat
 from dataclasses import dataclass
-from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import Callable, Collection, Dict, FrozenSet, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host import probing, static_pod
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import mount_points
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host._globs import GlobSet
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.files import LOCK_OUT
 
 # Made anew at each boot, or brought by packages: not saved even where an option names a file there.
 _MADE_ANEW = (
+    "/etc/resolv.conf",
     "/dev", "/proc", "/sys", "/run", "/var/run", "/tmp", "/var/tmp", "/var/log", "/boot", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/usr/libexec",
     "/usr/share", "/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin", "/etc/os-release",
 )  # fmt: skip
 # What is mounted of these is the system's, the runtime's, or of the kubelet's plugins.
 BROUGHT = (
-    *_MADE_ANEW, "/usr", "/opt/cni/bin", "/etc/ssl", "/etc/ca-certificates", "/etc/pki", "/etc/localtime", "/etc/timezone", "/etc/machine-id",
+    *_MADE_ANEW, "/usr", "/opt/cni/bin", "/etc/ssl/certs", "/etc/ca-certificates", "/etc/pki/ca-trust", "/etc/pki/tls", "/etc/localtime", "/etc/timezone",
+    "/etc/machine-id",
     "/var/lib/ca-certificates", "/var/lib/containerd", "/var/lib/docker", "/var/lib/crio", "/var/lib/cni", "/var/lib/kubelet/pods",
     "/var/lib/kubelet/plugins", "/var/lib/kubelet/plugins_registry", "/var/lib/kubelet/device-plugins",
 )  # fmt: skip
+# Brought as a whole; what somebody put below is his.
+_BROUGHT_THEMSELVES = frozenset(("/etc/ssl", "/etc/pki", "/usr/local", "/usr/local/share/ca-certificates"))
+# Of these, but for the directories above, nothing is brought.
+_OF_THE_OPERATOR = ("/usr/local",)
 # Directories with much else below: not taken as a whole for a pod that mounts them.
 _SHARED = frozenset(("/etc", "/var", "/var/lib", "/var/lib/kubelet", "/var/cache", "/usr/local", "/root", "/home", "/srv", "/opt", "/mnt", "/media"))
 # Of this one, what lies in it counts by itself; kubeadm keeps copies of former states there.
 _EXPANDED, _COPIES = "/etc/kubernetes", frozenset(("/etc/kubernetes/tmp",))
-_OPTION = re.compile(r"""--([a-z0-9-]+)(?:=|["']?\s*,\s*["']|\s+(?:-\s+)?)["']?(/[^\s"'\]]+)""")
+_OPTION = re.compile(r"""--([a-z0-9-]+)(?:=|["']?\s*,\s*["']|["']?\s+(?:-\s+)?)["']?(/[^\s"'\];&|)]+)""")
 # Options that name where something is written, or looked for and made.
 _PLACES = frozenset(
     ("log-dir", "log-file", "root-dir", "data-dir", "wal-dir", "cert-dir", "flex-volume-plugin-dir", "volume-plugin-dir", "audit-log-path", "profiling-dir")
 )
+# Of these, where a log is written all the time: no configuration, and it changes while it is read.
+_LOGS = frozenset(("log-dir", "log-file", "audit-log-path"))
+# Options whose values begin like paths and are none.
+_NO_PATHS = frozenset(
+    ("authorization-always-allow-paths", "etcd-prefix", "cgroup-root", "runtime-cgroups", "kubelet-cgroups", "system-cgroups", "kube-reserved-cgroup",
+     "system-reserved-cgroup")
+)  # fmt: skip
+# Options that name a directory of manifests, or one of them.
+_MANIFEST_OPTIONS = frozenset(("pod-manifest-path",))
 # Files that are gone when they have served: the kubelet's first credentials.
 _MAY_BE_GONE = frozenset(("bootstrap-kubeconfig",))
 _LARGEST_BYTES = 1 << 20
@@ -55,7 +71,7 @@ _NAMING_OPTIONS = frozenset(
      "authorization-kubeconfig", "tracing-config-file", "cloud-config", "image-credential-provider-config")
 )  # fmt: skip
 _NAMING_KEYS = re.compile(
-    r"""^\s*(?:-\s+)?["']?(path|kubeConfigFile|kubeconfig|clientCAFile|tlsCertFile|tlsPrivateKeyFile|certificate-authority|client-certificate|client-key|"""
+    r"""^\s*(?:-\s+)?["']?(path|kubeConfigFile|kubeconfig|resolvConf|clientCAFile|tlsCertFile|tlsPrivateKeyFile|certificate-authority|client-certificate|client-key|"""
     r"""staticPodPath|caBundle|clientKey|clientCert|podManifestPath|certFile|keyFile)["']?:\s*["']?([^\s"'#,}]+)""",
     re.MULTILINE,
 )
@@ -94,6 +110,8 @@ class Reader:
 
     def __init__(self) -> None:
         self.not_understood: List[str] = []
+        #: Files and directories of logs.
+        self.logs: Set[str] = set()
         self._directories: Set[str] = set()
 
     def manifests(self, directory: str) -> Iterator[Found]:
@@ -104,6 +122,7 @@ class Reader:
         for entry in probing.names_in(directory):
             path = os.path.join(directory, entry)
             if not entry.startswith(".") and _kind(path) == stat.S_IFREG:
+                yield Found(path, "the kubelet, static pods in %s" % directory)
                 yield from self.manifest((probing.text_or_none(path) or "")[:_LARGEST_BYTES], path)
 
     def manifest(self, text: str, file: str) -> Iterator[Found]:
@@ -114,6 +133,7 @@ class Reader:
             self.not_understood.append(file)
         for path in mounts:
             yield Found(path, "%s, hostPath" % pod, mounted=True)
+        self.logs.update(os.path.normpath(static_pod.host_path(text, path)) for _name, path in options(text, _LOGS))
         for name, value in options(text):
             yield from self._option(name, value, pod, lambda path: static_pod.host_path(text, path))
 
@@ -121,7 +141,7 @@ class Reader:
         """What the options of a process of this machine name."""
         for index, word in enumerate(words):
             option, equals, value = word.lstrip("-").partition("=")
-            if not word.startswith("--") or option in _PLACES:
+            if not word.startswith("--") or option in _PLACES | _NO_PATHS:
                 continue
             if not equals:
                 value = words[index + 1] if index + 1 < len(words) else ""
@@ -136,14 +156,22 @@ class Reader:
             for entry in probing.names_in(here):
                 if entry.endswith(".conf"):
                     yield from self._named_in(os.path.join(here, entry), by, on_host, 1)
+        elif name in _MANIFEST_OPTIONS:
+            yield from self.manifests(here)
         elif name in _NAMING_OPTIONS:
             yield from self._named_in(here, by, on_host, 1, of_admission=name == _ADMISSION)
+
+    def file(self, path: str, by: str) -> Iterator[Found]:
+        """What a file names, whoever reads it: options, and files by their keys."""
+        for name, value in options((probing.text_or_none(path) or "")[:_LARGEST_BYTES]):
+            yield from self._option(name, value, by, _as_it_is)
+        yield from self._named_in(path, by, _as_it_is, 1)
 
     def _named_in(self, path: str, by: str, on_host: OnHost, depth: int, of_admission: bool = False) -> Iterator[Found]:
         """Files that a file names; relative ones beside it, absolute ones as the pod has them."""
         if depth > _DEEPEST or _kind(path) != stat.S_IFREG:
             return
-        for key, value in _NAMING_KEYS.findall((probing.text_or_none(path) or "")[:_LARGEST_BYTES]):
+        for key, value in _NAMING_KEYS.findall(probing.one_key_a_line((probing.text_or_none(path) or "")[:_LARGEST_BYTES])):
             if value.startswith(("{", "[", "|", ">", "&", "*")) or "://" in value or (key == "path" and not of_admission):
                 continue
             named = on_host(value) if value.startswith("/") else os.path.normpath(os.path.join(os.path.dirname(path), value))
@@ -163,14 +191,39 @@ def _paths(value: str) -> List[str]:
     return [part.partition(":")[0] for part in value.split(",") if part.startswith("/")]
 
 
-def options(text: str) -> List[Tuple[str, str]]:
-    """Options of a command line or a manifest whose value has absolute paths, one pair for each path."""
+def options(text: str, of: Optional[FrozenSet[str]] = None) -> List[Tuple[str, str]]:
+    """Options of a command line or a manifest whose value has absolute paths, one pair for each path: those named, or all that name files to read."""
     plain = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    return [(name, path) for name, value in _OPTION.findall(plain) if name not in _PLACES for path in _paths(value)]
+    found = [(name, value) for name, value in _OPTION.findall(plain) if (name not in _PLACES | _NO_PATHS if of is None else name in of)]
+    return [(name, path) for name, value in found for path in _paths(value)]
 
 
 def _below(path: str, places: Iterable[str]) -> bool:
     return any(path == place or path.startswith(place.rstrip("/") + "/") for place in places)
+
+
+def _brought(item: Found) -> bool:
+    """Whether it comes with the system, or is made anew at each boot."""
+    if not item.mounted:
+        return _below(item.path, _MADE_ANEW)
+    return item.path in _BROUGHT_THEMSELVES or _below(item.path, [place for place in BROUGHT if not (place == "/usr" and _below(item.path, _OF_THE_OPERATOR))])
+
+
+def _covered(path: str, known: Iterable[str], mounts: Sequence[str]) -> bool:
+    """Whether it comes with a path that is captured anyway: what is mounted below that does not."""
+    above = [point for point in mounts if _below(path, (point,))]
+    return any(_below(path, (place,)) and not any(point != place and _below(point, (place,)) for point in above) for place in known)
+
+
+def _only_logs(path: str, logs: Iterable[str]) -> bool:
+    """Whether a directory is one of logs, or holds nothing but a log with its rotations (audit.log, audit-2026-11-30T10-00-00.000.log.gz)."""
+    stems = []
+    for log in logs:
+        if log == path:
+            return True
+        if os.path.dirname(log) == path:
+            stems.append(os.path.splitext(os.path.basename(log))[0])
+    return bool(stems) and all(entry.startswith(tuple(stems)) for entry in probing.names_in(path))
 
 
 def _kind(path: str) -> Optional[int]:
@@ -230,8 +283,10 @@ def _expanded(found: Iterable[Found]) -> Iterator[Found]:
             yield Found(real, "%s, where %s leads" % (item.by, plain), item.mounted)
 
 
-def _why_left(path: str, mounted: bool, largest_bytes: int) -> str:
+def _why_left(path: str, mounted: bool, largest_bytes: int, logs: Iterable[str]) -> str:
     """Why a directory is not taken as a whole, where it is not."""
+    if any(_below(log, (path,)) for log in logs):
+        return "a log in it is written all the time"
     if path in _SHARED or path.count("/") < 2:
         return "much else lies in it"
     try:
@@ -242,30 +297,32 @@ def _why_left(path: str, mounted: bool, largest_bytes: int) -> str:
     return "" if mounted or not os.path.ismount(path) else "it is a file system of its own"
 
 
-def needs(found: Iterable[Found], listed: Sequence[str], data: Sequence[str], largest_bytes: int) -> List[Need]:
+def needs(found: Iterable[Found], listed: Sequence[str], data: Sequence[str], largest_bytes: int, logs: Collection[str] = ()) -> List[Need]:
     """By path, each with the first who needs it, without what comes back by itself, what is listed, and sockets and devices.
 
     ``listed`` are paths that are captured anyway; ``data`` are directories that are saved in another way: these, what lies in them, and what they lie in, are
-    left out. What lies below another one is in it.
+    left out. What lies below another one is in it. ``logs`` are files and directories that are written all the time (those of the Reader, when ``found`` is
+    through).
     """
     known, saved = [os.path.normpath(path) for path in listed], [os.path.realpath(path) for path in data]
-    lock_out = GlobSet(LOCK_OUT)
+    lock_out, mounts = GlobSet(LOCK_OUT), mount_points()
     by: Dict[str, Found] = {}
     for item in _expanded(found):
-        if not _below(item.path, BROUGHT if item.mounted else _MADE_ANEW) and not _below(item.path, known) and not lock_out.matches(item.path):
+        if not _brought(item) and not _covered(item.path, known, mounts) and not lock_out.matches(item.path):
             by.setdefault(item.path, item)
     result: List[Need] = []
     taken: List[str] = []
     for path in sorted(by):
         item, kind, real = by[path], _kind(path), os.path.realpath(path)
-        if _below(path, taken) or _below(real, saved) or _below(real, known) or any(place.startswith(real.rstrip("/") + "/") for place in saved):
+        if _below(path, taken) or _below(real, saved) or _covered(real, known, mounts) or any(place.startswith(real.rstrip("/") + "/") for place in saved):
             continue
         if kind is None and not item.may_be_gone:
             result.append(Need(path, item.by, exists=False))
-        elif kind == stat.S_IFDIR and not (item.mounted and _is_log(path)):
-            left = _why_left(path, item.mounted, largest_bytes)
+        elif kind == stat.S_IFDIR and not (item.mounted and (_is_log(path) or _only_logs(path, logs))):
+            left = _why_left(path, item.mounted, largest_bytes, logs)
             result.append(Need(path, item.by, left=left))
             taken += [] if left else [path]
-        elif kind == stat.S_IFREG:
-            result.append(Need(path, item.by))
+        elif kind == stat.S_IFREG and path not in logs:
+            large = os.path.getsize(path) > largest_bytes
+            result.append(Need(path, item.by, left="it holds more than %d MiB" % (largest_bytes >> 20) if large else ""))
     return result

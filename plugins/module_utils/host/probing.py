@@ -10,6 +10,7 @@ denied. Here only ENOENT and ENOTDIR mean "not there"; everything else is raised
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 from typing import Any, Dict, Iterator, List, Optional, Tuple
@@ -29,6 +30,16 @@ class LookError(LifeboatError):
 def not_there(error: OSError) -> bool:
     """Whether an error says that a path does not exist; every other error says that nobody knows."""
     return error.errno in _NOT_THERE
+
+
+def one_key_a_line(content: str) -> str:
+    """A document in JSON as lines with one key each, whatever its form was; anything else as it is."""
+    if not content.lstrip().startswith("{"):
+        return content
+    try:
+        return json.dumps(json.loads(content), indent=0)
+    except ValueError:
+        return content
 
 
 def text(path: str) -> str:

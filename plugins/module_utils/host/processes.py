@@ -23,7 +23,7 @@ _TELLING_FLAGS = frozenset((
     "etcd-prefix", "etcd-cafile", "etcd-certfile", "etcd-keyfile", "client-ca-file", "tls-cert-file", "tls-private-key-file", "service-account-issuer",
     "service-account-key-file", "service-account-signing-key-file", "service-cluster-ip-range", "encryption-provider-config", "storage-backend",
     "cluster-cidr", "cluster-signing-cert-file", "cluster-signing-key-file", "root-ca-file", "service-account-private-key-file", "kubeconfig", "config",
-    "bootstrap-kubeconfig", "node-ip", "hostname-override", "container-runtime-endpoint", "config-file",
+    "bootstrap-kubeconfig", "node-ip", "hostname-override", "container-runtime-endpoint", "config-file", "config-dir",
 ))
 # fmt: on
 

@@ -9,13 +9,13 @@ import re
 import subprocess
 import time
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import STEADY_SECONDS, find_program
 
 _PROPERTIES = (
-    "Id,Names,LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,NeedDaemonReload,FragmentPath,ControlGroup,ExecStart,"
+    "Id,Names,LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,NeedDaemonReload,FragmentPath,ControlGroup,ExecStart,DropInPaths,EnvironmentFiles,"
     "ActiveEnterTimestampMonotonic,ExecMainStartTimestampMonotonic"
 )
 _TIMEOUT_SECONDS = 60.0
@@ -44,6 +44,8 @@ class Unit:
     control_group: str = ""
     # What systemd runs, as it says itself. It may hold secrets: it is in no result and no error.
     command: str = field(default="", repr=False)
+    # Its own file, its drop-ins, and the files that its environment comes from.
+    files: Tuple[str, ...] = ()
     # For how long the main process has been this one; None where nothing runs, or systemd does not say.
     same_seconds: Optional[float] = None
 
@@ -99,6 +101,17 @@ def _same_seconds(fields: Dict[str, str], now: float) -> Optional[float]:
     return round(max(0.0, now - int(since) / 1e6), 3)
 
 
+def _files(pairs: Sequence[Tuple[str, str]]) -> Tuple[str, ...]:
+    """Of the files of an environment there is a line each, with a remark behind it."""
+    found: List[str] = []
+    for name, value in pairs:
+        if name in ("FragmentPath", "DropInPaths"):
+            found += value.split()
+        elif name == "EnvironmentFiles":
+            found.append(value.partition(" (ignore_errors=")[0])
+    return tuple(path for path in dict.fromkeys(found) if path.startswith("/") and "*" not in path)
+
+
 def parse_show(text: str, names: Sequence[str], now: Optional[float] = None) -> Dict[str, Unit]:
     """Units out of the blocks that ``systemctl show`` prints, by the names that were asked for (which may be aliases).
 
@@ -107,7 +120,8 @@ def parse_show(text: str, names: Sequence[str], now: Optional[float] = None) -> 
     moment = time.monotonic() if now is None else now
     units: Dict[str, Unit] = {}
     for block in text.split("\n\n"):
-        fields = dict(line.partition("=")[::2] for line in block.splitlines() if "=" in line)
+        pairs = [line.partition("=")[::2] for line in block.splitlines() if "=" in line]
+        fields = dict(pairs)
         known_as = set(fields.get("Names", "").split()) | {fields.get("Id", "")}
         for name in names:
             if name in known_as:
@@ -123,6 +137,7 @@ def parse_show(text: str, names: Sequence[str], now: Optional[float] = None) -> 
                     path=fields.get("FragmentPath", ""),
                     control_group=fields.get("ControlGroup", ""),
                     command=fields.get("ExecStart", ""),
+                    files=_files(pairs),
                     same_seconds=_same_seconds(fields, moment),
                 )
     return {name: units.get(name, Unit(name)) for name in names}

@@ -13,6 +13,7 @@ from tests.integration.evidence.good_evidence import CERTIFICATE
 
 Break = tuple[str, Any]
 IN_THE_WAY = {"in_the_way": True, "found": "it is in the way", "remedy": "Take it away."}
+MOUNTED_BELOW = [{"path": "/etc/kubernetes/pki/etcd", "reason": "another file system is mounted there: list it to capture it"}]
 PROBLEM = [{"id": "alarm_nospace", "message": "alarm NOSPACE"}]
 FAILED_CERTIFICATE = [{**CERTIFICATE, "ok": False, "reason": "key and certificate do not belong together"}]
 
@@ -95,6 +96,8 @@ BREAKS: dict[str, list[Break]] = {
     "node.api_services": [("result.cluster.api_services_unavailable", [{"name": "v1.metrics"}])],
     "node_config.captured": [("node_config_archive.archive.missing_required", ["/etc/kubernetes"]), ("node_config_archive.archive.entries", [])],
     "node_config.needed_captured": [("node_config_needed.files", [{"path": "/data", "by": "static pod x, hostPath", "exists": True, "left": "much else"}])],
+    "node_config.kubelet_asked": [("node_config_needed.not_running", ["kubelet.service"])],
+    "node_config.whole": [("node_config_archive.archive.skipped", MOUNTED_BELOW)],
     "node_config.needed_there": [("node_config_needed.files", [{"path": "/etc/x", "by": "static pod x, hostPath", "exists": False, "left": ""}])],
     "node_config.manifests_understood": [("node_config_needed.not_understood", ["/etc/kubernetes/manifests/vip.yaml"])],
     "node_config.kubelet_kubeconfig": [("node_config_certificates.certificates", FAILED_CERTIFICATE), ("node_config_certificates.certificates", [])],
@@ -111,6 +114,7 @@ BREAKS: dict[str, list[Break]] = {
     "node_config.kubelet_certificate": [("node_config_certificates.certificates", FAILED_CERTIFICATE), ("node_config_certificates.certificates", [])],
     "node_config.manifests_in_place": [("result.node.manifests.parked", ["etcd.yaml"])],
     "node_config.no_crash_loop": [("result.node.containers.1.attempt", 4)],
+    "pki.whole": [("pki_archive.archive.skipped", MOUNTED_BELOW)],
     "pki.captured": [("pki_archive.archive.missing_required", ["/etc/kubernetes/pki"]), ("pki_archive.archive.entries", [])],
     "pki.certificates": [("pki_certificates.certificates", FAILED_CERTIFICATE), ("pki_certificates.certificates", [])],
     "pki.unpacked": [("pki_planned.staging.entries", 0), ("pki_planned.plan.space.0.enough", False)],

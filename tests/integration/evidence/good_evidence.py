@@ -11,7 +11,7 @@ from typing import Any
 HOSTS = ("cp1", "cp2")
 CERTIFICATE = {"id": "apiserver", "ok": True, "reason": "", "understood": True, "keyless": False}
 CERTIFICATES = {"certificates": [CERTIFICATE]}
-ARCHIVE = {"archive": {"missing_required": [], "entries": [{"path": "etc/kubernetes"}]}}
+ARCHIVE = {"archive": {"missing_required": [], "skipped": [], "entries": [{"path": "etc/kubernetes"}]}}
 CLEAR = {"in_the_way": False, "found": "none", "remedy": "Nothing has to be done."}
 PLANNED = {"staging": {"entries": 3}, "plan": {"space": [{"enough": True}], "create": [], "replace": [], "same": [], "refused": []}}
 
@@ -78,7 +78,7 @@ GOOD: dict[str, Any] = {
     "node_left": {"leaving": {"places": ["node"]}},
     "node_known": {"leaving": {"traces": {"database": [], "keys": [], "cache": [], "etcd": [], "node": []}}},
     "node_config_archive": ARCHIVE,
-    "node_config_needed": {"files": [], "paths": [], "not_understood": []},
+    "node_config_needed": {"files": [], "paths": [], "not_understood": [], "not_running": []},
     "node_config_certificates": CERTIFICATES,
     "node_config_planned": PLANNED,
     "pki_archive": ARCHIVE,

@@ -165,7 +165,8 @@ STACKED_REQUIRED = {
 }
 STACKED_OPTIONAL = {
     *("/etc/kubernetes/super-admin.conf", "/etc/kubernetes/enc", "/etc/kubernetes/encryption", "/etc/kubernetes/patches"),
-    *("/etc/kubernetes/bootstrap-kubelet.conf", "/var/lib/kubelet/instance-config.yaml", "/var/lib/kubelet/kubeadm-flags.env", "/etc/default/kubelet"),
+    *("/etc/kubernetes/bootstrap-kubelet.conf", "/var/lib/kubelet/config.json", "/var/lib/kubelet/instance-config.yaml", "/var/lib/kubelet/kubeadm-flags.env"),
+    "/etc/default/kubelet",
     *("/etc/sysconfig/kubelet", "/etc/systemd/system/kubelet.service", "/etc/systemd/system/kubelet.service.d"),
     *("/etc/systemd/system/containerd.service.d", "/etc/containerd/config.toml", "/etc/containerd/certs.d", "/etc/crictl.yaml", "/etc/cni/net.d"),
     *("/etc/systemd/system/crio.service.d", "/etc/containerd/conf.d", "/etc/crio", "/etc/containers"),

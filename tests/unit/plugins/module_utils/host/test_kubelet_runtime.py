@@ -46,6 +46,30 @@ def test_the_configuration_that_it_was_started_with(tmp_path: Path, facts: dict[
     assert told({"config": str(own)}, {"runtime": facts}) == crio(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "form", ['{{"kind": "KubeletConfiguration", "containerRuntimeEndpoint": "unix://{}/crio.sock"}}', '{{\n  "containerRuntimeEndpoint": "{}/crio.sock"\n}}']
+)
+def test_a_configuration_in_json(tmp_path: Path, facts: dict[str, Any], form: str) -> None:
+    (tmp_path / "config.yaml").write_text(form.format(tmp_path))
+    assert told(None, {"runtime": facts}) == crio(tmp_path)
+
+
+def test_the_last_drop_in_counts_more_than_the_configuration(tmp_path: Path, facts: dict[str, Any]) -> None:
+    own, drop_ins = tmp_path / "own.yaml", tmp_path / "conf.d"
+    drop_ins.mkdir()
+    own.write_text(f"containerRuntimeEndpoint: {facts['endpoint']}\n")
+    (drop_ins / "10-a.conf").write_text(f"containerRuntimeEndpoint: {facts['endpoint']}\n")
+    (drop_ins / "20-b.conf").write_text(f"containerRuntimeEndpoint: unix://{tmp_path}/crio.sock\n")
+    (drop_ins / "30-c.yaml").write_text("containerRuntimeEndpoint: unix:///nobody/reads.this\n")
+    assert told({"config": str(own), "config-dir": str(drop_ins)}, {"runtime": facts}) == crio(tmp_path)
+
+
+def test_a_line_in_a_comment_says_nothing(tmp_path: Path, facts: dict[str, Any]) -> None:
+    line = 'KUBELET_KUBEADM_ARGS="--container-runtime-endpoint={}"\n'
+    (tmp_path / "kubeadm-flags.env").write_text("#" + line.format(facts["endpoint"]) + line.format(f"unix://{tmp_path}/crio.sock"))
+    assert told(None, {"runtime": facts}) == crio(tmp_path)
+
+
 def test_an_empty_setting_says_nothing(tmp_path: Path, facts: dict[str, Any]) -> None:
     (tmp_path / "config.yaml").write_text('containerRuntimeEndpoint: ""\nclusterDomain: x\n')
     assert told(None, {"runtime": facts}) == {}

@@ -105,6 +105,7 @@ def test_what_is_reachable_from_a_static_pod(machine: Path) -> None:
         "/etc/kubernetes/pki/ca.crt",
         "/gone.yaml",
         "/limits.yaml",
+        "/manifests/kube-apiserver.yaml",
         "/webhook/client.crt",
         "/webhook/policy.yaml",
         "/webhook/webhook.conf",
@@ -228,6 +229,95 @@ def test_a_log_that_etcd_gave_up_is_no_need(machine: Path) -> None:
     assert found_in(mounted, largest=99)[str(machine / "etcd-wal")].left.startswith("it holds more than"), "something else is in it"
     (machine / "empty").mkdir()
     assert list(found_in(needed.Found(str(machine / "empty"), "x", mounted=True))) == [str(machine / "empty")]
+
+
+def test_what_is_mounted_below_a_listed_directory_is_needed(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive of the directory does not hold it."""
+    (machine / "pki/etcd").mkdir(parents=True)
+    (machine / "pki/etcd/ca.key").touch()
+    monkeypatch.setattr(needed, "mount_points", lambda: ["/", f"{machine}/pki/etcd"])
+    mounted = needed.Found(f"{machine}/pki/etcd", "static pod etcd, hostPath", mounted=True)
+    assert list(found_in(mounted, listed=(f"{machine}/pki",))) == [f"{machine}/pki/etcd"]
+    assert list(found_in(mounted, listed=(f"{machine}/pki", f"{machine}/pki/etcd"))) == []
+    monkeypatch.setattr(needed, "mount_points", lambda: ["/", f"{machine}/pki"])
+    assert list(found_in(mounted, listed=(f"{machine}/pki",))) == []
+
+
+def test_logs_are_no_configuration(machine: Path) -> None:
+    """They change while they are read, and grow."""
+    (machine / "logs").mkdir()
+    for name in ("audit.log", "audit-2026-11-30T10-00-00.000.log.gz"):
+        (machine / "logs" / name).write_bytes(b"x" * 100)
+    text = (
+        f"metadata:\n  name: api\nspec:\n  containers:\n  - command:\n    - --audit-log-path={machine}/logs/audit.log\n"
+        f"  volumes:\n  - name: l\n    hostPath:\n      path: {machine}/logs\n"
+    )
+
+    def look() -> list[tuple[str, str]]:
+        reader = needed.Reader()
+        return [(need.path, need.left) for need in needed.needs(reader.manifest(text, "api.yaml"), (), (), 1 << 20, reader.logs)]
+
+    assert look() == []
+    (machine / "logs/policy.yaml").touch()
+    assert look() == [(f"{machine}/logs", "a log in it is written all the time")]
+    text = text.replace(f"path: {machine}/logs\n", f"path: {machine}/logs/audit.log\n")
+    assert look() == []
+
+
+def test_a_large_file_is_left_and_named(machine: Path) -> None:
+    (machine / "limits.yaml").write_bytes(b"x" * 100)
+    assert found_in(needed.Found(f"{machine}/limits.yaml", "x", mounted=True), largest=99)[f"{machine}/limits.yaml"].left.startswith("it holds more than")
+
+
+def test_a_manifest_that_is_a_link_comes_with_what_it_leads_to(machine: Path) -> None:
+    """The kubelet follows it."""
+    (machine / "lb").mkdir()
+    (machine / "lb/haproxy.yaml").write_text("metadata:\n  name: haproxy\n")
+    (machine / "manifests/haproxy.yaml").symlink_to(machine / "lb/haproxy.yaml")
+    assert f"{machine}/lb/haproxy.yaml" in found_in(*needed.Reader().manifests(f"{machine}/manifests"), listed=(f"{machine}/manifests",))
+
+
+@pytest.mark.parametrize(
+    "form", ["{}", '{"staticPodPath": "PLACE/manifests", "resolvConf": "PLACE/resolv.conf"}', "staticPodPath: PLACE/manifests\nresolvConf: PLACE/resolv.conf\n"]
+)
+def test_a_kubelet_that_does_not_run_is_known_from_its_files(machine: Path, form: str) -> None:
+    """Its configuration may be JSON of one line; and of its flags, those in a comment do not count."""
+    (machine / "resolv.conf").touch()
+    (machine / "config.yaml").write_text(form.replace("PLACE", str(machine)))
+    (machine / "flags.env").write_text(f'# --x={machine}/old\nKUBELET_KUBEADM_ARGS="--config={machine}/config.yaml --pod-manifest-path={machine}/manifests"\n')
+    found = found_in(*needed.Reader().file(f"{machine}/flags.env", "kubelet"))
+    assert {f"{machine}/config.yaml", f"{machine}/manifests", f"{machine}/limits.yaml"} <= set(found)
+    assert (f"{machine}/resolv.conf" in found) is (form != "{}")
+    assert f"{machine}/old" not in found
+
+
+def test_values_that_begin_like_paths_and_are_none(machine: Path) -> None:
+    text = (
+        "metadata:\n  name: api\nspec:\n  containers:\n  - command:\n    - --authorization-always-allow-paths=/healthz,/readyz\n    - --etcd-prefix=/registry\n"
+        f"    - sh -c 'exec api --cloud-config={machine}/limits.yaml; sleep 1'\n    - \"--kubeconfig\"\n    - \"{machine}/config.yaml\"\n"
+    )
+    (machine / "config.yaml").touch()
+    assert list(found_in(*needed.Reader().manifest(text, "api.yaml"))) == [f"{machine}/config.yaml", f"{machine}/limits.yaml"]
+    words = ["kubelet", "--runtime-cgroups=/system.slice/containerd.service", "--cgroup-root", "/"]
+    assert list(needed.Reader().process(words, "kubelet")) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "taken"),
+    [
+        ("/usr/local/etc/haproxy", True),
+        ("/usr/local/share/ca-certificates", False),
+        ("/usr/share/ca-certificates", False),
+        ("/etc/ssl/etcd/ssl", True),
+        ("/etc/ssl/certs", False),
+        ("/etc/pki", False),
+        ("/etc/pki/kms", True),
+        ("/etc/pki/ca-trust", False),
+        ("/etc/resolv.conf", False),
+    ],
+)
+def test_what_comes_with_the_system_and_what_somebody_put_there(path: str, taken: bool) -> None:
+    assert list(found_in(needed.Found(path, "x", mounted=True))) == ([path] if taken else [])
 
 
 def test_links_come_with_what_they_lead_to(machine: Path) -> None:

@@ -44,6 +44,22 @@ def systemd(tmp_path: Path, script: str) -> Systemd:
     return Systemd(str(program))
 
 
+def test_the_files_of_a_unit() -> None:
+    """Each file of the environment stands in a line of its own."""
+    text = (
+        "Id=kubelet.service\nNames=kubelet.service\nFragmentPath=/etc/systemd/system/kubelet.service\n"
+        "DropInPaths=/etc/systemd/system/kubelet.service.d/10-kubeadm.conf /run/x.conf\n"
+        "EnvironmentFiles=/var/lib/kubelet/kubeadm-flags.env (ignore_errors=yes)\nEnvironmentFiles=/etc/kubernetes/kubelet.env (ignore_errors=no)\n"
+    )
+    assert parse_show(text, ["kubelet.service"])["kubelet.service"].files == (
+        "/etc/systemd/system/kubelet.service",
+        "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf",
+        "/run/x.conf",
+        "/var/lib/kubelet/kubeadm-flags.env",
+        "/etc/kubernetes/kubelet.env",
+    )
+
+
 def test_show_is_read_by_name_and_alias() -> None:
     units = parse_show(SHOW, ["k.service", "etcd.service", "other.service"])
     kubelet = units["k.service"]
