@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, Callable, Dict, List, Mapping
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.tools import image_release
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_data, etcd_directories, probing, static_pod
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_data, etcd_directories, static_pod
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.etcd_directories import Directories
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import Process
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import Service, etcd_service
@@ -47,15 +47,14 @@ class LocalEtcd:
 
     def _release(self) -> str:
         """Of the etcd that its manifest would start, where the tag of its image says it."""
-        text = probing.text_or_none(self.manifest(self.service)) if self.service is not None and self.service.manifest else None
-        return image_release(static_pod.images(text or ""))
+        return image_release(static_pod.images(self.manifest(self.service))) if self.service is not None else ""
 
     def on_host(self, path: str) -> str:
         """Where a path of etcd's pod lies on this host."""
         return static_pod.host_path(self.manifest(self.service), path) if self.service is not None else path
 
     def manifest(self, service: Service) -> str:
-        """The manifest of a static pod, live or parked; empty without one."""
+        """The text of a static pod's manifest, live or parked; empty without one."""
         return etcd_directories.first_there(self._manifests(service), {})[0] or ""
 
     def _manifests(self, service: Service) -> List[str]:

@@ -304,6 +304,18 @@ def test_asking_a_program_for_its_version_does_not_make_a_host_look_used(bare: P
     assert node["processes"] == {program.name: []}
 
 
+@pytest.mark.parametrize(("image", "release"), [("registry.k8s.io/etcd:3.7.3-0", "3.7.3"), ("registry.example/etcd:stable", ""), ("", "")])
+def test_which_etcd_would_start_is_told_by_its_image(bare: Path, image: str, release: str) -> None:
+    """Also of a long manifest, and where no etcd runs."""
+    if image:
+        (bare / "manifests").mkdir()
+        remarks = "".join(f"# {number} /x\n" for number in range(1000))
+        (bare / "manifests/etcd.yaml").write_text(f"{remarks}metadata:\n  name: etcd\nspec:\n  containers:\n  - command:\n    - etcd\n    image: {image}\n")
+    node = look(question(bare))
+    assert node["probe_errors"] == {}
+    assert node["etcd"]["release"] == release
+
+
 def test_the_clock_is_asked() -> None:
     assert subject.clock_synchronised() in (True, False)
 
