@@ -71,8 +71,8 @@ _NAMING_OPTIONS = frozenset(
      "authorization-kubeconfig", "tracing-config-file", "cloud-config", "image-credential-provider-config")
 )  # fmt: skip
 _NAMING_KEYS = re.compile(
-    r"""^\s*(?:-\s+)?["']?(path|kubeConfigFile|kubeconfig|resolvConf|clientCAFile|tlsCertFile|tlsPrivateKeyFile|certificate-authority|client-certificate|client-key|"""
-    r"""staticPodPath|caBundle|clientKey|clientCert|podManifestPath|certFile|keyFile)["']?:\s*["']?([^\s"'#,}]+)""",
+    r"""^\s*(?:-\s+)?["']?(path|kubeConfigFile|kubeconfig|resolvConf|clientCAFile|tlsCertFile|tlsPrivateKeyFile|certificate-authority|client-certificate|"""
+    r"""client-key|staticPodPath|caBundle|clientKey|clientCert|podManifestPath|certFile|keyFile)["']?:\s*["']?([^\s"'#,}]+)""",
     re.MULTILINE,
 )
 # Of these keys the files may name others again.

@@ -184,8 +184,8 @@ def test_it_tells_its_time(place: Place) -> None:
     before = time.time()
     there = place.open().clock()
     assert there is not None
-    # One that has whole seconds is right by half a second; a kernel's clock ticks a few times in a hundredth.
-    assert before - 1 < there < time.time() + 1
+    # One that has whole seconds is right by half a second, and versitygw writes its date anew once a second; a kernel's clock ticks a few times in a hundredth.
+    assert before - 2 < there < time.time() + 1
     assert list(place.open().list("shop/")) == []
 
 

@@ -29,8 +29,10 @@ def ansible() -> str:
 
 
 def kubeadm_facts() -> dict[str, Any]:
-    """The facts that the collection ships for kubeadm."""
+    """The facts that the collection ships for kubeadm, for workers that are no members of etcd, as the role platform publishes them."""
     facts: dict[str, Any] = yaml.safe_load((environment.ROOT / "roles/platform/files/kubeadm.yml").read_text())
+    for order in ("start", "stop"):
+        facts[order]["workers"] = [["kubelet"]]
     return facts
 
 

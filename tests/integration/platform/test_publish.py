@@ -73,7 +73,7 @@ def test_kubeadm_is_published_as_its_file_has_it(repository: Path, tmp_path: Pat
         "worker1.example.org": "workers",
     }
     control_plane = found["cp1.example.org"]["data"]
-    file["etcd"]["data_dir_given"] = False
+    file["etcd"]["data_dir_given"] = file["runtime"]["endpoint_given"] = False
     assert {name: value for name, value in control_plane.items() if name not in OF_A_MACHINE} == file
     # What a restore brings to each kind of machine in any case: it decides whether one is empty.
     assert sorted(control_plane["required_files"]) == sorted(OF_A_CONTROL_PLANE)
@@ -81,7 +81,10 @@ def test_kubeadm_is_published_as_its_file_has_it(repository: Path, tmp_path: Pat
     assert found["cp1.example.org"]["components"] == ["pki", "node_config", "etcd"]
     assert found["cp1.example.org"]["keys_elsewhere"] == [], "each has the key of etcd's authority"
     worker = found["worker1.example.org"]["data"]
-    assert {name: value for name, value in worker.items() if name not in OF_A_MACHINE} == {**file, "services": {"kubelet": file["services"]["kubelet"]}}
+    # A worker may be a member of etcd; this one is none.
+    alone = {part: {**file[part], "workers": [["kubelet"]]} for part in ("start", "stop")}
+    expected = {**file, **alone, "services": {"kubelet": file["services"]["kubelet"]}}
+    assert {name: value for name, value in worker.items() if name not in OF_A_MACHINE} == expected
     assert worker["required_files"] == ["/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/kubelet.conf", "/var/lib/kubelet/config.yaml", "/var/lib/kubelet/pki"]
     assert worker["certificates"] == KUBELET_CLIENT
     assert found["worker1.example.org"]["components"] == ["node_config"]
