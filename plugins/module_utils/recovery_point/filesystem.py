@@ -347,13 +347,11 @@ class _FileUpload:
         self._path = path
         self._directory = location.make_parent(key)
         self._sweep()
-        self._create()
-        while not self._there():
-            # Another writer swept it before it was locked.
-            os.close(self._descriptor)
-            self._create()
+        while not self._create():
+            self._drop()
 
-    def _create(self) -> None:
+    def _create(self) -> bool:
+        """Make the file. False when another writer's sweep was quicker than our lock: it took the file for a dead writer's, or is about to."""
         self._partial = os.path.join(self._directory, ".%s.%s%s" % (os.path.basename(self._path), os.urandom(6).hex(), _PARTIAL))
         try:
             self._descriptor = os.open(self._partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -365,11 +363,12 @@ class _FileUpload:
             self._drop()
             self._location.refuse("begin %s" % self._key, self._partial, error)
         if not self._location.shared:
-            with suppress(OSError):  # without locks nobody can tell a killed writer's leftover from a living one's file, so nobody sweeps
+            try:
                 self._lock(self._descriptor)
-
-    def _there(self) -> bool:
-        """Whether the file still has its name."""
+            except BlockingIOError:
+                return False
+            except OSError:  # without locks nobody can tell a killed writer's leftover from a living one's file, so nobody sweeps
+                return True
         return os.fstat(self._descriptor).st_nlink > 0
 
     def write(self, data: bytes) -> int:

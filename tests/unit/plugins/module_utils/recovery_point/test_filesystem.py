@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 import stat
@@ -218,6 +219,30 @@ def start_writer(location: FilesystemLocation) -> subprocess.Popen[bytes]:
     assert process.stdout is not None
     assert process.stdout.readline() == b"writing\n"
     return process
+
+
+def test_a_file_that_a_sweeper_is_about_to_remove_is_made_again(location: FilesystemLocation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweeper that has the lock first removes the file a moment later, when its writer already looked whether it is there."""
+    swept: list[tuple[Path, int]] = []
+    chmod = os.fchmod
+
+    def locked_once(descriptor: int, mode: int) -> None:
+        chmod(descriptor, mode)
+        if not swept:
+            path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+            sweeper = os.open(path, os.O_RDWR)
+            fcntl.flock(sweeper, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            swept.append((path, sweeper))
+
+    monkeypatch.setattr(os, "fchmod", locked_once)
+    with location.upload(KEY) as upload:
+        path, sweeper = swept[0]
+        path.unlink(missing_ok=True)
+        os.close(sweeper)
+        upload.write(b"content")
+        assert upload.commit() is True
+    assert location.read(KEY, 100) == b"content"
+    assert not partials(location)
 
 
 def test_a_killed_writer_leaves_nothing_that_counts_and_the_next_one_sweeps(location: FilesystemLocation) -> None:
