@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import re
 from dataclasses import dataclass
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
+
+from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.in_memory import as_file
 
 _PLAIN = re.compile(r"[^\s&*!|>%@`{}\[\],\"'#?-](?:[^#\n]|(?<!\s)#)*\Z|-?[0-9.]+\Z")
 _KEY = re.compile(r"([A-Za-z][A-Za-z0-9_./-]*):(?: +(.*))?\Z")
@@ -25,6 +28,15 @@ class Credential:
 
     data: bytes = b""
     path: str = ""
+
+    @contextlib.contextmanager
+    def file(self) -> Iterator[str]:
+        """A file with it, as long as the context lasts."""
+        if self.path:
+            yield self.path
+        else:
+            with as_file(self.data) as path:
+                yield path
 
 
 @dataclass
