@@ -51,7 +51,7 @@ class LocalEtcd:
 
     def on_host(self, path: str) -> str:
         """Where a path of etcd's pod lies on this host."""
-        return static_pod.host_path(self.manifest(self.service), path) if self.service is not None else path
+        return static_pod.host_path(self.manifest(self.service), path, etcd_directories.PROGRAM) if self.service is not None else path
 
     def manifest(self, service: Service) -> str:
         """The text of a static pod's manifest, live or parked; empty without one."""
