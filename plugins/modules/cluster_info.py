@@ -34,7 +34,7 @@ options:
   kubeconfigs:
     description:
       - Files of which the first that is there and has a client certificate for its current context shows it. Without any, O(client_cert) is shown.
-      - C(apiserver-kubelet-client) of kubeadm has no rights in the API any more since 1.37; C(admin.conf) has them.
+      - C(apiserver-kubelet-client) of kubeadm has no rights in the API any more since 1.36; C(admin.conf) has them.
     type: list
     elements: path
     default: []
