@@ -20,7 +20,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "variables.md"
 # A default that is another variable and what holds without it: that other one is what people set.
-_BEHIND = re.compile(r"\{\{ (?P<name>\w+) \| default\((?P<default>.*)\) \}\}")
+_BEHIND = re.compile(r"\{\{ (?P<name>\w+) \| default\((?P<default>.*?)\)(?: \| lifeboat\.cluster\.given_\w+)* \}\}")
 _SET = re.compile(r"(?:^ +|[{,] ?)(\w+):(?: |$)")
 _MARKUP = re.compile(r"\b[CVOMP]\(([^()]*(?:\([^()]*\)[^()]*)*)\)")
 _PLUGIN = re.compile(r"lifeboat\.cluster\.(\w+)(?:#\w+)?")
@@ -50,6 +50,10 @@ What an inventory, or `-e` on the command line, may say. This page is generated 
 [recovery.md](recovery.md), locations in [locations.md](locations.md), platforms in [kubeadm.md](kubeadm.md) and [caasp3.md](caasp3.md).
 
 A variable whose name begins with that of a role counts for this role alone. All others count wherever they are read.
+
+A list of the whole collection may be text, as a survey or `-e name=value` makes it: with commas or line ends between its items, or in brackets.
+A dictionary may be JSON as text. A relative path on the controller is one of the directory in which `ansible-playbook` is called; only those of a
+location have to be absolute.
 """
 
 

@@ -14,7 +14,6 @@ from typing import Any, Dict, List, Optional
 from ansible import context
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible.release import __version__ as ansible_version
 from ansible.utils.display import Display
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
@@ -22,6 +21,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence import r
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.clock import now, to_iso, to_moment
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.render import render_once
+from ansible_collections.lifeboat.cluster.plugins.plugin_utils import ansible_core
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils.evidence import collection_root, refuse_loops, template_directory, variable, whole_number
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils.said import command, said
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils.settings import Settings, problems
@@ -144,13 +144,14 @@ class ActionModule(ActionBase):
             user=user,
             scope=scope,
             **runs.process_fields(process),
-            ansible_version=ansible_version,
+            ansible_version=ansible_core.version,
             collection_version=collection_version(),
             awx=_awx(task_vars),
             groups={name: len(groups[name]) for name in sorted(groups) if name not in _GROUPS_OF_ANSIBLE},
             hosts=len(groups.get("all", [])),
             targets={"rpo_seconds": targets["rpo"], "rto_seconds": targets["rto"]},
             check_mode=bool(self._task.check_mode),
+            changes_cluster=options["changes_cluster"],
             limit=str(task_vars["ansible_limit"]) if task_vars.get("ansible_limit") else None,
             dead_run_ids=earlier.dead,
             removed_leftovers=[os.path.basename(path) for path in removed],
@@ -159,8 +160,8 @@ class ActionModule(ActionBase):
         measures = [{"kind": "measure", "host": "localhost", "name": name, "value": to_iso(moment)} for name, moment in times.items() if moment is not None]
         Journal(directory).append(begin, *measures)
         display.display("[00:00] run %s of cluster %s began, evidence in %s" % (run_id, cluster_name, directory))
-        if earlier.dead:
-            display.display("[00:00] earlier runs that failed on their way or were stopped: %s" % newest_of(earlier.dead))
+        if earlier.unfinished:
+            display.display("[00:00] earlier runs that changed the cluster, and failed on their way or were stopped: %s" % newest_of(earlier.unfinished))
         if earlier.alive:
             display.warning("Another run of cluster %s is going on in this moment: %s" % (cluster_name, ", ".join(earlier.alive)))
         fact = {

@@ -55,7 +55,7 @@ options:
         choices: [auto, path, virtual]
         default: auto
       ca_bundle:
-        description: File with the certificates of the authorities that the S3 server's certificate may come from.
+        description: Absolute path of a file with the certificates of the authorities that the S3 server's certificate may come from.
         type: path
       profile:
         description: Name of a profile in the shared files of the AWS clients.

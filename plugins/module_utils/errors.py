@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Dict
 
 
@@ -33,3 +34,14 @@ class LifeboatError(Exception):
         error: Dict[str, Any] = {"kind": type(self).__name__, "message": self.message, "tried": self.tried, "found": self.found, "remedy": self.remedy}
         error.update(self.details)
         return {"msg": str(self), "error": error}
+
+
+def how_to_install(package: str) -> str:
+    """What to do where a Python package of the controller is missing. A module runs out of an archive, so it cannot say where the collection lies."""
+    return (
+        "%s -m pip install %s. meta/ee-requirements.txt of the collection has all that the controller needs: ansible-galaxy collection list says where it is"
+        % (
+            sys.executable or "python3",
+            package,
+        )
+    )

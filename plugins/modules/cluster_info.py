@@ -31,6 +31,13 @@ options:
     description: Certificate of the CA that the server must be signed by.
     type: path
     default: /etc/kubernetes/pki/ca.crt
+  kubeconfigs:
+    description:
+      - Files of which the first that is there and has a client certificate for its current context shows it. Without any, O(client_cert) is shown.
+      - C(apiserver-kubelet-client) of kubeadm has no rights in the API any more since 1.36; C(admin.conf) has them.
+    type: list
+    elements: path
+    default: []
   client_cert:
     description: Client certificate.
     type: path
@@ -179,7 +186,7 @@ removals:
 from typing import Any, Dict
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.api import ApiClient
+from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.api import ApiClient, Credentials
 from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.cluster import PARTS, collect, find_stale, remove, wait_endpoints
 from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.nodes import Expectation
 
@@ -189,6 +196,7 @@ SPEC: Dict[str, Any] = {
     "server": {"type": "str", "default": "https://127.0.0.1:6443"},
     "server_name": {"type": "str", "default": ""},
     "ca_cert": {"type": "path", "default": CERTIFICATES + "ca.crt"},
+    "kubeconfigs": {"type": "list", "elements": "path", "default": []},
     "client_cert": {"type": "path", "default": CERTIFICATES + "apiserver-kubelet-client.crt"},
     "client_key": {"type": "path", "default": CERTIFICATES + "apiserver-kubelet-client.key", "no_log": False},
     "wait_seconds": {"type": "int", "default": 60},
@@ -219,8 +227,8 @@ def body(call: Call) -> Dict[str, Any]:
         params["restarted_nodes"],
         params["away_nodes"],
     )
-    names = ("server", "ca_cert", "client_cert", "client_key", "server_name", "timeout_seconds")
-    with ApiClient(*(params[name] for name in names)) as client:
+    names = ("server_name", "timeout_seconds")
+    with ApiClient(params["server"], Credentials.of(params), *(params[name] for name in names)) as client:
         ready_seconds = client.wait_ready(params["wait_seconds"])
         cluster = collect(client, params["ca_cert"], params["collect"], expected)
         stale = find_stale(cluster, expected)

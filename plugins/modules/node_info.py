@@ -141,7 +141,8 @@ node:
         C(cluster_id) (of which cluster the data are, as their log says) and C(revision) (how far the database is; null where it does not say).
         What etcd itself names, as its process, its manifest or its unit (C(flags_source)) says -
         C(flags_data_dir) with C(flags_state), C(flags_wal_dir) with C(wal_state) where the log is not in the data directory. C(in_use) says whether a
-        running etcd works in C(data_dir), null when that is not known.
+        running etcd works in C(data_dir), null when that is not known. C(would_start) says what the manifest of a member that runs names instead, where that
+        is another directory.
       type: dict
     told:
       description: >-

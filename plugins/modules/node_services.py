@@ -129,7 +129,7 @@ options:
     type: dict
     default: {}
   api:
-    description: Overrides of C(platform.api) (C(server), C(server_name), C(ca_cert), C(client_cert), C(client_key)).
+    description: Overrides of C(platform.api) (C(server), C(server_name), C(ca_cert), C(kubeconfigs), C(client_cert), C(client_key)).
     type: dict
     default: {}
   etcd_hash:

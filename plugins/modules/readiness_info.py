@@ -136,7 +136,7 @@ readiness:
       type: list
       elements: str
     signing:
-      description: Whether what this controller signs would be believed, with C(fits) (null without a key), C(signer) and C(text).
+      description: Whether what this controller signs would be believed, with C(fits) (null without a key), C(signer), C(text) and C(remedy).
       type: dict
     writable:
       description: Whether the location takes the next backup, with C(writable), C(needed_bytes) and C(problem).

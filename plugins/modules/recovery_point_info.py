@@ -382,7 +382,7 @@ def one_point(params: Dict[str, Any], location: Location, found: catalog.Catalog
             point, problem = damage.choose(found, params["id"], params["components"], params["hosts"])
         else:
             point = found.select(params["id"], params["components"], params["hosts"])
-    except catalog.OF_THE_LOCATION:
+    except catalog.OF_NO_POINT:
         raise
     except LifeboatError as error:
         if params["failed_checks"] == "fail" or params["id"] == "latest":

@@ -10,6 +10,8 @@ import re
 import shlex
 from typing import Any, Callable, Dict, Mapping, Sequence
 
+from ansible_collections.lifeboat.cluster.plugins.plugin_utils.given import given_list, given_path
+
 # Variables of a recovery that a rerun needs with the same values.
 OF_RECOVERIES = (
     "recovery_point_id",
@@ -38,6 +40,9 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.,:/@%+-]+")
 def said(named: Mapping[str, Any], variable: Callable[[str], Any]) -> Dict[str, Any]:
     """By name what was said; ``named`` first, and nothing that is empty."""
     values = {**named, **{name: variable(name) for name in OF_RECOVERIES}}
+    # Whoever goes on may stand in another directory.
+    values["lifeboat_identity_files"] = given_path(given_list(values["lifeboat_identity_files"]))
+    values["lifeboat_allowed_signers"] = given_path(values["lifeboat_allowed_signers"])
     return {name: value for name, value in values.items() if value not in (None, "", [], {}, False)}
 
 

@@ -95,6 +95,35 @@ def test_no_failure_is_passed_over() -> None:
     refuse(problems, "a rescue runs on every host of a play with any_errors_fatal, and the play goes on as if healed unless it ends in a failure")
 
 
+def test_no_condition_of_failure_hides_its_reason() -> None:
+    """failed_when lets something pass, and never makes a failure: of one, ansible-core 2.21 shows nothing but that the expression was true."""
+    problems = [
+        f"{shown(path)}: {item.get('name')!r} has failed_when: {item['failed_when']}"
+        for path in files_under("playbooks", "roles", suffixes=(".yml", ".yaml"))
+        if "files" not in path.parts
+        for item in tasks_in(read_yaml(path))
+        if "failed_when" in item and item["failed_when"] is not False
+    ]
+    refuse(problems, "write failed_when: false, and let a check or ansible.builtin.fail say what was found")
+
+
+def test_no_run_is_green_because_of_a_limit() -> None:
+    """Whatever begins a run on localhost imports the play that fails where a limit left localhost out, right after it."""
+    limit = "lifeboat.cluster.refuse_limit"
+    problems = []
+    for path in playbooks():
+        found = plays(path)
+        begins = [number for number, play in enumerate(found) if "'begin'" in str(play.get("tasks"))]
+        problems += [
+            f"{shown(path)}: play {number + 2} is no import of {limit}"
+            for number in begins
+            if limit not in [play.get(IMPORT) for play in found[number + 1 : number + 2]]
+        ]
+        if not begins and f"lifeboat.cluster.{path.stem}" != limit and not all(IMPORT in play for play in found):
+            problems.append(f"{shown(path)} begins no run")
+    refuse(problems, f"write {IMPORT}: {limit} after the play that begins the run")
+
+
 def test_playbooks_parse(collections_path: Path, tmp_path: Path) -> None:
     """ansible-playbook accepts the syntax of every playbook by its full name."""
     inventory = tmp_path / "hosts"

@@ -51,7 +51,7 @@ class GatewayClient(MessageClient):
         self._prefix: Optional[str] = None
         self._context = tls_context(connection) if connection.tls else None
         # Why the gateway is not asked any more.
-        self._closed: Optional[Rejected] = None
+        self._closed: Optional[EtcdError] = None
 
     def _call(self, method: messages.Method, request: Mapping[str, Any]) -> Message:
         refusal: Optional[EtcdError] = self._closed
@@ -64,7 +64,13 @@ class GatewayClient(MessageClient):
                 if _NAMES_REFUSED not in error.reason:
                     raise
                 self._closed = refusal = error
+            except Unreachable as error:
+                # With --listen-client-http-urls there is nothing but gRPC on the usual port.
+                if error.details.get("timed_out"):
+                    raise
+                refusal = error
         answers, close = self._in_frames(method, request, refusal)
+        self._closed = self._closed or (refusal if isinstance(refusal, Unreachable) else None)
         try:
             return method.response.decode(next(answers))
         except Malformed as error:
@@ -97,7 +103,7 @@ class GatewayClient(MessageClient):
         stream = self._open_frames(method, request, ended=ended)
         if stream is not None:
             return stream
-        if isinstance(refusal, NotAvailable):
+        if isinstance(refusal, (NotAvailable, Unreachable)):
             raise refusal
         raise self._unreachable(method, OSError("no answer to a call over gRPC; through the gateway: %s" % refusal.found))
 

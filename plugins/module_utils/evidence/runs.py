@@ -180,11 +180,15 @@ class EarlierRuns(NamedTuple):
     dead: List[str]
     alive: List[str]
     unknown: List[str]
+    # Of the dead ones, those that may have left a cluster half changed: a list that failed did not, nor one after which another change came to its end.
+    unfinished: List[str]
 
 
 def earlier_runs(runs_directory: str, cluster_name: str, but: str = "") -> EarlierRuns:
     """Runs of this cluster that have no end in their journal, without the run ``but``."""
     found: Dict[Optional[bool], List[str]] = {False: [], True: [], None: []}
+    changing: List[str] = []
+    newest_change = ""
     root = os.path.abspath(os.path.expanduser(runs_directory))
     for directory in sorted(glob.glob(os.path.join(glob.escape(root), "*", "journal"))):
         run_id = os.path.basename(os.path.dirname(directory))
@@ -195,10 +199,17 @@ def earlier_runs(runs_directory: str, cluster_name: str, but: str = "") -> Earli
         except (LifeboatError, OSError):
             continue
         begin = next((record for record in records if record["kind"] == "run_begin"), None)
-        if begin is None or begin.get("cluster_name") != cluster_name or any(record["kind"] == "run_end" for record in records):
+        if begin is None or begin.get("cluster_name") != cluster_name:
+            continue
+        changes = bool(begin.get("changes_cluster") and not begin.get("check_mode"))
+        if any(record["kind"] == "run_end" for record in records):
+            newest_change = run_id if changes else newest_change
             continue
         found[is_alive(process_of(begin))].append(run_id)
-    return EarlierRuns(found[False], found[True], found[None])
+        changing += [run_id] if changes else []
+    # Their ids begin with the time.
+    unfinished = [run_id for run_id in found[False] if run_id in changing and run_id > newest_change]
+    return EarlierRuns(found[False], found[True], found[None], unfinished)
 
 
 def plain_leftovers(run_directory: str, quiet_for_seconds: float = 0.0) -> List[str]:

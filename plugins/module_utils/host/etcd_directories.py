@@ -19,6 +19,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.host.environment_
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import arguments, environment, telling_flags
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Unit
 
+PROGRAM = "etcd"
 _VARIABLES = ("ETCD_DATA_DIR", "ETCD_WAL_DIR", "ETCD_CONFIG_FILE", "ETCD_NAME")
 
 
@@ -104,12 +105,28 @@ def of_manifest(paths: Sequence[str], staged: Mapping[str, str]) -> Directories:
     if text is None:
         return Directories()
     manifest = text
+    pod = static_pod.read_pod(manifest)
+    container = pod.container(PROGRAM) if pod else None
+    if pod is not None and container is not None:
+        return _directories(_in_container(pod, container), "the manifest %s" % read)
 
     def said(flag: str) -> Optional[str]:
         own = flag_value(flag, manifest)
-        return static_pod.host_path(manifest, own) if own else None
+        return static_pod.host_path(manifest, own, PROGRAM) if own else None
 
     return _directories(said, "the manifest %s" % read)
+
+
+def _in_container(pod: static_pod.Pod, container: static_pod.Container) -> Callable[[str], Optional[str]]:
+    """What etcd in this container is told, in its own order; paths are those of the host."""
+    file = container.value("config-file") or container.environment.get("ETCD_CONFIG_FILE")
+    text = (probing.text_or_none(pod.on_host(container, file)) or "") if file else ""
+
+    def said(flag: str) -> Optional[str]:
+        own = _setting(flag, text) if file else container.value(flag) or container.environment.get(_variable(flag))
+        return pod.on_host(container, own) if own else None
+
+    return said
 
 
 def of_unit(unit: Unit, environment_file: str, staged: Mapping[str, str]) -> Directories:

@@ -160,18 +160,28 @@ def _set(path: str, edit: Callable[[str, str], str]) -> bool:
 
 
 def _manifest_without_log(text: str, path: str) -> str:
-    own, log = (etcd_directories.flag_value(flag, text) for flag in ("data-dir", "wal-dir"))
+    pod = static_pod.read_pod(text)
+    container = pod.container(etcd_directories.PROGRAM) if pod else None
+    if container is not None:
+        own = container.value("data-dir") or container.environment.get("ETCD_DATA_DIR")
+        by_flag, by_variable = container.value("wal-dir"), container.environment.get("ETCD_WAL_DIR")
+    else:
+        own, by_flag = (etcd_directories.flag_value(flag, text) for flag in ("data-dir", "wal-dir"))
+        by_variable = None
     inside = os.path.join(own or DATA_DIR, "member", "wal")
+    log = by_flag or by_variable
     if not log or log == inside:
         return text
-    if "--wal-dir=" not in text:
+    # A flag counts more than a variable.
+    after = static_pod.set_arguments(text, {"--wal-dir": inside}, path) if "--wal-dir=" in text or (by_variable and not by_flag) else text
+    if after == text:
         raise static_pod.ManifestNotUnderstood(
             "The log directory in the static pod manifest %s can't be changed." % path,
             tried="look for a line '- --wal-dir=...'",
             found="another form",
             remedy="Write it as --wal-dir=%s by hand, then run the same command again." % log,
         )
-    return static_pod.set_arguments(text, {"--wal-dir": inside}, path)
+    return after
 
 
 def _environment_without_log(text: str, path: str) -> str:

@@ -332,9 +332,10 @@ class Look:
         """What this machine says of the platform's facts."""
         flags: Dict[str, Mapping[str, str]] = {}
         running_with = self.flags()
-        for name, service in (("etcd", self._member.service), ("kube-apiserver", self.services.get("kube-apiserver"))):
+        others = [(name, self.services.get(name)) for name in ("kube-apiserver", *told.WATCHERS)]
+        for name, service in [("etcd", self._member.service), *others]:
             if service is not None:
-                flags[name] = running_with.get(service.process) or only_telling(static_pod.flags(self._member.manifest(service)))
+                flags[name] = running_with.get(service.process) or only_telling(static_pod.flags(self._member.manifest(service), name))
         place = str(self._etcd()["data_dir"]) if self._member.service else ""
         found = told.told(flags, place, self._member.on_host, self.platform)
         return dict(found, runtime=self._runtime_told) if self._runtime_told else found

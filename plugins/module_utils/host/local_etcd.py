@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import Any, Callable, Dict, List, Mapping
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.tools import image_release
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_data, etcd_directories, static_pod
@@ -43,7 +43,15 @@ class LocalEtcd:
         data_dir = self._data_dir(directories)
         used = directories.leads_to(directories.data, data_dir) if directories.root else None
         link = self._captured_link if data_dir == self._captured_dir else ""
-        return dict(etcd_data.add_directories(etcd_data.describe(data_dir, aside, link=link), directories, used), release=self._release())
+        found = etcd_data.add_directories(etcd_data.describe(data_dir, aside, link=link), directories, used)
+        return dict(found, release=self._release(), would_start=self._would_start(directories, data_dir))
+
+    def _would_start(self, directories: Directories, data_dir: str) -> Optional[str]:
+        """Where the manifest of a member that runs says another data directory than the one in which it works: that one would be used at its next start."""
+        if not directories.root or self.service is None or not self.service.manifest:
+            return None
+        written = etcd_directories.of_manifest(self._manifests(self.service), {})
+        return None if not written.data or written.leads_to(written.data, data_dir) else str(written)
 
     def _release(self) -> str:
         """Of the etcd that its manifest would start, where the tag of its image says it."""
@@ -51,7 +59,7 @@ class LocalEtcd:
 
     def on_host(self, path: str) -> str:
         """Where a path of etcd's pod lies on this host."""
-        return static_pod.host_path(self.manifest(self.service), path) if self.service is not None else path
+        return static_pod.host_path(self.manifest(self.service), path, etcd_directories.PROGRAM) if self.service is not None else path
 
     def manifest(self, service: Service) -> str:
         """The text of a static pod's manifest, live or parked; empty without one."""

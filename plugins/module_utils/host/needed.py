@@ -17,7 +17,8 @@ import os
 import re
 import stat
 from dataclasses import dataclass
-from typing import Callable, Collection, Dict, FrozenSet, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
+from functools import partial
+from typing import Callable, Collection, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host import probing, static_pod
@@ -133,20 +134,26 @@ class Reader:
             self.not_understood.append(file)
         for path in mounts:
             yield Found(path, "%s, hostPath" % pod, mounted=True)
-        self.logs.update(os.path.normpath(static_pod.host_path(text, path)) for _name, path in options(text, _LOGS))
-        for name, value in options(text):
-            yield from self._option(name, value, pod, lambda path: static_pod.host_path(text, path))
+        read = static_pod.read_pod(text)
+        if read is not None:
+            for container in read.containers:
+                yield from self._options(list(container.options()), pod, partial(read.on_host, container))
+        else:
+            pairs = [(name, value) for name, value in _OPTION.findall(_without_comments(text))]
+            yield from self._options(pairs, pod, lambda path: static_pod.host_path(text, path, ""))
+
+    def _options(self, pairs: Iterable[Tuple[str, str]], by: str, on_host: OnHost) -> Iterator[Found]:
+        """What options name. Where a log is written is kept, too."""
+        for name, value in pairs:
+            if name in _LOGS:
+                self.logs.update(os.path.normpath(on_host(path)) for path in _paths(value))
+            elif name not in _PLACES | _NO_PATHS:
+                for path in _paths(value):
+                    yield from self._option(name, path, by, on_host)
 
     def process(self, words: Sequence[str], name: str) -> Iterator[Found]:
         """What the options of a process of this machine name."""
-        for index, word in enumerate(words):
-            option, equals, value = word.lstrip("-").partition("=")
-            if not word.startswith("--") or option in _PLACES | _NO_PATHS:
-                continue
-            if not equals:
-                value = words[index + 1] if index + 1 < len(words) else ""
-            for path in _paths(value):
-                yield from self._option(option, path, name, _as_it_is)
+        yield from self._options(static_pod.Container(words=tuple(words)).options(), name, _as_it_is)
 
     def _option(self, name: str, path: str, by: str, on_host: OnHost) -> Iterator[Found]:
         here = on_host(path)
@@ -163,8 +170,7 @@ class Reader:
 
     def file(self, path: str, by: str) -> Iterator[Found]:
         """What a file names, whoever reads it: options, and files by their keys."""
-        for name, value in options((probing.text_or_none(path) or "")[:_LARGEST_BYTES]):
-            yield from self._option(name, value, by, _as_it_is)
+        yield from self._options(_OPTION.findall(_without_comments((probing.text_or_none(path) or "")[:_LARGEST_BYTES])), by, _as_it_is)
         yield from self._named_in(path, by, _as_it_is, 1)
 
     def _named_in(self, path: str, by: str, on_host: OnHost, depth: int, of_admission: bool = False) -> Iterator[Found]:
@@ -191,11 +197,8 @@ def _paths(value: str) -> List[str]:
     return [part.partition(":")[0] for part in value.split(",") if part.startswith("/")]
 
 
-def options(text: str, of: Optional[FrozenSet[str]] = None) -> List[Tuple[str, str]]:
-    """Options of a command line or a manifest whose value has absolute paths, one pair for each path: those named, or all that name files to read."""
-    plain = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    found = [(name, value) for name, value in _OPTION.findall(plain) if (name not in _PLACES | _NO_PATHS if of is None else name in of)]
-    return [(name, path) for name, value in found for path in _paths(value)]
+def _without_comments(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
 
 
 def _below(path: str, places: Iterable[str]) -> bool:

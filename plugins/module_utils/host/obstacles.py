@@ -113,6 +113,12 @@ def _etcd_directories(node: Mapping[str, Any]) -> Obstacle:
         same = seen["in_use"]
     else:
         same = named is None or os.path.normpath(named) in (os.path.normpath(data_dir), seen["resolved"])
+    if same and seen.get("would_start"):
+        return _blocked(
+            "%s; %s" % (found, seen["would_start"]),
+            "A restore would be refused, since etcd would look for its data there. If the manifest was changed on purpose, let etcd start anew with it. If it says the "
+            "same in a form that is not understood, write command, volumeMounts and volumes as kubectl get -o yaml does.",
+        )
     if same:
         return _clear(found)
     if named and os.path.normpath(named) == os.path.normpath(data_dir):

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.api import ApiClient
+from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.api import ApiClient, Credentials
 
 if TYPE_CHECKING:
     from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, EtcdClient
@@ -190,9 +190,7 @@ class ApiProof:
             facts = self._facts
             self._client = ApiClient(
                 str(facts.get("server") or "https://127.0.0.1:6443"),
-                str(facts.get("ca_cert") or ""),
-                str(facts.get("client_cert") or ""),
-                str(facts.get("client_key") or ""),
+                Credentials.of(facts),
                 str(facts.get("server_name") or ""),
                 _API_TIMEOUT_SECONDS,
             )

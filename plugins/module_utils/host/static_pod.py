@@ -1,26 +1,36 @@
 # Copyright: (c) 2026, Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A static pod manifest as kubeadm writes it: arguments one ``- --flag=value`` a line, block style, or JSON.
+"""A static pod manifest: read in the forms that block_yaml knows, and where it is written in others, as far as single lines say it.
 
-Hosts have no YAML parser, so only this form is written to, and everything else is refused. To read, a little more is understood.
+Written is only what kubeadm writes: arguments one ``- --flag=value`` a line, block style. Everything else is refused.
 Source: kubernetes/kubernetes cmd/kubeadm/app/phases/etcd/local.go (the command is a flat list of strings).
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+import shlex
+from dataclasses import dataclass, field
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.block_yaml import read_mapping
 
 _COMMAND = re.compile(r"^(\s*)- (?:command|args):\s*$|^(\s*)(?:command|args):\s*$")
 _ARGUMENT = re.compile(r"""^(?P<indent>\s*)- (?P<quote>["']?)(?P<flag>--[a-z0-9-]+)(?:=(?P<value>.*?))?(?P=quote)\s*$""")
+# A flag whose value is an item of its own.
+_APART = re.compile(r"""^\s*- ["']?(--[a-z0-9-]+)["']?\s*(?:#.*)?$""")
 _IMAGE = re.compile(r"""^\s*(?:-\s+)?image:\s*["']?([^\s"'#]+)""")
 _KEY = re.compile(r"^(?P<indent>\s*(?:- +)?)(?P<key>[A-Za-z]+):\s*(?P<value>.*?)\s*$")
 # Characters with which a plain YAML scalar stays a plain scalar in the middle of a flag.
 _PLAIN = re.compile(r"^[A-Za-z0-9_.,:/=@%+-]*$")
+
+
+_SHELLS = frozenset(("sh", "ash", "bash", "dash"))
+_REFERENCE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
 
 
 class ManifestNotUnderstood(LifeboatError):
@@ -33,42 +43,181 @@ def _line(indent: str, flag: str, value: str) -> str:
     return "%s- %s" % (indent, text if _PLAIN.match(text) and not text.endswith(":") else json.dumps(text))
 
 
+@dataclass(frozen=True)
+class Mount:
+    """Where a volume is in a container."""
+
+    place: str
+    volume: str
+    below: str = ""
+
+
+@dataclass(frozen=True)
+class Container:
+    """``words`` are those of command and arguments, of a script those of the script; what refers to the environment is replaced."""
+
+    name: str = ""
+    words: Tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    mounts: Tuple[Mount, ...] = ()
+
+    def runs(self, program: str) -> bool:
+        """Whether it starts a program."""
+        return any(os.path.basename(word) == program for word in self.words if not word.startswith("-"))
+
+    def options(self) -> Iterator[Tuple[str, str]]:
+        """Names without dashes, and values; empty for an option without one. What still refers to something unknown is left out."""
+        for index, word in enumerate(self.words):
+            if not word.startswith("-") or word.strip("-") == "":
+                continue
+            name, equals, value = word.lstrip("-").partition("=")
+            following = self.words[index + 1] if index + 1 < len(self.words) else ""
+            said = value if equals else ("" if following.startswith("-") else following)
+            if not _REFERENCE.search(said):
+                yield name, said
+
+    def value(self, option: str) -> Optional[str]:
+        """The value of an option; of one that stands there twice the last, as programs in Go take it."""
+        return dict(self.options()).get(option)
+
+
+@dataclass(frozen=True)
+class Pod:
+    """``volumes`` are paths of the host by the names of volumes."""
+
+    name: str = ""
+    namespace: str = "default"
+    containers: Tuple[Container, ...] = ()
+    volumes: Mapping[str, str] = field(default_factory=dict)
+    images: Tuple[str, ...] = ()
+
+    def container(self, program: str) -> Optional[Container]:
+        """The one that starts a program; the only one, where none says so."""
+        found = [one for one in self.containers if one.runs(program)] or (list(self.containers) if len(self.containers) == 1 else [])
+        return found[0] if found else None
+
+    def on_host(self, container: Container, path: str) -> str:
+        """Where a path of a container lies on the host; the path itself when it is not mounted from there."""
+        for mount in sorted(container.mounts, key=lambda mount: len(mount.place), reverse=True):
+            place, source = mount.place.rstrip("/"), self.volumes.get(mount.volume)
+            if source and (path == place or path.startswith(place + "/")):
+                below = "/" + mount.below.strip("/") if mount.below.strip("/") else ""
+                return source.rstrip("/") + below + path[len(place) :]
+        return path
+
+
+def read_pod(text: str) -> Optional[Pod]:
+    """The pod of a manifest; None when it could not be read as one with containers."""
+    document = read_mapping(text)
+    try:
+        return _pod(document) if document and (document.get("spec") or {}).get("containers") else None
+    except (AttributeError, TypeError, ValueError):
+        # A text where a list or a mapping has to be: the kubelet does not take it either.
+        return None
+
+
+def _pod(document: Mapping[str, Any]) -> Pod:
+    metadata, spec = document.get("metadata") or {}, document.get("spec") or {}
+    containers = list(spec.get("containers") or ())
+    everyone = containers + list(spec.get("initContainers") or ())
+    volumes = {str(one["name"]): str((one.get("hostPath") or {}).get("path") or "") for one in spec.get("volumes") or () if one.get("name")}
+    images = tuple(str(one["image"]) for one in everyone if one.get("image"))
+    namespace = str(metadata.get("namespace") or "default")
+    return Pod(str(metadata.get("name") or ""), namespace, tuple(_container(one) for one in everyone), volumes, images)
+
+
+def _container(entry: Mapping[str, Any]) -> Container:
+    environment = {str(one["name"]): str(one["value"]) for one in entry.get("env") or () if one.get("name") and one.get("value") is not None}
+    words = [str(word) for word in [*(entry.get("command") or ()), *(entry.get("args") or ())] if word is not None]
+    known = tuple(_REFERENCE.sub(lambda match: environment.get(match.group(1), match.group(0)), word) for word in _script(words))
+    mounts = tuple(
+        Mount(str(one["mountPath"]), str(one.get("name") or ""), str(one.get("subPath") or "")) for one in entry.get("volumeMounts") or () if one.get("mountPath")
+    )
+    return Container(str(entry.get("name") or ""), known, environment, mounts)
+
+
+def _script(words: Sequence[str]) -> List[str]:
+    """What a shell is told to run, word by word; other commands as they are."""
+    if not words or os.path.basename(words[0]) not in _SHELLS or "-c" not in words[:-1]:
+        return list(words)
+    place = list(words).index("-c") + 1
+    try:
+        inside = shlex.split(words[place], comments=True)
+    except ValueError:
+        inside = words[place].split()
+    return [word.rstrip(";&|") for word in inside] + list(words[place + 1 :])
+
+
 def set_arguments(text: str, arguments: Mapping[str, str], path: str) -> str:
     """The manifest with these arguments set. ``arguments`` maps flags with their dashes to values; ``path`` is for errors.
 
-    A flag that is there gets the value, one that is not comes at the end of the command. Raises ManifestNotUnderstood.
+    A flag that is there gets the value wherever it stands, one that is not comes at the end of the command. Raises ManifestNotUnderstood.
     """
     lines = text.splitlines()
-    start = next((number for number, line in enumerate(lines) if _COMMAND.match(line)), None)
-    found = [number for number in range(start + 1, len(lines)) if _ARGUMENT.match(lines[number])] if start is not None else []
-    if start is None or not found:
-        raise ManifestNotUnderstood(
-            "The static pod manifest %s has no command in the form that kubeadm writes." % path,
-            tried="looked for 'command:' followed by lines '- --flag=value'",
-            remedy="Set these arguments by hand: %s" % " ".join("%s=%s" % item for item in sorted(arguments.items())),
-        )
-    indent = lines[found[0]][: len(lines[found[0]]) - len(lines[found[0]].lstrip())]
-    # Only the list that begins here: a second container's arguments are not ours.
-    ours: List[int] = []
-    for number in range(found[0], len(lines)):
-        match = _ARGUMENT.match(lines[number])
-        if match is None or match.group("indent") != indent:
-            break
-        ours.append(number)
+    # Only one list: a second container's arguments are not ours. It is that which has most of the flags.
+    items = max(_lists(lines), key=lambda found: len(_flags_in(lines, found) & set(arguments)), default=[])
+    apart = {match.group(1) for match in (_APART.match(lines[number]) for number in items) if match} & set(arguments)
+    if not items or not _flags_in(lines, items) or apart:
+        raise _not_understood(arguments, path)
+    indent = lines[items[0]][: len(lines[items[0]]) - len(lines[items[0]].lstrip())]
     missing = dict(arguments)
-    for number in ours:
+    for number in items:
         match = _ARGUMENT.match(lines[number])
-        if match is not None and match.group("flag") in arguments:
-            flag = match.group("flag")
+        flag = match.group("flag") if match is not None else ""
+        if match is not None and flag in arguments:
             missing.pop(flag, None)
             if match.group("value") != arguments[flag]:
                 lines[number] = _line(indent, flag, arguments[flag])
-    lines[ours[-1] + 1 : ours[-1] + 1] = [_line(indent, flag, value) for flag, value in sorted(missing.items())]
-    return "\n".join(lines) + "\n"
+    lines[items[-1] + 1 : items[-1] + 1] = [_line(indent, flag, value) for flag, value in sorted(missing.items())]
+    after = "\n".join(lines) + "\n"
+    pod = read_pod(after)
+    said = [dict(one.options()) for one in pod.containers] if pod else []
+    if pod and not any(all(one.get(flag.lstrip("-")) == value for flag, value in arguments.items()) for one in said):
+        raise _not_understood(arguments, path)
+    return after
 
 
-def flags(text: str) -> Dict[str, str]:
-    """All arguments C(--flag=value) by their names without dashes, in whatever form the command is written."""
+def _not_understood(arguments: Mapping[str, str], path: str) -> ManifestNotUnderstood:
+    return ManifestNotUnderstood(
+        "The static pod manifest %s has no command in the form that kubeadm writes." % path,
+        tried="looked for 'command:' followed by lines '- --flag=value'",
+        remedy="Set these arguments by hand: %s" % " ".join("%s=%s" % item for item in sorted(arguments.items())),
+    )
+
+
+def _lists(lines: Sequence[str]) -> List[List[int]]:
+    """Of every list of a command or of arguments in block style the numbers of its items' lines. Remarks and empty lines may stand between them."""
+    found: List[List[int]] = []
+    for start, line in enumerate(lines):
+        if not _COMMAND.match(line):
+            continue
+        items: List[int] = []
+        indent = -1
+        for number in range(start + 1, len(lines)):
+            stripped = lines[number].lstrip()
+            depth = len(lines[number]) - len(stripped)
+            if not stripped or stripped.startswith("#"):
+                continue
+            indent = depth if indent < 0 else indent
+            if depth < indent or (depth == indent and not stripped.startswith("-")):
+                break
+            if depth == indent and stripped.startswith("- "):
+                items.append(number)
+        if items:
+            found.append(items)
+    return found
+
+
+def _flags_in(lines: Sequence[str], items: Sequence[int]) -> Set[str]:
+    return {match.group("flag") for match in (_ARGUMENT.match(lines[number]) for number in items) if match}
+
+
+def flags(text: str, program: str) -> Dict[str, str]:
+    """All arguments of a program by their names without dashes, in whatever form the command is written."""
+    pod = read_pod(text)
+    container = pod.container(program) if pod else None
+    if container is not None:
+        return dict(container.options())
     plain = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     return {name: value.rstrip(",") for name, value in re.findall(r"""--([a-z0-9-]+)=([^\s"'\]]*)""", plain)}
 
@@ -78,28 +227,19 @@ def _unquoted(value: str) -> str:
     return plain[1:-1] if len(plain) > 1 and plain[0] == plain[-1] and plain[0] in "\"'" else plain
 
 
-def _document(text: str) -> Dict[str, Any]:
-    """The manifest, when it is JSON."""
-    if not text.lstrip().startswith("{"):
-        return {}
-    try:
-        document = json.loads(text)
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
 def images(text: str) -> List[str]:
-    """Image references of a manifest, line by line."""
+    """Image references of a manifest."""
+    pod = read_pod(text)
+    if pod is not None:
+        return sorted(set(pod.images))
     return sorted({found.group(1) for found in (_IMAGE.match(line) for line in text.splitlines()) if found})
 
 
 def pod_name(text: str) -> Tuple[str, str]:
     """Name and namespace of the pod; empty texts when they are not found."""
-    document = _document(text)
-    if document:
-        metadata = document.get("metadata") or {}
-        return str(metadata.get("name") or ""), str(metadata.get("namespace") or "default")
+    pod = read_pod(text)
+    if pod is not None:
+        return pod.name, pod.namespace
     found: Dict[str, str] = {}
     inside: Optional[int] = None
     for line in text.splitlines():
@@ -142,30 +282,22 @@ def _items(text: str, key: str) -> List[Dict[str, str]]:
     return items
 
 
-def host_path(text: str, path: str) -> str:
-    """Where a path of the pod lies on the host, by its mounts; the path itself when no mount is found, or what it leads to is no path of the host."""
-    document = _document(text)
-    if document:
-        spec = document.get("spec") or {}
-        containers = spec.get("containers") or [{}]
-        mounts = {str(item.get("mountPath")): str(item.get("name")) for item in containers[0].get("volumeMounts") or []}
-        volumes = {str(item.get("name")): str((item.get("hostPath") or {}).get("path") or "") for item in spec.get("volumes") or []}
-    else:
-        mounts = {item["mountPath"]: item.get("name", "") for item in _items(text, "volumeMounts") if item.get("mountPath")}
+def host_path(text: str, path: str, program: str) -> str:
+    """Where a path of the container that starts a program lies on the host; the path itself when no mount is found, or what it leads to is no path of the host."""
+    pod = read_pod(text)
+    container = pod.container(program) if pod else None
+    if pod is None or container is None:
+        mounts = tuple(Mount(item["mountPath"], item.get("name", ""), item.get("subPath", "")) for item in _items(text, "volumeMounts") if item.get("mountPath"))
         volumes = {item["name"]: item.get("*path", "") for item in _items(text, "volumes") if item.get("name")}
-    for mount in sorted(mounts, key=len, reverse=True):
-        place = mount.rstrip("/")
-        if volumes.get(mounts[mount]) and (path == place or path.startswith(place + "/")):
-            return volumes[mounts[mount]].rstrip("/") + path[len(place) :]
-    return path
+        pod, container = Pod(volumes=volumes), Container(mounts=mounts)
+    return pod.on_host(container, path)
 
 
 def host_paths(text: str) -> Tuple[List[str], bool]:
     """The paths of the host that the pod mounts, as its volumes name them; and whether all of them could be read."""
-    document = _document(text)
-    if document:
-        volumes = (document.get("spec") or {}).get("volumes") or []
-        return [str((item.get("hostPath") or {}).get("path")) for item in volumes if (item.get("hostPath") or {}).get("path")], True
+    pod = read_pod(text)
+    if pod is not None:
+        return [path for path in pod.volumes.values() if path], True
     plain = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     block = [item["*path"] for item in _items(plain, "volumes") if item.get("hostPath") == "" and item.get("*path", "").startswith("/")]
     inline = re.findall(r"""hostPath["']?:\s*\{[^{}]*?path["']?:\s*["']?(/[^\s"',}]*)""", plain)

@@ -15,6 +15,8 @@ from urllib.parse import SplitResult, urlsplit
 # From a path as the process sees it to the path on the host.
 HostPath = Callable[[str], str]
 
+# They listen for probes and metrics alone.
+WATCHERS = ("kube-controller-manager", "kube-scheduler")
 _ETCD_FILES = (("ca_cert", "trusted-ca-file"), ("client_cert", "cert-file"), ("client_key", "key-file"))
 
 
@@ -105,7 +107,7 @@ def _bracketed(address: str) -> str:
 def told(flags: Mapping[str, Mapping[str, str]], data_dir: str, on_host: HostPath, platform: Mapping[str, Any]) -> Dict[str, Any]:
     """A part of the platform's facts, to be laid over them.
 
-    ``flags`` are those of C(etcd) and C(kube-apiserver), where they are known; ``data_dir`` is where the local member keeps its data, empty without one.
+    ``flags`` are those of C(etcd), C(kube-apiserver) and the C(WATCHERS), where they are known; ``data_dir`` is where the local member keeps its data, empty without one.
     """
     etcd_flags, api_flags = flags.get("etcd") or {}, flags.get("kube-apiserver") or {}
     usual = {part: str((platform.get(part) or {}).get(name) or "") for part, name in (("etcd", "endpoint"), ("api", "server"))}
@@ -117,6 +119,11 @@ def told(flags: Mapping[str, Mapping[str, str]], data_dir: str, on_host: HostPat
         services["etcd"] = {"ports": ports}
     if api:
         services["kube-apiserver"] = {"ports": [api["port"]]}
+    for name in WATCHERS:
+        port = (flags.get(name) or {}).get("secure-port", "")
+        if port.isdigit():
+            # With 0 it listens nowhere.
+            services[name] = {"ports": [int(port)] if int(port) else []}
     return {name: part for name, part in (("etcd", etcd), ("api", api), ("services", services)) if part}
 
 

@@ -20,7 +20,7 @@ import binascii
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError, how_to_install
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.kubernetes import ENCRYPTION_MAGIC, EncryptionKey, Sample, is_object
 
 KINDS = ("EncryptionConfiguration", "EncryptionConfig")
@@ -246,7 +246,7 @@ def _open_secretbox(secret: bytes, data: bytes) -> Optional[bytes]:
             "The Python package PyNaCl is not there",
             tried="to import it on the controller, for values that are encrypted with secretbox",
             found=str(error),
-            remedy="install requirements.txt of the collection into the controller's Python",
+            remedy=how_to_install("PyNaCl"),
         ) from error
     if len(secret) != SecretBox.KEY_SIZE:
         return None

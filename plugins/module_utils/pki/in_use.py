@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import arguments, processes
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.static_pod import read_pod
 
 OPTION = "encryption-provider-config"
 _LARGEST_BYTES = 1 << 20
@@ -48,7 +49,13 @@ def look(process: str, manifests: Sequence[str], proc: str = "/proc") -> InUse:
         if not option:
             return InUse(known=True, source="process")
         return _described("process", option, _host_path(pid, option, proc))
-    for path, text in _texts(manifests, process.split()[-1]):
+    program = process.split()[-1]
+    for path, text in _texts(manifests, program):
+        pod = read_pod(text)
+        container = pod.container(program) if pod else None
+        if pod is not None and container is not None:
+            option = container.value(OPTION) or ""
+            return _described("manifest", option, pod.on_host(container, option), path) if option else InUse(known=True, source="manifest", manifest=path)
         options = _IN_TEXT.findall(text)
         if options:
             return _described("manifest", options[-1], options[-1], path)
@@ -70,7 +77,7 @@ def _option(words: Sequence[str]) -> str:
 
 
 def _texts(manifests: Sequence[str], program: str) -> Iterator[Tuple[str, str]]:
-    """Files that would start the API server: those named, and in directories those that name its program."""
+    """Files that would start the API server: those named, and in directories those whose pod starts its program, or that name it and are no pod we can read."""
     for place in manifests:
         directory = os.path.isdir(place)
         names = [os.path.join(place, name) for name in sorted(os.listdir(place)) if not name.startswith(".")] if directory else [place]
@@ -80,7 +87,8 @@ def _texts(manifests: Sequence[str], program: str) -> Iterator[Tuple[str, str]]:
                     lines = [line for line in file.read(_LARGEST_BYTES).splitlines() if not line.lstrip().startswith("#")]
             except OSError:
                 continue
-            if not directory or any(program in line for line in lines):
+            pod = read_pod("\n".join(lines)) if directory else None
+            if not directory or (any(one.runs(program) for one in pod.containers) if pod else any(program in line for line in lines)):
                 yield path, "\n".join(lines)
 
 

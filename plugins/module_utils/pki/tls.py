@@ -11,7 +11,6 @@ import ipaddress
 import os
 import socket
 import ssl
-import tempfile
 import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Iterator, List, NoReturn, Optional, Sequence, Tuple
@@ -19,7 +18,9 @@ from urllib.parse import urlsplit
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import DiskError, resolve
-from ansible_collections.lifeboat.cluster.plugins.module_utils.pki import _kubeconfig, _pem
+from ansible_collections.lifeboat.cluster.plugins.module_utils.pki import _pem
+from ansible_collections.lifeboat.cluster.plugins.module_utils.pki import kubeconfig as kubeconfigs
+from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.in_memory import as_file
 
 KEY_PAIR, CHAIN, AUTHORITY, KUBECONFIG, SAME_KEY = "key_pair", "chain", "authority", "kubeconfig", "same_key"
 TYPES = (KEY_PAIR, CHAIN, AUTHORITY, KUBECONFIG, SAME_KEY)
@@ -121,22 +122,6 @@ def _read(path: str, what: str) -> bytes:
     return data
 
 
-@contextlib.contextmanager
-def _as_file(data: bytes) -> Iterator[str]:
-    """The path of a file with this content that only this process can open and that never lies on a disk."""
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("lifeboat", os.MFD_CLOEXEC)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            yield "/proc/self/fd/%d" % descriptor
-    else:
-        with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
-            file.write(data)
-            file.flush()
-            yield file.name
-
-
 def _password() -> str:
     raise _EncryptedError
 
@@ -148,7 +133,7 @@ def _reason(error: ssl.SSLError) -> str:
 
 def _load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
     """Load a certificate with its key; they must belong together."""
-    with _as_file(certificate) as certificate_path, _as_file(key) as key_path:
+    with as_file(certificate) as certificate_path, as_file(key) as key_path:
         try:
             context.load_cert_chain(certificate_path, key_path, password=_password)
         except _EncryptedError:
@@ -356,7 +341,7 @@ def _same_key(check: Check, finding: Finding, salt: str) -> None:
             _fail("public and private key do not belong together")
 
 
-def _credential(check: Check, credential: _kubeconfig.Credential, what: str) -> bytes:
+def _credential(check: Check, credential: kubeconfigs.Credential, what: str) -> bytes:
     """Data of a kubeconfig, or the file that it names (relative to its own directory, as client-go does)."""
     if credential.data:
         return credential.data
@@ -371,8 +356,8 @@ def _credential(check: Check, credential: _kubeconfig.Credential, what: str) -> 
 
 def _kubeconfig_check(check: Check, finding: Finding) -> None:
     try:
-        config = _kubeconfig.parse(_read(check.kubeconfig, "the kubeconfig").decode("utf-8"))
-    except (_kubeconfig.NotUnderstoodError, UnicodeDecodeError):
+        config = kubeconfigs.parse(_read(check.kubeconfig, "the kubeconfig").decode("utf-8"))
+    except (kubeconfigs.NotUnderstoodError, UnicodeDecodeError):
         finding.understood = False
         _fail("not understood: it is not of the form that kubeadm writes, with a CA and a client certificate")
     finding.server = config.server

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Sequence
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import how_to_install
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     DependencyMissingError,
     IdentityRefusedError,
@@ -108,6 +109,6 @@ def age_library() -> Any:
             "The Python package pyrage is not there",
             tried="to import it on the controller",
             found=str(error),
-            remedy="install requirements.txt of the collection into the controller's Python",
+            remedy=how_to_install("pyrage"),
         ) from error
     return pyrage

@@ -40,7 +40,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.lo
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import LARGEST_BYTES, Manifest
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.reading import (
     LARGEST_OPENING_BYTES,
-    OF_THE_LOCATION,
+    OF_NO_POINT,
     SignedManifest,
     check_listed,
     check_manifest,
@@ -61,7 +61,7 @@ __all__ = [
     "ABANDONED_AFTER_SECONDS",
     "ALL",
     "IN_THE_FUTURE",
-    "OF_THE_LOCATION",
+    "OF_NO_POINT",
     "SIGNATURES",
     "STATES",
     "TRUST_ARGUMENTS",
@@ -88,6 +88,11 @@ __all__ = [
     "unlisted_objects",
 ]
 
+# What to do where a location has no point of the cluster.
+NOTHING_YET = (
+    "make one with lifeboat.cluster.backup_cluster. If there should be some: is the location the right one, and mounted, and is lifeboat_cluster_name the name "
+    "under which they were made?"
+)
 # Points of which the highest revision is looked for.
 HIGH_WATER_POINTS = 200
 _READERS = 8
@@ -326,7 +331,7 @@ class Catalog:
             said = results.Result.from_bytes(self._location.read(name.key, results.LARGEST_BYTES))
             if (said.highest_revision or 0) > clock_revision(self.now.timestamp()) and self._trust.allowed_signers is not None:
                 said = results.read_believed(self._location, name, self.cluster, said.point_id, self._trust)
-        except OF_THE_LOCATION:
+        except OF_NO_POINT:
             raise
         except LifeboatError:
             return 0
@@ -353,7 +358,7 @@ class Catalog:
             return self._read[identifier].manifest
         try:
             claim = Manifest.from_bytes(self._manifest_of(identifier))
-        except OF_THE_LOCATION:
+        except OF_NO_POINT:
             raise
         except LifeboatError:
             return None
@@ -370,7 +375,7 @@ class Catalog:
             return self._appended(Point(identifier, "foreign", "its name is not the id of a recovery point"), known)
         try:
             point = self._sealed(known) if known.manifest else self._unsealed(known)
-        except OF_THE_LOCATION:
+        except OF_NO_POINT:
             raise
         except OtherClusterError as error:
             point = Point(identifier, "foreign", _told(error), error=error)
@@ -399,7 +404,7 @@ class Catalog:
             )
         try:
             check_opening(self._location, manifest)
-        except OF_THE_LOCATION:
+        except OF_NO_POINT:
             raise
         except LifeboatError as error:
             problem = problem or error
@@ -455,7 +460,7 @@ class Catalog:
             return "it is being pruned, says a tombstone whose signature was not checked: nobody said who may sign"
         try:
             return "%s, says a tombstone whose signature is believed; objects are left" % read_tombstone(self._location, self.cluster, identifier, self._trust)
-        except OF_THE_LOCATION:
+        except OF_NO_POINT:
             raise
         except LifeboatError as error:
             raise TombstoneError(error.message, tried=names.tombstone_key(self.cluster, identifier), found=error.found) from error
@@ -480,7 +485,9 @@ class Catalog:
                 "-e recovery_point_id=%s" % early[-1]
             )
             if early
-            else "is the location the right one, and mounted? Does the cluster name agree? The table of points has the reasons",
+            else NOTHING_YET
+            if not self.known
+            else "what is wrong with each is said with its id. Make a new one (lifeboat.cluster.backup_cluster), or name one: -e recovery_point_id=<id>",
         )
 
     def _summary(self) -> str:

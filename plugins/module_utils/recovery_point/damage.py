@@ -37,7 +37,7 @@ def choose(found: catalog.Catalog, wanted: str, components: Sequence[str] = (), 
     """As ``Catalog.select``. A point that was named by its id and whose manifest is trusted is chosen although something is missing; the error says what."""
     try:
         return found.select(wanted, components, hosts), None
-    except catalog.OF_THE_LOCATION:
+    except catalog.OF_NO_POINT:
         raise
     except LifeboatError as error:
         if wanted == "latest":
@@ -89,7 +89,7 @@ def judge(
 def _opening_problem(location: Location, point: catalog.Chosen) -> Optional[LifeboatError]:
     try:
         catalog.check_opening(location, point.manifest)
-    except catalog.OF_THE_LOCATION:
+    except catalog.OF_NO_POINT:
         raise
     except LifeboatError as error:
         return error

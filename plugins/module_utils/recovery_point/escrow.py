@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError, how_to_install
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import age_keys, catalog, names, results, sealing
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import DependencyMissingError, IdentityRefusedError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
@@ -98,7 +98,7 @@ def _ssh_public(path: str) -> str:
             "The Python package cryptography is not there",
             tried="to import it on the controller",
             found=str(error),
-            remedy="install requirements.txt of the collection into the controller's Python",
+            remedy=how_to_install("cryptography"),
         ) from error
     with open(path, "rb") as stream:
         content = stream.read(1 << 20)
@@ -135,7 +135,7 @@ def _attempt(location: Location, manifest: Manifest, key: Key, artifacts: Sequen
                 location, where, sealing.Discard(), [key.identity], what=artifact.name, expected=artifact.digests, recipients=manifest.recipients
             )
             opened.append(artifact.name)
-    except catalog.OF_THE_LOCATION:  # says nothing about the key
+    except catalog.OF_NO_POINT:  # says nothing about the key
         raise
     except LifeboatError as error:
         return Attempt(key.recipient, [key.path], opened, "%s%s" % (error.message, ": " + error.found if error.found else ""))
@@ -160,7 +160,7 @@ def last_proofs(location: Location, cluster: str, found: Mapping[str, Sequence[R
             break
         try:
             said = results.read_believed(location, name, cluster, point, trust).details
-        except catalog.OF_THE_LOCATION:
+        except catalog.OF_NO_POINT:
             raise
         except LifeboatError:
             continue

@@ -24,7 +24,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     ObjectExistsError,
     ObjectMissingError,
 )
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import StoredObject
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import HOW_TO_HAVE_A_DIRECTORY, StoredObject
 
 _PARTIAL = ".partial"
 _BLOCK = 1 << 20
@@ -296,7 +296,7 @@ class FilesystemLocation:
                 "The backup location is not there",
                 tried="to use directory %s" % self.path,
                 found=os.strerror(error.errno) if error.errno else str(error),
-                remedy="mount it, or create it once with: install -d -m 0700 %s" % self.path,
+                remedy=HOW_TO_HAVE_A_DIRECTORY,
             ) from error
         if not stat.S_ISDIR(found.st_mode):
             raise LocationVanishedError("The backup location is not a directory", tried="to use %s" % self.path, remedy="correct the location's path")

@@ -9,6 +9,10 @@ from datetime import datetime
 from types import TracebackType
 from typing import BinaryIO, Iterator, List, NamedTuple, Optional, Protocol, Type
 
+# Said wherever a location is missing. A slip in its name and a missing mount look the same, so nothing is made unasked.
+HOW_TO_CREATE = "make it once, as somebody who may: lifeboat.cluster.prepare_location with -e lifeboat_location_create=true; or correct lifeboat_location"
+HOW_TO_HAVE_A_DIRECTORY = "mount it; or " + HOW_TO_CREATE
+
 
 class StoredObject(NamedTuple):
     """One key of a listing."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Dict, Mapping
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import LocationError
@@ -44,6 +45,11 @@ def open_location(specification: Mapping[str, Any]) -> Location:
     """The location that the options describe."""
     kind = specification.get("type") or "directory"
     if kind == "s3":
+        if specification.get("ca_bundle") and not os.path.isabs(specification["ca_bundle"]):
+            # Modules and the controller's plugins read the location in different directories.
+            raise LocationError(
+                "The path in ca_bundle of a backup location must be absolute", found=specification["ca_bundle"], remedy="give the whole path, beginning with /"
+            )
         options: Dict[str, Any] = {name: str(specification[name]) for name in _OF_S3 if specification.get(name)}
         return S3Location(_needed(specification, "bucket"), **options)
     if kind not in ("directory", "nfs"):

@@ -85,7 +85,7 @@ def check_same_cluster(location: Location, cluster: str, identity: ClusterIdenti
     for point in reversed(sealed_ids(location, cluster)[-_LOOKED_AT:]):
         try:
             there = catalog.read_manifest(location, cluster, point, trust).manifest
-        except catalog.OF_THE_LOCATION:
+        except catalog.OF_NO_POINT:
             raise
         except LifeboatError:
             continue

@@ -18,6 +18,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     NotLockableError,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import synchronise
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import HOW_TO_CREATE, HOW_TO_HAVE_A_DIRECTORY
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import open_location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.probing import default_retention
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3 import S3Location
@@ -30,7 +31,6 @@ _FIRST_REGION = "us-east-1"
 _RULE = "lifeboat-unfinished-uploads"
 # What a lifecycle rule does that takes objects out of reach.
 _TAKING = ("Expiration", "NoncurrentVersionExpiration", "Transitions", "NoncurrentVersionTransitions")
-_HOW_TO_CREATE = "run lifeboat.cluster.prepare_location with -e lifeboat_location_create=true, as somebody who may create it; or correct the location"
 
 
 class Wish(NamedTuple):
@@ -100,7 +100,7 @@ def _prepare_directory(path: str, mount_required: bool, wish: Wish, check_mode: 
         now = {"directory": PRESENT, "mode": "%04o" % stat.S_IMODE(os.stat(path).st_mode)}
         return Prepared(now, dict(now))
     if not wish.create:
-        raise LocationVanishedError("The backup location is not there", tried="to prepare directory %s" % path, remedy=_HOW_TO_CREATE)
+        raise LocationVanishedError("The backup location is not there", tried="to prepare directory %s" % path, remedy=HOW_TO_HAVE_A_DIRECTORY)
     if not check_mode:
         try:
             os.mkdir(path, 0o700)
@@ -170,7 +170,7 @@ class _BucketMaker:
     def _make(self) -> bool:
         there = self._get("get_bucket_versioning", "NoSuchBucket").get("Code") is None
         if not there and not self._wish.create:
-            raise LocationVanishedError("The S3 bucket is not there", tried="to prepare %s" % self._where, remedy=_HOW_TO_CREATE)
+            raise LocationVanishedError("The S3 bucket is not there", tried="to prepare %s" % self._where, remedy=HOW_TO_CREATE)
 
         def make() -> str:
             parameters: Dict[str, Any] = {"ObjectLockEnabledForBucket": True} if self._mode else {}

@@ -24,7 +24,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point im
     validity,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.clocks import is_future
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import SignatureError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import SignatureError, SignedByStrangerError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.known import is_from_the_future
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Manifest
@@ -75,7 +75,7 @@ def verification_of(location: Location, cluster: str, point: str, found: Sequenc
             continue
         try:
             results.read_believed(location, name, cluster, point, trust)
-        except catalog.OF_THE_LOCATION:
+        except catalog.OF_NO_POINT:
             raise
         except LifeboatError as error:
             doubtful.append("%s: %s" % (point, error.message))
@@ -228,7 +228,7 @@ class Look:
         for at, point, name in sorted(drills, reverse=True):
             try:
                 results.read_believed(self._location, name, self._cluster, point, self._trust)
-            except catalog.OF_THE_LOCATION:
+            except catalog.OF_NO_POINT:
                 raise
             except LifeboatError:
                 continue
@@ -264,7 +264,7 @@ class Look:
         for at, point, name in sorted(verified, reverse=True)[:MEASURED_RUNS]:
             try:
                 begun = _run_time(results.read_believed(self._location, name, self._cluster, point, self._trust).run_id)
-            except catalog.OF_THE_LOCATION:
+            except catalog.OF_NO_POINT:
                 raise
             except LifeboatError:
                 continue
@@ -348,16 +348,29 @@ def _values(options: Iterable[Mapping[str, Any]], name: str) -> List[str]:
 def signing_pair(signing_key: Optional[str], trust: Trust) -> Dict[str, Any]:
     """Whether what this controller signs would be believed: ``fits`` is null where it has no signing key."""
     if not signing_key:
-        return {"fits": None, "signer": None, "text": "this controller has no signing key"}
+        return {
+            "fits": None,
+            "signer": None,
+            "text": "this controller has no signing key",
+            "remedy": "where backups, verifications or proofs are made, set lifeboat_signing_key to an SSH private key, and put its public half into "
+            "lifeboat_allowed_signers; without it no backup that is made here can be used",
+        }
+    if trust.allowed_signers is None:
+        return {"fits": False, "signer": None, "text": "nobody said who may sign", "remedy": "set lifeboat_allowed_signers to the file that names them"}
     probe = b"Would this be believed?\n"
     try:
         signers = {
-            signing.verify(probe, signing.sign(probe, signing_key, namespace), namespace, trust.allowed_signers or "", "A probe", trust.signer).principal
+            signing.verify(probe, signing.sign(probe, signing_key, namespace), namespace, trust.allowed_signers, "A probe", trust.signer).principal
             for namespace in (signing.MANIFEST_NAMESPACE, signing.RESULT_NAMESPACE)
         }
+    except SignedByStrangerError:
+        text = "the allowed signers %s do not have %s%s" % (trust.allowed_signers, signing_key, " under the name %s" % trust.signer if trust.signer else "")
+        remedy = "put the public half of lifeboat_signing_key into lifeboat_allowed_signers; without it no backup that is made here can be used"
+        return {"fits": False, "signer": None, "text": text, "remedy": remedy}
     except SignatureError as error:
-        return {"fits": False, "signer": None, "text": "%s%s" % (error.message, ": " + error.found if error.found else "")}
-    return {"fits": True, "signer": "/".join(sorted(signers)), "text": "%s signs as %s" % (signing_key, "/".join(sorted(signers)))}
+        text = "%s%s (%s)" % (error.message, ": " + error.found if error.found else "", signing_key)
+        return {"fits": False, "signer": None, "text": text, "remedy": error.remedy}
+    return {"fits": True, "signer": "/".join(sorted(signers)), "text": "%s signs as %s" % (signing_key, "/".join(sorted(signers))), "remedy": ""}
 
 
 # -- for people and for Prometheus --------------------------------------------------------------------------------------------------

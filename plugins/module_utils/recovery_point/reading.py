@@ -13,6 +13,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     AccessDeniedError,
     ClockSkewError,
     CredentialsExpiredError,
+    DependencyMissingError,
     LocationSlowError,
     LocationVanishedError,
     ManifestError,
@@ -21,6 +22,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     OtherClusterError,
     PointIncompleteError,
     SignatureUncheckedError,
+    SigningUnavailableError,
     UnsignedError,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
@@ -28,8 +30,16 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.ma
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.trust import Trust
 
 LARGEST_OPENING_BYTES = 8 << 20
-# What these say is true of the whole location. It makes no single point broken.
-OF_THE_LOCATION = (AccessDeniedError, ClockSkewError, CredentialsExpiredError, LocationSlowError, LocationVanishedError)
+# What these say is true of the whole location, or of this reader. It makes no single point broken.
+OF_NO_POINT = (
+    AccessDeniedError,
+    ClockSkewError,
+    CredentialsExpiredError,
+    DependencyMissingError,
+    LocationSlowError,
+    LocationVanishedError,
+    SigningUnavailableError,
+)
 
 
 class SignedManifest(NamedTuple):

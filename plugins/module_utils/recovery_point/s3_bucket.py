@@ -15,6 +15,7 @@ import random
 import time
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import how_to_install
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import s3_errors
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import DependencyMissingError, LocationError
 
@@ -237,6 +238,6 @@ def _boto3() -> Any:
             "The Python package boto3 is not there",
             tried="to import it on the controller",
             found=str(error),
-            remedy="install requirements.txt of the collection into the controller's Python",
+            remedy=how_to_install("boto3"),
         ) from error
     return boto3

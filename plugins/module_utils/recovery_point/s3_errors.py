@@ -24,6 +24,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     ObjectDamagedError,
     ObjectMissingError,
 )
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import HOW_TO_CREATE
 
 _LONGEST = 300
 _USER_IN_URL = re.compile(r"//[^/@\s]+@")
@@ -55,7 +56,7 @@ _FULL: _Meaning = (
     "No space is left in the S3 location",
     "prune old recovery points, or give the location more space; what is there is unharmed",
 )
-_BUCKET: _Meaning = (LocationVanishedError, "The S3 bucket is not there", "create it, with versioning and object lock, or correct the location's option bucket")
+_BUCKET: _Meaning = (LocationVanishedError, "The S3 bucket is not there", HOW_TO_CREATE)
 _OBJECT: _Meaning = (ObjectMissingError, "The object is missing", "use another recovery point, or another copy of it")
 _REGION: _Meaning = (LocationError, "The S3 bucket is in another region", "correct the location's options region and endpoint_url")
 _UNKNOWN: _Meaning = (LocationError, "The S3 server refused", "look up the code in the server's documentation, and at its log")

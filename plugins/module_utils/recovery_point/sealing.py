@@ -20,6 +20,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, BinaryIO, Callable, ContextManager, Deque, Iterable, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Type, Union
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import how_to_install
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.age_keys import age_library, parse_recipients
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     ArtifactDamagedError,
@@ -477,7 +478,7 @@ def _zstandard() -> Any:
             "The Python package zstandard is not there",
             tried="to import it on the controller",
             found=str(error),
-            remedy="install requirements.txt of the collection into the controller's Python",
+            remedy=how_to_install("zstandard"),
         ) from error
     return zstandard
 

@@ -25,6 +25,7 @@ RESULT_NAMESPACE = "lifeboat-result"
 TAG_NAMESPACE = "lifeboat-tag"
 TOMBSTONE_NAMESPACE = "lifeboat-tombstone"
 LARGEST_SIGNATURE_BYTES = 64 << 10
+_LARGEST_SIGNERS_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 60
 _ARMOUR = re.compile(rb"\A-----BEGIN SSH SIGNATURE-----\n((?:[A-Za-z0-9+/=]{70}\n)*[A-Za-z0-9+/=]{1,70}\n)-----END SSH SIGNATURE-----\n\Z")
 
@@ -66,8 +67,7 @@ def sign(data: bytes, key_file: str, namespace: str) -> bytes:
 def verify(data: bytes, signature: bytes, namespace: str, allowed_signers: str, what: str, principal: Optional[str] = None) -> Signer:
     """Prove that an allowed signer signed these bytes for this purpose. Edited bytes and a stranger's key are different errors."""
     _check_armour(signature, what)
-    if not os.path.isfile(allowed_signers):
-        raise SigningUnavailableError("The allowed signers file is not there", tried=allowed_signers, remedy="correct lifeboat_allowed_signers")
+    check_allowed_signers(allowed_signers)
     complaint = ""
     with _signature_file(signature) as path:
         for candidate in [principal] if principal else _principals(path, allowed_signers):
@@ -83,6 +83,27 @@ def verify(data: bytes, signature: bytes, namespace: str, allowed_signers: str, 
         found="signed with %s; %s" % (key, complaint or "no principal has this key"),
         remedy="if this key is yours, add it to the allowed signers file; else do not use the point, and find out who wrote it",
     )
+
+
+def check_allowed_signers(path: str) -> None:
+    """Prove that the file is there, can be read, and names somebody: with any other one, every point would look as if a stranger had signed it."""
+    try:
+        with open(path, "rb") as stream:
+            lines = stream.read(_LARGEST_SIGNERS_BYTES).splitlines()
+    except OSError as error:
+        raise SigningUnavailableError(
+            "The allowed signers file is not there" if isinstance(error, FileNotFoundError) else "The allowed signers file cannot be read",
+            tried="to read %s" % (path or "a file without a name"),
+            found=error.strerror or type(error).__name__,
+            remedy='correct lifeboat_allowed_signers; a line of the file is a name and a public key: echo "backup $(cat signing_key.pub)" > allowed_signers',
+        ) from error
+    if not any(line.strip() and not line.lstrip().startswith(b"#") for line in lines):
+        raise SigningUnavailableError(
+            "The allowed signers file names nobody",
+            tried="to read %s" % path,
+            found="no line with a name and a public key",
+            remedy='put the public keys of those who may sign into it: echo "backup $(cat signing_key.pub)" > %s' % path,
+        )
 
 
 def _principals(signature_path: str, allowed_signers: str) -> List[str]:

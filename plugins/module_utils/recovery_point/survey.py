@@ -13,13 +13,11 @@ from typing import Any, Callable, Dict, FrozenSet, Iterable, Iterator, List, Nam
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, names, pieces, results, tags
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
-    DependencyMissingError,
     LocationReadOnlyError,
     NoRecoveryPointError,
     ObjectMissingError,
     OtherClusterError,
     SignatureUncheckedError,
-    SigningUnavailableError,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location, StoredObject
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Manifest
@@ -33,7 +31,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.tr
 _READERS = 8
 _MOST_NAMED = 20
 # Say nothing about a point: the location, or this controller, is not fit to prune.
-_NOT_THE_POINTS_FAULT = (*catalog.OF_THE_LOCATION, DependencyMissingError, LocationReadOnlyError, SignatureUncheckedError, SigningUnavailableError)
+_NOT_THE_POINTS_FAULT = (*catalog.OF_NO_POINT, LocationReadOnlyError, SignatureUncheckedError)
 T = TypeVar("T")
 R = TypeVar("R")
 

@@ -25,7 +25,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.cl
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.known import is_from_the_future
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Manifest
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.reading import OF_THE_LOCATION, read_manifest
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.reading import OF_NO_POINT, read_manifest
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.trust import Trust
 
 # Of the points that are there, so many of the newest are looked at. Usually the first one answers.
@@ -78,7 +78,7 @@ class Times:
         if point not in self._read:
             try:
                 self._read[point] = read_manifest(self._location, self._cluster, point, self._trust).manifest
-            except OF_THE_LOCATION:
+            except OF_NO_POINT:
                 raise
             except LifeboatError:
                 self._read[point] = None

@@ -31,7 +31,9 @@ class Trust:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Trust:
-        """Out of the options in ``TRUST_ARGUMENTS``."""
+        """Out of the options in ``TRUST_ARGUMENTS``. A file that cannot be used is refused here, before any point is read: it is no point's fault."""
+        if params.get("allowed_signers") is not None:
+            signing.check_allowed_signers(params["allowed_signers"])
         return cls(params.get("allowed_signers"), params.get("signer"), tuple(params.get("accept_unsigned") or ()))
 
 

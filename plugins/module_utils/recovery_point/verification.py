@@ -20,7 +20,6 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.ar
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.encryption import PKI, Reader
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     ArtifactDamagedError,
-    DependencyMissingError,
     IdentityRefusedError,
     LocationFullError,
     WrongIdentityError,
@@ -30,7 +29,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.ma
 
 _BLOCK = 1 << 20
 # What these say is true of the controller or of the whole location, and of no artifact.
-_OF_NO_ARTIFACT = (*catalog.OF_THE_LOCATION, DependencyMissingError, IdentityRefusedError, LocationFullError)
+_OF_NO_ARTIFACT = (*catalog.OF_NO_POINT, IdentityRefusedError, LocationFullError)
 
 
 class Verification(NamedTuple):

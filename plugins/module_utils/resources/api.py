@@ -12,10 +12,12 @@ import os
 import socket
 import ssl
 import time
+from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Tuple
 from urllib.parse import urlencode, urlsplit
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.kubeconfig import Kubeconfig, NotUnderstoodError, parse
 
 PAGE_SIZE = 500
 # Every API server's certificate holds this name; few hold 127.0.0.1.
@@ -75,9 +77,50 @@ def _certified_name(host: str) -> str:
         return NAME_IN_EVERY_CERTIFICATE if host == "localhost" else host
 
 
-def tls_context(ca_cert: str, client_cert: str, client_key: str) -> ssl.SSLContext:
+@dataclass(frozen=True)
+class Credentials:
+    """Paths. The client certificate of the first of ``kubeconfigs`` that is there and has one is presented, else ``client_cert``."""
+
+    ca_cert: str
+    client_cert: str = ""
+    client_key: str = ""
+    kubeconfigs: Tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Credentials:
+        """Out of a platform's facts or a module's parameters."""
+        texts = (str(facts.get(name) or "") for name in ("ca_cert", "client_cert", "client_key"))
+        return cls(*texts, tuple(str(path) for path in facts.get("kubeconfigs") or ()))
+
+    def in_kubeconfig(self) -> Optional[Tuple[str, Kubeconfig]]:
+        """Which kubeconfig counts, and what it holds; None where the certificate of its own does."""
+        for path in self.kubeconfigs:
+            found = _with_certificate(path) if os.path.isfile(path) else None
+            if found:
+                return path, found
+        return None
+
+
+def _with_certificate(path: str) -> Optional[Kubeconfig]:
+    """What a kubeconfig holds; None for one of another kind (a token, a program that is asked)."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = parse(file.read())
+    except (NotUnderstoodError, UnicodeDecodeError):
+        return None
+    for credential in (found.certificate, found.key):
+        # Relative to the file, as client-go reads them.
+        credential.path = credential.path and os.path.join(os.path.dirname(path), credential.path)
+    return found
+
+
+def tls_context(credentials: Credentials) -> ssl.SSLContext:
     """Trust this CA alone, present this certificate."""
-    for what, path in (("CA certificate", ca_cert), ("client certificate", client_cert), ("client key", client_key)):
+    found = credentials.in_kubeconfig()
+    files = [("CA certificate", credentials.ca_cert)]
+    files += [] if found else [("client certificate", credentials.client_cert), ("client key", credentials.client_key)]
+    shown = found[0] if found else "%s with key %s" % (credentials.client_cert, credentials.client_key)
+    for what, path in files:
         if not os.path.isfile(path):
             raise ApiError(
                 "The %s is missing." % what,
@@ -86,14 +129,18 @@ def tls_context(ca_cert: str, client_cert: str, client_key: str) -> ssl.SSLConte
                 remedy="Restore the certificates of this node first, or name the right path in the platform's facts.",
             )
     try:
-        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca_cert)
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=credentials.ca_cert)
         # From Python 3.13 on this would refuse certificates that Kubernetes itself takes, such as an authority without key usage or key identifiers.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        context.load_cert_chain(client_cert, client_key)
+        if found:
+            with found[1].certificate.file() as certificate, found[1].key.file() as key:
+                context.load_cert_chain(certificate, key)
+        else:
+            context.load_cert_chain(credentials.client_cert, credentials.client_key)
     except (ssl.SSLError, OSError) as error:
         raise ApiError(
             "The client certificate can't be used.",
-            tried="load %s with key %s, trust %s" % (client_cert, client_key, ca_cert),
+            tried="load %s, trust %s" % (shown, credentials.ca_cert),
             found=str(error),
             remedy="Check with certificate_info that certificate and key belong together.",
         ) from error
@@ -134,9 +181,7 @@ class ApiClient:
     def __init__(
         self,
         server: str,
-        ca_cert: str,
-        client_cert: str,
-        client_key: str,
+        credentials: Credentials,
         server_name: str = "",
         timeout_seconds: float = 30.0,
         context: Optional[ssl.SSLContext] = None,
@@ -153,7 +198,7 @@ class ApiClient:
         self._timeout = timeout_seconds
         self._clock, self._pause = clock, pause
         self._used = clock()
-        self._context = context or tls_context(ca_cert, client_cert, client_key)
+        self._context = context or tls_context(credentials)
         self._connection = _Connection(address.hostname, address.port or 443, server_name or _certified_name(address.hostname), self._context, timeout_seconds)
 
     def close(self) -> None:

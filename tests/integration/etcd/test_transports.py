@@ -135,6 +135,14 @@ def test_without_its_gateway_a_member_is_asked_in_frames(new_cluster: Callable[.
         assert future.value.future
 
 
+def test_a_port_for_grpc_alone_is_asked_in_frames(new_cluster: Callable[..., Cluster]) -> None:
+    """With a port of its own for HTTP, the usual one knows nothing else."""
+    with new_cluster(1, f"--listen-client-http-urls=https://127.0.0.1:{free_port()}").servers[0].client("gateway") as client:
+        revision = client.put(b"/key", b"value")
+        assert client.status().revision == revision
+        assert client.watch_probe(revision).reason
+
+
 @pytest.mark.usefixtures("etcdctl_on_path")
 def test_etcdctl_tells_a_cancelled_watch_and_never_streams(single: Server) -> None:
     with single.client("etcdctl") as client:

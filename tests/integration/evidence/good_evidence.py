@@ -147,6 +147,7 @@ GOOD: dict[str, Any] = {
     "platform_named": ["w1"],
     "platform_members": ["cp1", "w1"],
     "platform_left": {"results": [{"msg": "", "platform_pair": [{"platform_file_here": {"path": "/etc/hosts"}}, {}]}]},
+    "platform_oldest_python": "3.9",
     "platform_seen": {"node": {"hostname": "cp1", "python_version": "3.11.2"}},
     "platform_node": {
         "hostname": "cp1",
@@ -294,7 +295,7 @@ GOOD: dict[str, Any] = {
         "newest": {"id": "a", "recipients": ["age1a", "age1b"]},
         "recipients": [{"recipient": "age1a", "text": "proven 3 d ago"}],
         "wanted_recipients": ["age1b", "age1a"],
-        "signing": {"fits": True, "text": "signs as ops"},
+        "signing": {"fits": True, "text": "signs as ops", "remedy": ""},
         "writable": {"writable": True, "problem": "", "needed_bytes": 9},
         "drill": {"recent": True, "text": "3 d ago"},
         "schedule": {"interval_seconds": 1200, "spare_runs": 1, "arithmetic": ["fine"]},

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.api import ApiClient
+from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.api import ApiClient, Credentials
 from tests.ports import free_port
 
 _PATIENCE_SECONDS = 120.0
@@ -40,7 +40,7 @@ class RealApiServer:
     def client(self) -> ApiClient:
         """An administrator's client."""
         options = self.options
-        return ApiClient(options["server"], options["ca_cert"], options["client_cert"], options["client_key"])
+        return ApiClient(options["server"], Credentials.of(options))
 
     def make_certificates(self) -> None:
         """An authority, and what it signed."""

@@ -229,7 +229,7 @@ def test_a_point_that_was_not_opened_is_refused(run: Runner) -> None:
 def test_a_location_that_is_not_there_is_refused(run: Runner, maker: Maker) -> None:
     answer = run("opened", location={"path": str(maker.root / "nowhere")})
     assert answer["error"]["kind"] == "LocationVanishedError"
-    assert "install -d" in answer["error"]["remedy"]
+    assert "prepare_location" in answer["error"]["remedy"]
 
 
 def test_a_result_is_appended_and_in_check_mode_not(run: Runner, maker: Maker) -> None:

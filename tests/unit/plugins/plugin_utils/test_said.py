@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from typing import Any, Dict
 
@@ -19,8 +20,13 @@ def test_what_was_said_is_said_again() -> None:
         "platform_mounts_may_differ": True,
         "platform_versions_may_differ": False,
         "lifeboat_signing_key": "/root/key",
+        "lifeboat_identity_files": "age.key,/b.key",
+        "lifeboat_allowed_signers": "allowed",
     }
     values = said({"node_to_recover": "cp3"}, variables.get)
+    # Whoever goes on may stand in another directory.
+    assert values.pop("lifeboat_identity_files") == [os.path.abspath("age.key"), "/b.key"]
+    assert values.pop("lifeboat_allowed_signers") == os.path.abspath("allowed")
     assert values == {"node_to_recover": "cp3", "recovery_point_id": "p1", "lifeboat_accept_damaged": ["a b", "it's"], "platform_mounts_may_differ": True}
     text = command("recover_node", "shop 1", values, ["/etc/my inventory"])
     assert shlex.split(text) == [

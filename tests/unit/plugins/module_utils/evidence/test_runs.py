@@ -20,11 +20,11 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence import r
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal
 
 
-def begun(directory: Path, process: runs.Process, cluster: str = "prod-1", run_id: str = "") -> str:
+def begun(directory: Path, process: runs.Process, cluster: str = "prod-1", run_id: str = "", **more: Any) -> str:
     """Make a run that some process began."""
     run_id = run_id or runs.new_run_id("test")
     path = runs.make_run_directory(str(directory), run_id, 0)
-    Journal(path).append(runs.begin_record(run_id, cluster_name=cluster, **runs.process_fields(process)))
+    Journal(path).append(runs.begin_record(run_id, cluster_name=cluster, **runs.process_fields(process), **more))
     return run_id
 
 
@@ -106,10 +106,10 @@ def test_another_container_of_the_machine_is_not_believed_dead(tmp_path: Path) -
     command = [sys.executable, "-I", "-c", LOOK, tree, json.dumps(list(mine)), str(tmp_path)]
     answers = [json.loads(subprocess.run([*prefix, *command], capture_output=True, text=True, check=True).stdout) for prefix in ((), CONTAINER)]
     (here, there) = answers
-    assert (here[0], here[4]) == (True, [[], [run_id], []])
+    assert (here[0], here[4]) == (True, [[], [run_id], [], []])
     assert there[1] != here[1] == mine.pid_namespace
     assert there[2:4] == here[2:4] == [mine.boot_id, mine.controller]
-    assert (there[0], there[4]) == (None, [[], [], [run_id]])
+    assert (there[0], there[4]) == (None, [[], [], [run_id], []])
 
 
 def test_without_the_processes_of_this_namespace_nothing_is_told() -> None:
@@ -132,7 +132,21 @@ def test_earlier_runs(tmp_path: Path) -> None:
     Journal(str(tmp_path / ended)).append({"kind": "run_end", "status": "passed"})
     (tmp_path / "no-run" / "journal").mkdir(parents=True)
     this = begun(tmp_path, mine)
-    assert runs.earlier_runs(str(tmp_path), "prod-1", but=this) == ([dead], [alive], [unknown])
+    assert runs.earlier_runs(str(tmp_path), "prod-1", but=this) == ([dead], [alive], [unknown], [])
+
+
+def test_only_changes_that_nobody_finished_are_unfinished(tmp_path: Path) -> None:
+    """Neither a list that failed, nor a plan; nor a recovery after which another one came to its end."""
+    mine = runs.this_process(os.getpid())._replace(pid=0)
+    begun(tmp_path, mine, run_id="1-list")
+    begun(tmp_path, mine, run_id="2-recover_cluster", changes_cluster=True, check_mode=True)
+    begun(tmp_path, mine, run_id="3-recover_cluster", changes_cluster=True)
+    assert runs.earlier_runs(str(tmp_path), "prod-1").unfinished == ["3-recover_cluster"]
+    begun(tmp_path, mine, run_id="4-restore_etcd", changes_cluster=True)
+    Journal(str(tmp_path / "4-restore_etcd")).append({"kind": "run_end", "status": "passed"})
+    begun(tmp_path, mine, run_id="5-recover_cluster", changes_cluster=True)
+    found = runs.earlier_runs(str(tmp_path), "prod-1")
+    assert (found.unfinished, len(found.dead)) == (["5-recover_cluster"], 4)
 
 
 def test_leftovers(tmp_path: Path) -> None:

@@ -66,6 +66,27 @@ def test_a_manifest_says_its_directories(tmp_path: Path, text: str, data: str | 
     assert subject.of_manifest([str(tmp_path / "none.yaml")], {}) == Directories()
 
 
+@pytest.mark.parametrize(
+    ("told", "data", "wal"),
+    [
+        ("      env: [{name: ETCD_DATA_DIR, value: /var/lib/etcd/a}, {name: ETCD_WAL_DIR, value: /wal}]\n", "/data/etcd/a", "/fast/wal"),
+        ("      args: [--config-file=/etc/etcd/etcd.yaml, --data-dir=/not/this]\n", "/data/etcd/from-file", None),
+        ("      args: ['--data-dir=$(NOWHERE)']\n", None, None),
+        ("      args: ['--data-dir=/var/lib/etcd', '--data-dir=/var/lib/etcd/last']\n", "/data/etcd/last", None),
+    ],
+)
+def test_a_manifest_says_it_by_variables_and_by_a_file(tmp_path: Path, told: str, data: str | None, wal: str | None) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/etcd.yaml").write_text("data-dir: /var/lib/etcd/from-file\n")
+    (tmp_path / "pod.yaml").write_text(
+        "metadata: {name: etcd}\nspec:\n  containers:\n    - name: etcd\n      command: [etcd]\n" + told + "      volumeMounts:\n"
+        "        - {mountPath: /var/lib/etcd, name: d, subPath: etcd}\n        - {mountPath: /wal, name: w}\n        - {mountPath: /etc/etcd, name: c}\n"
+        f"  volumes:\n    - {{name: d, hostPath: {{path: /data}}}}\n    - {{name: w, hostPath: {{path: /fast/wal}}}}\n    - {{name: c, hostPath: {{path: {tmp_path}/etc}}}}\n"
+    )
+    found = subject.of_manifest([str(tmp_path / "pod.yaml")], {})
+    assert (found.data, found.wal) == (data, wal)
+
+
 def test_the_first_manifest_counts_and_one_that_is_about_to_be_put_in_place_before_all(tmp_path: Path) -> None:
     for name in ("live", "parked", "staged"):
         (tmp_path / name).write_text(f"    - --data-dir=/{name}\n")

@@ -143,6 +143,18 @@ def test_a_log_directory_in_a_form_that_can_not_be_changed_is_named(world: World
         started(world, files=[item], replace=[data], etcd=dict(world.platform["etcd"], wal_into_data_dir=True))
 
 
+def test_a_log_directory_that_a_variable_names_is_given_up_by_a_flag() -> None:
+    """A flag counts more; the variable of kubeadm's extraEnvs stays as it is."""
+    text = (
+        "metadata:\n  name: etcd\nspec:\n  containers:\n  - command:\n    - etcd\n    - --data-dir=/var/lib/etcd\n    - --name=cp1\n"
+        "    env:\n    - name: ETCD_WAL_DIR\n      value: /wal\n    image: etcd:3.7.3-0\n"
+    )
+    after = etcd_place._manifest_without_log(text, "etcd.yaml")
+    assert "    - --name=cp1\n    - --wal-dir=/var/lib/etcd/member/wal\n    env:\n" in after
+    assert etcd_place._manifest_without_log(after, "etcd.yaml") == after
+    assert etcd_place._manifest_without_log(text.replace("value: /wal", "value: /var/lib/etcd/member/wal"), "etcd.yaml").count("wal-dir") == 0
+
+
 def units_of(world: World, text: str) -> dict[str, Any]:
     """etcd as a unit with this environment file."""
     world.write_units()

@@ -294,7 +294,7 @@ def test_a_kubelet_that_does_not_run_is_known_from_its_files(machine: Path, form
 def test_values_that_begin_like_paths_and_are_none(machine: Path) -> None:
     text = (
         "metadata:\n  name: api\nspec:\n  containers:\n  - command:\n    - --authorization-always-allow-paths=/healthz,/readyz\n    - --etcd-prefix=/registry\n"
-        f"    - sh -c 'exec api --cloud-config={machine}/limits.yaml; sleep 1'\n    - \"--kubeconfig\"\n    - \"{machine}/config.yaml\"\n"
+        f"    - \"--kubeconfig\"\n    - \"{machine}/config.yaml\"\n  - command: [/bin/sh, -c, 'exec api --cloud-config={machine}/limits.yaml; sleep 1']\n"
     )
     (machine / "config.yaml").touch()
     assert list(found_in(*needed.Reader().manifest(text, "api.yaml"))) == [f"{machine}/config.yaml", f"{machine}/limits.yaml"]

@@ -165,6 +165,16 @@ def test_etcd_works_elsewhere(machine: Path, flags: str, words: str, remedy: str
     assert remedy.replace("{root}", str(machine)) in one["remedy"]
 
 
+def test_a_manifest_that_says_another_directory_than_the_process(machine: Path) -> None:
+    """The backup is fine, the restore would be refused with everything stopped."""
+    node = look(Question(platform(machine)))
+    node["etcd"].update(in_use=True, flags_source="the process with pid 7", would_start="the manifest etcd.yaml says data directory /data, log directory not set")
+    one = obstacles(node, platform(machine))["etcd_directories"]
+    assert one["in_the_way"]
+    assert "the manifest etcd.yaml says data directory /data" in one["found"]
+    assert "let etcd start anew" in one["remedy"]
+
+
 @pytest.mark.parametrize(
     ("flags", "remedy"),
     [("--wal-dir=/log/etcd", "take --wal-dir"), ("--data-dir={root}/etcd\n    - --wal-dir=/log/etcd", "{root}/etcd/member/wal")],

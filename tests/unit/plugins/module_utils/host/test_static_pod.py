@@ -13,7 +13,15 @@ import pytest
 import yaml
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.etcd_directories import flag_value
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.static_pod import ManifestNotUnderstood, host_path, pod_name, set_arguments
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host.static_pod import (
+    ManifestNotUnderstood,
+    host_path,
+    host_paths,
+    images,
+    pod_name,
+    read_pod,
+    set_arguments,
+)
 
 MANIFEST = """apiVersion: v1
 kind: Pod
@@ -76,6 +84,54 @@ def test_another_containers_arguments_are_left_alone() -> None:
     assert "--name=theirs" in parsed[1]["command"]
 
 
+INIT = """apiVersion: v1
+kind: Pod
+metadata:
+  name: etcd
+spec:
+  initContainers:
+  - name: prepare
+    command:
+    - prepare
+    - --x=y
+  containers:
+  - command:
+    - etcd
+    - --data-dir=/var/lib/etcd
+    # slow disks
+
+    - --heartbeat-interval=500
+    - --name=$(NODE)
+    - --initial-cluster=cp1=https://10.0.0.1:2380
+    - --wal-dir=/var/lib/etcd-wal
+    image: registry.k8s.io/etcd:3.6.4-0
+    name: etcd
+"""
+
+
+def test_remarks_other_items_and_other_containers_are_no_end_of_the_command() -> None:
+    """Where a flag stood twice, etcd would take the last: the old one."""
+    text = set_arguments(INIT, {"--initial-cluster": "cp1=https://10.0.0.9:2380", "--wal-dir": "/var/lib/etcd/member/wal", "--new": "1"}, "etcd.yaml")
+    spec = yaml.safe_load(text)["spec"]
+    assert spec["initContainers"][0]["command"] == ["prepare", "--x=y"]
+    assert spec["containers"][0]["command"] == [
+        "etcd",
+        "--data-dir=/var/lib/etcd",
+        "--heartbeat-interval=500",
+        "--name=$(NODE)",
+        "--initial-cluster=cp1=https://10.0.0.9:2380",
+        "--wal-dir=/var/lib/etcd/member/wal",
+        "--new=1",
+    ]
+    assert "# slow disks" in text
+
+
+def test_a_value_that_is_an_item_of_its_own_is_refused() -> None:
+    text = INIT.replace("    - --initial-cluster=cp1=https://10.0.0.1:2380\n", "    - --initial-cluster\n    - cp1=https://10.0.0.1:2380\n")
+    with pytest.raises(ManifestNotUnderstood, match="--initial-cluster=x"):
+        set_arguments(text, {"--initial-cluster": "x"}, "etcd.yaml")
+
+
 @pytest.mark.parametrize("text", ["", "kind: Pod\n", "spec:\n  containers:\n  - command: [etcd, --name=cp1]\n"])
 def test_any_other_form_is_refused_with_what_to_do_by_hand(text: str) -> None:
     with pytest.raises(ManifestNotUnderstood, match="--name=cp9"):
@@ -118,14 +174,14 @@ def test_name_arguments_and_mounts_are_read_in_every_form(form: str, command: li
     assert pod_name(text) == ("etcd", "kube-system")
     assert flag_value("data-dir", text) == "/var/lib/etcd"
     assert flag_value("wal-dir", text) is None
-    assert host_path(text, "/var/lib/etcd") == "/data/etcd"
-    assert host_path(text, "/var/lib/etcd/member/wal") == "/data/etcd/member/wal"
-    assert host_path(text, "/var/lib/etcd-other") == "/var/lib/etcd-other"
-    assert host_path(text, "/wal") == "/wal"
+    assert host_path(text, "/var/lib/etcd", "etcd") == "/data/etcd"
+    assert host_path(text, "/var/lib/etcd/member/wal", "etcd") == "/data/etcd/member/wal"
+    assert host_path(text, "/var/lib/etcd-other", "etcd") == "/var/lib/etcd-other"
+    assert host_path(text, "/wal", "etcd") == "/wal"
 
 
 @pytest.mark.parametrize("text", ["", "kind: Pod\n", "{ broken", "[]", "metadata:\n"])
 def test_what_says_nothing_is_told_as_nothing(text: str) -> None:
     assert pod_name(text) == ("", "default")
-    assert host_path(text, "/var/lib/etcd") == "/var/lib/etcd"
+    assert host_path(text, "/var/lib/etcd", "etcd") == "/var/lib/etcd"
     assert flag_value("data-dir", text) is None

@@ -67,6 +67,12 @@ def test_an_api_server_on_one_address() -> None:
     assert told.of_api_server({"secure-port": "6443", "bind-address": "fd00::11"}, "")["server"] == "https://[fd00::11]:6443"
 
 
+def test_ports_of_those_who_only_watch() -> None:
+    """A recovery waits for them; 0 is none."""
+    flags = {"kube-scheduler": {"secure-port": "10359"}, "kube-controller-manager": {"secure-port": "0"}}
+    assert told.told(flags, "", lambda path: path, KUBEADM) == {"services": {"kube-scheduler": {"ports": [10359]}, "kube-controller-manager": {"ports": []}}}
+
+
 def test_nothing_is_told_without_flags() -> None:
     assert told.told({}, "", lambda path: path, KUBEADM) == {}
 
@@ -88,4 +94,4 @@ URLS = "--listen-client-urls=https://127.0.0.1:2379,https://10.0.0.1:2379"
     ],
 )
 def test_flags_of_a_manifest(text: str) -> None:
-    assert static_pod.flags(text) == {"data-dir": "/var/lib/etcd", "listen-client-urls": "https://127.0.0.1:2379,https://10.0.0.1:2379"}
+    assert static_pod.flags(text, "etcd") == {"data-dir": "/var/lib/etcd", "listen-client-urls": "https://127.0.0.1:2379,https://10.0.0.1:2379"}

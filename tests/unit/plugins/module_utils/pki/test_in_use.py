@@ -89,6 +89,19 @@ def test_a_file_that_is_gone(program: Path, tmp_path: Path) -> None:
     assert (found.known, found.file, found.exists) == (True, f"{tmp_path}/gone.yaml", False)
 
 
+def test_the_pod_that_starts_the_api_server_says_it_and_its_mounts_where_the_file_is(tmp_path: Path) -> None:
+    """One before it in the alphabet only speaks of it."""
+    (tmp_path / "haproxy.yaml").write_text(f"metadata:\n  name: lb\n  annotations: {{about: in front of {PROGRAM}}}\nspec:\n  containers:\n  - command: [haproxy]\n")
+    (tmp_path / "enc").mkdir()
+    (tmp_path / "enc/e.yaml").touch()
+    (tmp_path / "kube.yaml").write_text(
+        f"metadata: {{name: api}}\nspec:\n  containers:\n  - command: [{PROGRAM}, --encryption-provider-config=/in-pod/e.yaml]\n"
+        f"    volumeMounts: [{{mountPath: /in-pod, name: e}}]\n  volumes: [{{name: e, hostPath: {{path: {tmp_path}/enc}}}}]\n"
+    )
+    found = subject.look(PROGRAM, [str(tmp_path)])
+    assert (found.option, found.file, found.exists, found.manifest) == ("/in-pod/e.yaml", f"{tmp_path}/enc/e.yaml", True, f"{tmp_path}/kube.yaml")
+
+
 @pytest.mark.parametrize(
     "text",
     [

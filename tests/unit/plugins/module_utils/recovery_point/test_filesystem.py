@@ -360,7 +360,7 @@ def test_a_missing_mount_is_refused_when_it_is_required() -> None:
 def test_a_location_that_is_not_there_or_not_a_directory(tmp_path: Path) -> None:
     with pytest.raises(LocationVanishedError, match="is not there") as caught:
         FilesystemLocation(str(tmp_path / "nowhere"))
-    assert "install -d -m 0700" in str(caught.value)
+    assert "lifeboat_location_create=true" in str(caught.value)
     (tmp_path / "file").write_text("")
     with pytest.raises(LocationVanishedError, match="not a directory"):
         FilesystemLocation(str(tmp_path / "file"))

@@ -231,7 +231,11 @@ def test_the_whole_state(maker: Maker, stranger: Keys, tmp_path: Path, monkeypat
     maker.point()
     assert of(look(maker))["point"] == second.id
     assert look(maker, signing_key=str(stranger.signing_key))["signing"]["fits"] is False
-    assert look(maker, signing_key=str(tmp_path / "none"))["signing"]["fits"] is False
+    assert "put the public half" in look(maker, signing_key=str(stranger.signing_key))["signing"]["remedy"]
+    # A key that is not there is no key that nobody knows.
+    missing = look(maker, signing_key=str(tmp_path / "none"))["signing"]
+    assert (missing["fits"], "ssh-keygen -t ed25519" in missing["remedy"], "public half" in missing["remedy"]) == (False, True, False)
+    assert str(tmp_path / "none") in missing["text"]
 
     table = "\n".join(readiness.table(state))
     assert "etcd             fresh" in table

@@ -119,7 +119,7 @@ def server() -> Iterator[Server]:
         ("TooManyRequests", 429, LocationSlowError, "later"),
         ("QuotaExceeded", 403, LocationFullError, "prune"),
         ("XMinioStorageFull", 507, LocationFullError, "prune"),
-        ("NoSuchBucket", 404, LocationVanishedError, "create it"),
+        ("NoSuchBucket", 404, LocationVanishedError, "prepare_location"),
         ("PermanentRedirect", 301, LocationError, "region"),
         ("SomethingNew", 400, LocationError, "documentation"),
     ],
@@ -197,6 +197,9 @@ def test_locations_from_options(tmp_path: Path) -> None:
     for options in ({"type": "s3"}, {"type": "nfs"}, {}, {"type": "tape", "path": "/"}):
         with pytest.raises(LocationError):
             open_location(options)
+    # Modules read it in another directory than its user stands in.
+    with pytest.raises(LocationError, match="ca_bundle of a backup location must be absolute"):
+        open_location({"type": "s3", "bucket": BUCKET, "ca_bundle": "ca.crt"})
 
 
 # -- writing ------------------------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import age_keys, sealing
@@ -29,6 +31,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     WrongIdentityError,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import FilesystemLocation
+from tests.environment import ROOT
 from tests.unit.plugins.module_utils.recovery_point.making import Keys, assert_no_secrets, flip
 
 KEY = "shop/points/p/artifacts/etcd/cp1.tar.zst.age"
@@ -318,8 +321,18 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, keys: Keys)
     for package in ("pyrage", "zstandard"):
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, package, None)
-            with pytest.raises(DependencyMissingError, match=package):
+            with pytest.raises(DependencyMissingError, match=package) as caught:
                 sealing.seal(io.BytesIO(b""), sealing.Discard(), [keys.recipient])
+            assert f"{sys.executable} -m pip install {package}" in caught.value.remedy
+
+
+def test_files_that_messages_name_are_in_the_collection() -> None:
+    """What a message tells people to install from is a file of the artifact: not of the checkout alone, nor of nowhere."""
+    left_out = yaml.safe_load((ROOT / "galaxy.yml").read_text())["build_ignore"]
+    named = {name for path in (ROOT / "plugins").rglob("*.py") for name in re.findall(r"[\w./-]*requirements\.txt(?= of the collection)", path.read_text())}
+    assert named == {"meta/ee-requirements.txt"}
+    assert (ROOT / "meta" / "ee-requirements.txt").is_file()
+    assert not {"meta", "meta/ee-requirements.txt"} & set(left_out)
 
 
 MEASURED = """

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.api import ApiClient
+from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.api import ApiClient, Credentials
 from tests.unit.plugins.module_utils.host.node_world import make_certificates
 
 
@@ -72,7 +72,7 @@ class ApiServer:
     def client(self, **more: Any) -> ApiClient:
         """A client with the right certificates."""
         client_pem = str(self.directory / "client.pem")
-        return ApiClient(self.url, str(self.directory / "ca.pem"), client_pem, client_pem, **more)
+        return ApiClient(self.url, Credentials(str(self.directory / "ca.pem"), client_pem, client_pem), **more)
 
     def close(self) -> None:
         """No more answers."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.resources import api as subject
-from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.api import ApiClient, ApiError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.api import ApiClient, ApiError, Credentials
 from tests.unit.plugins.module_utils.host.node_world import make_certificates
 from tests.unit.plugins.module_utils.resources.api_server import ApiServer
 
@@ -167,7 +168,7 @@ def test_readiness_names_what_fails(server: ApiServer) -> None:
 
 def test_a_server_that_is_not_there() -> None:
     context = subject.ssl.create_default_context()
-    with ApiClient("https://127.0.0.1:1", "", "", "", context=context) as client:
+    with ApiClient("https://127.0.0.1:1", Credentials(""), context=context) as client:
         assert "ConnectionRefusedError" in client.ready()[1]
         with pytest.raises(ApiError, match="did not answer"):
             client.get("/version")
@@ -178,7 +179,7 @@ def test_a_server_of_another_authority_is_refused(server: ApiServer, tmp_path: P
     other.mkdir()
     make_certificates(other, number=1)
     pem = str(server.directory / "client.pem")
-    with ApiClient(server.url, str(other / "ca.pem"), pem, pem) as client:
+    with ApiClient(server.url, Credentials(str(other / "ca.pem"), pem, pem)) as client:
         ready, why = client.ready()
     assert not ready
     assert "CERTIFICATE_VERIFY_FAILED" in why
@@ -197,13 +198,56 @@ def test_loopback_addresses_are_in_no_certificate(host: str, name: str) -> None:
     assert subject._certified_name(host) == name
 
 
+KUBECONFIG = """apiVersion: v1
+kind: Config
+clusters:
+- cluster:
+    certificate-authority-data: QUFB
+    server: https://192.0.2.1:6443
+  name: kubernetes
+contexts:
+- context:
+    cluster: kubernetes
+    user: kubernetes-admin
+  name: admin
+current-context: admin
+users:
+- name: kubernetes-admin
+  user:
+    {certificate}
+    {key}
+"""
+
+
+def test_the_certificate_of_a_kubeconfig_is_shown(server: ApiServer, tmp_path: Path) -> None:
+    """Embedded or named beside it. What is not there, or is of another kind, is passed over; without any the certificate of its own is shown."""
+    server.objects["/version"] = {"gitVersion": "v1.37.2"}
+    authority, own = str(server.directory / "ca.pem"), str(server.directory / "client.pem")
+    encoded = base64.b64encode(Path(own).read_bytes()).decode()
+    embedded, named, token = (tmp_path / name for name in ("admin.conf", "named.conf", "token.conf"))
+    embedded.write_text(KUBECONFIG.format(certificate=f"client-certificate-data: {encoded}", key=f"client-key-data: {encoded}"))
+    shutil.copy(own, tmp_path / "beside.pem")
+    named.write_text(KUBECONFIG.format(certificate="client-certificate: beside.pem", key="client-key: beside.pem"))
+    token.write_text(KUBECONFIG.format(certificate="token: abc", key=""))
+    for kubeconfigs in ([embedded], [named], [tmp_path / "none", token, embedded]):
+        with ApiClient(server.url, Credentials(authority, kubeconfigs=tuple(map(str, kubeconfigs)))) as client:
+            assert client.get("/version")["gitVersion"] == "v1.37.2"
+    with ApiClient(server.url, Credentials(authority, own, own, (str(token),))) as client:
+        assert client.get("/version")["gitVersion"] == "v1.37.2"
+    embedded.write_text(KUBECONFIG.format(certificate="client-certificate-data: QUFB", key="client-key-data: QUFB"))
+    with pytest.raises(ApiError, match="client certificate can't be used") as caught:
+        ApiClient(server.url, Credentials(authority, own, own, (str(embedded),)))
+    assert str(embedded) in caught.value.tried
+    assert "QUFB" not in str(caught.value)
+
+
 def test_files_are_looked_at_before_connecting(server: ApiServer, tmp_path: Path) -> None:
     pem = str(server.directory / "client.pem")
     with pytest.raises(ApiError, match="CA certificate is missing") as caught:
-        ApiClient(server.url, str(tmp_path / "none"), pem, pem)
+        ApiClient(server.url, Credentials(str(tmp_path / "none"), pem, pem))
     assert str(tmp_path / "none") in caught.value.tried
     shutil.copy(server.directory / "server.key", tmp_path / "wrong.key")
     with pytest.raises(ApiError, match="client certificate can't be used"):
-        ApiClient(server.url, str(server.directory / "ca.pem"), str(server.directory / "client.crt"), str(tmp_path / "wrong.key"))
+        ApiClient(server.url, Credentials(str(server.directory / "ca.pem"), str(server.directory / "client.crt"), str(tmp_path / "wrong.key")))
     with pytest.raises(ApiError, match="no https address"):
-        ApiClient("http://127.0.0.1", pem, pem, pem)
+        ApiClient("http://127.0.0.1", Credentials(pem, pem, pem))
