@@ -70,7 +70,7 @@ class GatewayClient(MessageClient):
                     raise
                 refusal = error
         answers, close = self._in_frames(method, request, refusal)
-        self._closed = self._closed or (refusal if isinstance(refusal, Unreachable) else None)
+        self._closed = self._closed or refusal
         try:
             return method.response.decode(next(answers))
         except Malformed as error:
@@ -111,7 +111,11 @@ class GatewayClient(MessageClient):
         if self._closed is not None:
             yield from self._watch_in_frames(request, self._closed)
             return
-        response, close = self._post(messages.WATCH, request)
+        try:
+            response, close = self._post(messages.WATCH, request)
+        except NotAvailable as error:
+            yield from self._watch_in_frames(request, error)
+            return
         try:
             for line in self._lines(messages.WATCH, response.read1):
                 yield self._message(messages.WATCH, self._result(messages.WATCH, line))

@@ -127,9 +127,14 @@ def test_a_member_that_asks_who_is_there(new_cluster: Callable[..., Cluster], tm
 
 
 def test_without_its_gateway_a_member_is_asked_in_frames(new_cluster: Callable[..., Cluster]) -> None:
-    with new_cluster(1, "--enable-grpc-gateway=false").servers[0].client("gateway") as client:
+    cluster = new_cluster(1, "--enable-grpc-gateway=false")
+    with cluster.servers[0].client("gateway") as client:
+        # A watch that is the first question of all.
+        assert not client.watch_probe(1).cancelled
+    with cluster.servers[0].client("gateway") as client:
         revision = client.put(b"/key", b"value")
         assert client.status().revision == revision
+        assert client.watch_probe(revision).reason
         with pytest.raises(Rejected) as future:
             client.range(b"/key", revision=10**9)
         assert future.value.future
