@@ -18,13 +18,17 @@ options:
     type: path
     required: true
   create_directory:
-    description: Make the directory when it is not there. Its parent has to exist.
+    description: Make the directory when it is not there, and those above it.
     type: bool
     default: false
   files:
     description: Contents by file name.
     type: dict
     required: true
+  replace:
+    description: Whether a file that is there with another content or other permissions is replaced. Without it, such a file stays as it is.
+    type: bool
+    default: true
   mode:
     description: Permissions of the files, in octal.
     type: str
@@ -86,11 +90,11 @@ def body(call: adapter.Call) -> Dict[str, Any]:
             raise LifeboatError("This is not the name of a file", found=repr(name)[:120], remedy="give a name without a directory")
         wanted[os.path.join(directory, name)] = str(content)
     before = {path: content_of(path, mode) for path in wanted}
-    written = [path for path, content in wanted.items() if before[path] != content]
+    written = [path for path, content in wanted.items() if before[path] != content and (call.params["replace"] or not os.path.lexists(path))]
     if written and not call.check_mode:
         try:
             if call.params["create_directory"] and not os.path.isdir(directory):
-                os.mkdir(directory, 0o755)
+                os.makedirs(directory, 0o755)
             for path in written:
                 write_whole(path, wanted[path].encode("utf-8"), mode)
         except OSError as error:
@@ -108,6 +112,7 @@ def main() -> None:
             "directory": {"type": "path", "required": True},
             "create_directory": {"type": "bool", "default": False},
             "files": {"type": "dict", "required": True},
+            "replace": {"type": "bool", "default": True},
             "mode": {"type": "str", "default": "0644"},
         },
         body,

@@ -28,6 +28,7 @@ CONTROLLER_MODULES = {
     "backup_location_info",
     "circle_info",
     "encryption_coverage_info",
+    "key_pairs",
     "readiness_info",
     "recovery_plan",
     "recovery_point",
@@ -36,6 +37,7 @@ CONTROLLER_MODULES = {
     "recovery_point_info",
     "recovery_point_prune",
     "recovery_point_tag",
+    "retention_info",
     "run_report",
     "text_files",
 }

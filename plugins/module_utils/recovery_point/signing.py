@@ -64,6 +64,31 @@ def sign(data: bytes, key_file: str, namespace: str) -> bytes:
     return outcome.output
 
 
+def make_key(path: str, comment: str) -> None:
+    """Make a private key without passphrase, and its public half beside it (``.pub``). Neither file may be there."""
+    outcome = _ssh_keygen(["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path], b"")
+    if not outcome.succeeded:
+        raise SigningUnavailableError(
+            "A signing key cannot be made",
+            tried="ssh-keygen -t ed25519 -f %s" % path,
+            found=outcome.complaint,
+            remedy="make the directory writable for the user that runs this, or name another place in lifeboat_signing_key",
+        )
+
+
+def public_half(key_file: str) -> str:
+    """Type and public half of a private key without passphrase, as they stand in an allowed signers file."""
+    outcome = _ssh_keygen(["-y", "-f", key_file], b"")
+    if not outcome.succeeded:
+        raise SigningUnavailableError(
+            "The public half of the signing key cannot be read",
+            tried="ssh-keygen -y -f %s" % key_file,
+            found=outcome.complaint,
+            remedy="the key must be readable, of mode 0600, owned by the user that runs this, and without passphrase",
+        )
+    return " ".join(outcome.output.decode("utf-8", "replace").split()[:2])
+
+
 def verify(data: bytes, signature: bytes, namespace: str, allowed_signers: str, what: str, principal: Optional[str] = None) -> Signer:
     """Prove that an allowed signer signed these bytes for this purpose. Edited bytes and a stranger's key are different errors."""
     _check_armour(signature, what)
