@@ -44,6 +44,22 @@ class ObjectLockedError(LocationError):
     """The object may not be removed yet."""
 
 
+class ServerRefusedError(LocationError):
+    """The server refused this one request, for a reason of its own: that says nothing of the object."""
+
+
+class ServerUnfitError(LocationError):
+    """The server lacks what is relied upon."""
+
+
+class HiddenError(LocationError):
+    """Something that is there is in no listing, because an object has the name of its directory."""
+
+
+class NotEncryptedError(LocationError):
+    """Encryption by the server was demanded, and the object has none."""
+
+
 class NotLockableError(LocationError):
     """A lock was demanded, and the location has none, or a shorter one."""
 
