@@ -22,11 +22,12 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     ObjectLockedError,
     ObjectMissingError,
     ServerRefusedError,
+    hidden,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import StoredObject
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_bucket import NOT_THERE, UNVERSIONED, Bucket, Expected, Limits, Version
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_lock import MODES, NO_LOCK, Lock, default_retention, retention
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_transfer import S3Reader, S3Upload, hidden, objects_above
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_transfer import S3Reader, S3Upload, objects_above
 
 _CONFIGURATION_UNSEEN = ("AccessDenied",)
 _NO_CONFIGURATION = ("ObjectLockConfigurationNotFoundError", "InvalidRequest")

@@ -14,16 +14,16 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Deque, Dict, List, Optional, Sequence, Type
+from typing import Any, Deque, Dict, List, Optional, Type
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
-    HiddenError,
     LocationError,
     NotEncryptedError,
     NotLockableError,
     ObjectDamagedError,
     ObjectExistsError,
+    hidden,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_bucket import NOT_THERE, UNVERSIONED, Bucket, Expected, Version
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_lock import Lock
@@ -45,17 +45,6 @@ def objects_above(bucket: Bucket, key: str) -> List[str]:
     """The objects that have the name of a directory in which the key lies: some servers then show nothing below it."""
     parents = key.rstrip("/").split("/")[: None if key.endswith("/") else -1]
     return [name for name in ("/".join(parents[: count + 1]) for count in range(len(parents))) if bucket.names_an_object(name)]
-
-
-def hidden(what: str, where: str, above: Sequence[str]) -> HiddenError:
-    """The error of whoever meets something that is there and in no listing."""
-    return HiddenError(
-        "%s is hidden by an object that has the name of its directory" % what,
-        tried="to find it in a listing of %s" % where,
-        found=", ".join(above),
-        remedy="nothing is lost: remove every version of the object named, with the credentials of the bucket's owner (a delete marker over it does not help), "
-        "and find out whose credentials wrote it",
-    )
 
 
 class S3Reader(io.RawIOBase):
