@@ -75,7 +75,7 @@ checks:
   elements: dict
   contains:
     id:
-      description: One of V(listed), V(written), V(versioned), V(locked), V(lock_holds), V(clock), V(transport), V(space), V(links), V(private),
+      description: One of V(listed), V(written), V(parts), V(names), V(versioned), V(locked), V(lock_holds), V(clock), V(transport), V(space), V(links), V(private),
         V(rights_needed), V(rights_excess).
       type: str
     title:
@@ -114,6 +114,15 @@ facts:
     locked:
       description: Whether the bucket has object lock.
       type: bool
+    write_once:
+      description: Whether what is written stays until its time is over, also against whoever has the credentials of the backup.
+      type: bool
+    lacks:
+      description: What the location does not protect against, in words. Empty when it is write-once.
+      type: str
+    conditions:
+      description: Whether a second object under the same name is refused, C(single) of one request and C(parts) of an upload in parts.
+      type: dict
     default_retention:
       description: Mode and days of the bucket's default retention.
       type: dict

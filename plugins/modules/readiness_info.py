@@ -141,6 +141,12 @@ readiness:
     writable:
       description: Whether the location takes the next backup, with C(writable), C(needed_bytes) and C(problem).
       type: dict
+    write_once:
+      description: Whether what is written to the location stays until its time is over, also against whoever has the credentials of the backup.
+      type: bool
+    lacks:
+      description: What the location does not protect against, in words. Empty when it is write-once.
+      type: str
     drill:
       description: The newest drill that passed, with C(at), C(point), C(age_seconds), C(recent) and C(text).
       type: dict

@@ -65,7 +65,7 @@ options:
         description: In one of these states.
         type: list
         elements: str
-        choices: [complete, tampered, in_the_future, open, abandoned, pruning, broken, foreign]
+        choices: [complete, tampered, in_the_future, open, abandoned, pruning, broken, unreadable, foreign]
         default: []
       signatures:
         description: With one of these signatures.
@@ -182,8 +182,9 @@ points:
       type: str
     state:
       description:
-        - One of V(complete), V(tampered), V(in_the_future), V(open), V(abandoned), V(pruning), V(broken), V(foreign).
+        - One of V(complete), V(tampered), V(in_the_future), V(open), V(abandoned), V(pruning), V(broken), V(unreadable), V(foreign).
         - V(tampered) is as good as V(complete), because originals are read; but something was laid over one of them.
+        - V(unreadable) is one that the server did not give, for a reason of its own. Nothing is known of its bytes.
         - V(in_the_future) is whole, but its time is later than now by more than five minutes. A clock was wrong, this one or that of whoever made it.
       type: str
     usable:
@@ -279,6 +280,14 @@ table:
   returned: when O(id) is not given
   type: list
   elements: str
+write_once:
+  description: Whether what is written to the location stays until its time is over, also against whoever has the credentials of the backup.
+  returned: success
+  type: bool
+lacks:
+  description: What the location does not protect against, in words. Empty when RV(write_once) is true.
+  returned: success
+  type: str
 as_of:
   description: The time from which ages count.
   returned: success
@@ -346,11 +355,11 @@ level:
 judged:
   description:
     - Whether this says something of the point. It does not when the point is not sealed, when nobody said who may sign, or when all that is wrong is
-      that artifacts are sealed to other keys than O(identity_files).
+      that artifacts are sealed to other keys than O(identity_files) or were refused by the server.
   returned: when O(id) is given
   type: bool
 artifacts:
-  description: One record for each artifact, with name, host, listed, hashed, opened, other_key and problem.
+  description: One record for each artifact, with name, host, listed, hashed, opened, other_key, refused and problem.
   returned: when O(id) is given and O(level) is not V(none)
   type: list
   elements: dict
@@ -388,7 +397,7 @@ def one_point(params: Dict[str, Any], location: Location, found: catalog.Catalog
         if params["failed_checks"] == "fail" or params["id"] == "latest":
             raise
         checks.append(verification.usable(params["id"], error))
-        judged = not isinstance(error, (NoRecoveryPointError, SignatureUncheckedError))
+        judged = not isinstance(error, (NoRecoveryPointError, SignatureUncheckedError, *catalog.REFUSED))
         nothing = {"damaged": [], "usable": False, "held_elsewhere": {}, "remedy": error.remedy, "level": params["level"], "artifacts": []}
         return {"id": params["id"], "manifest": None, "checks": checks, "passed": False, "judged": judged, **nothing}
     manifest = point.manifest
@@ -426,7 +435,8 @@ def body(call: adapter.Call) -> Dict[str, Any]:
     params = call.params
     location = open_location(params["location"])
     found = catalog.Catalog(location, params["cluster_name"], catalog.Trust.from_params(params), abandoned_after_seconds=params["abandoned_after_seconds"])
-    outcome: Dict[str, Any] = {"counts": found.counts(), "as_of": names.format_time(found.now)}
+    lacks = location.lacks()
+    outcome: Dict[str, Any] = {"counts": found.counts(), "as_of": names.format_time(found.now), "write_once": not lacks, "lacks": lacks}
     if params["due"]:
         outcome["due"] = found.due(params["due"]["level"], timedelta(days=params["due"]["after_days"]), params["due"]["limit"])
     if params["id"]:
@@ -441,7 +451,7 @@ def body(call: adapter.Call) -> Dict[str, Any]:
             call.warn("Recovery point %s is passed over: it is %s (%s)" % (point.id, point.state, point.note or "its signature is not believed"))
     else:
         outcome["points"] = with_results(call, location, found.rows(params["limit"], catalog.Filters(**params["filters"])))
-        outcome["table"] = table(outcome["points"], outcome["counts"], found.now)
+        outcome["table"] = table(outcome["points"], outcome["counts"], found.now, lacks)
     outcome["gaps"] = found.gaps()
     if params["high_water_revision"] or params["high_water_revision"] is None and params["id"]:
         outcome["high_water_revision"] = found.high_water_revision()

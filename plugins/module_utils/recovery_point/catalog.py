@@ -23,6 +23,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     OtherClusterError,
     PointIncompleteError,
     TombstoneError,
+    hidden,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.known import (
     ABANDONED_AFTER_SECONDS,
@@ -41,10 +42,13 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.ma
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.reading import (
     LARGEST_OPENING_BYTES,
     OF_NO_POINT,
+    REFUSED,
     SignedManifest,
     check_listed,
     check_manifest,
     check_opening,
+    find_hidden,
+    hidden_areas,
     opening_of,
     read_believable,
     read_manifest,
@@ -62,6 +66,7 @@ __all__ = [
     "ALL",
     "IN_THE_FUTURE",
     "OF_NO_POINT",
+    "REFUSED",
     "SIGNATURES",
     "STATES",
     "TRUST_ARGUMENTS",
@@ -115,10 +120,12 @@ class Chosen(NamedTuple):
 class Catalog:
     """All points of one cluster.
 
-    Making one costs five listings (below ``points/`` of one level only), whatever the number of points. Of a point that is asked for, manifest, signature
+    Making one costs five listings (below ``points/`` of one level only), whatever the number of points, one for each point that is not sealed, and a
+    look at the directories' names where a listing is empty. Of a point that is asked for, manifest, signature
     and ``open.json`` are read and its objects are listed, once. Readers see the location as it was when the catalog was made, as far as names go.
 
-    An error that is one of the whole location (credentials, access, a mount that went away) is raised; any other makes the one point broken.
+    An error that is one of the whole location (credentials, access, a mount that went away) is raised; a refusal of the server makes the one point
+    unreadable, any other broken. An object that has the name of a directory hides on some servers what lies there: that is looked for, and named.
     """
 
     def __init__(
@@ -133,6 +140,8 @@ class Catalog:
         self._manifest_bytes: Dict[str, bytes] = {}
         self._results: Dict[str, List[ResultName]] = {}
         self._tombstones: Set[str] = set()
+        # Objects that have the name of a directory.
+        self._above: Set[str] = set()
         # By id, oldest first; what has no id as its name comes before all others.
         self.known: Dict[str, Known] = self._list()
         # Points that ``latest`` found newer than what it chose, or without a readable manifest, and did not choose.
@@ -149,6 +158,17 @@ class Catalog:
         # Last: a tombstone is written before the first object goes, so of a point that is pruned meanwhile it is seen.
         tombstones = list(self._location.list(names.tombstones_prefix(self.cluster)))
 
+        listed = {
+            names.points_prefix(self.cluster): objects,
+            names.manifests_prefix(self.cluster): manifests,
+            names.results_prefix(self.cluster): appended,
+            names.tags_prefix(self.cluster): tagged,
+            names.tombstones_prefix(self.cluster): tombstones,
+        }
+        above = hidden_areas(self._location, listed)
+        if above and not objects and not manifests:
+            raise hidden("Everything of cluster %s" % self.cluster, self._location.describe(), above)
+        self._above.update(above)
         overlaid: Dict[str, List[str]] = {}
         stems: Dict[str, Dict[str, Set[str]]] = {"manifests": {}, "pruned": {}}
         for kind, stored_objects in (("manifests", manifests), ("pruned", tombstones)):
@@ -158,8 +178,13 @@ class Catalog:
                 if stored.overlaid:
                     overlaid.setdefault(name, []).append(stored.key)
         for stored in (*appended, *tagged):
-            if stored.overlaid:
+            if stored.key.count("/") == 2:  # it has the name of the directory of a point's results or tags
+                self._above.add(stored.key)
+            if stored.overlaid or stored.key in self._above:
                 overlaid.setdefault(stored.key.split("/")[2], []).append(stored.key)
+        if above and not manifests:
+            self._find_manifests(objects, stems["manifests"])
+        objects = self._not_empty(objects, set(stems["manifests"]))
         self._results = results.names_of(stored.key for stored in appended)
         self._tombstones = {stem for stem, suffixes in stems["pruned"].items() if ".json" in suffixes}
         by_tag = tags.names_of(stored.key for stored in tagged)
@@ -174,9 +199,26 @@ class Catalog:
                 tombstone=identifier in self._tombstones,
                 results=self._results.get(identifier, ()),
                 tags=by_tag.get(identifier, ()),
-                overlaid=overlaid.get(identifier, ()),
+                overlaid=[*overlaid.get(identifier, ()), *above],
             )
         return found
+
+    def _find_manifests(self, identifiers: Set[str], stems: Dict[str, Set[str]]) -> None:
+        """Look by its key for the manifest of each of these points, because no listing shows any."""
+        kinds: Sequence[Tuple[str, Callable[[str, str], str]]] = ((".json", names.manifest_key), (".json.sig", names.signature_key))
+        wanted = [(identifier, suffix, key_of) for identifier in identifiers if names.is_point_id(identifier) for suffix, key_of in kinds]
+        with ThreadPoolExecutor(max_workers=_READERS) as pool:
+            sizes = pool.map(lambda entry: self._location.size(entry[2](self.cluster, entry[0])), wanted)
+            for (identifier, suffix, _key_of), size in zip(wanted, sizes):
+                if size is not None:
+                    stems.setdefault(identifier, set()).add(suffix)
+
+    def _not_empty(self, identifiers: Set[str], sealed: Set[str]) -> Set[str]:
+        """Those below which something lies: some servers go on naming a directory from which everything was removed."""
+        unsealed = sorted(identifiers - sealed)
+        with ThreadPoolExecutor(max_workers=_READERS) as pool:
+            found = pool.map(lambda name: next(self._location.list("%s%s/" % (names.points_prefix(self.cluster), name)), None), unsealed)
+            return identifiers - {name for name, first in zip(unsealed, found) if first is None}
 
     def counts(self) -> Dict[str, int]:
         """How many points there are, by what their names say: ``all``, ``sealed``, ``open``, ``abandoned``, ``pruning``, ``foreign``. Nothing is read."""
@@ -379,6 +421,8 @@ class Catalog:
             raise
         except OtherClusterError as error:
             point = Point(identifier, "foreign", _told(error), error=error)
+        except REFUSED as error:
+            point = Point(identifier, "unreadable", _told(error), error=error)
         except LifeboatError as error:
             point = Point(identifier, "broken", _told(error), error=error)
         return self._judged(self._appended(point, known), known)
@@ -393,6 +437,8 @@ class Catalog:
         manifest = signed.manifest
         stored = list(self._location.list("%s%s/" % (names.points_prefix(self.cluster), known.id)))
         objects = {entry.key: entry.size_bytes for entry in stored}
+        above = find_hidden(self._location, manifest, objects)
+        self._above.update(above)
         problem: Optional[LifeboatError] = None
         wrong = check_listed(manifest, objects)
         if wrong:
@@ -410,13 +456,13 @@ class Catalog:
             problem = problem or error
         return Point(
             known.id,
-            "broken" if problem else "complete",
+            "complete" if problem is None else "unreadable" if isinstance(problem, REFUSED) else "broken",
             _told(problem) if problem else "",
             signed,
             manifest.opened_at,
             unlisted=unlisted_objects(manifest, objects),
             error=problem,
-            overlaid=[entry.key for entry in stored if entry.overlaid],
+            overlaid=[entry.key for entry in stored if entry.overlaid] + above,
             whole=problem is None,
         )
 
@@ -439,17 +485,29 @@ class Catalog:
         if known.tombstone:
             try:
                 return replace(point, state="pruning", reason=self._tombstone(known.id), error=None)
+            except REFUSED as error:
+                return replace(point, state="unreadable", reason="its tombstone cannot be read: %s" % _told(error), error=error)
             except TombstoneError as error:
                 # Else whoever may write, but not delete, could take every point out of use.
                 told = "its tombstone is not believed (%s)" % _told(error)
                 reason = "; ".join(word for word in (point.reason, told) if word)
                 point = replace(point, reason=reason, overlaid=sorted({*point.overlaid, names.tombstone_key(self.cluster, known.id)}))
         if point.state == "complete" and point.overlaid:
-            point = replace(point, state="tampered", reason=point.reason or "something was laid over %s; the originals are read" % ", ".join(point.overlaid))
+            point = replace(point, state="tampered", reason=point.reason or self._told_overlaid(point.overlaid))
         if point.manifest and point.state in USABLE_STATES and self._is_future(point.manifest):
             told = future_text(names.parse_time(point.manifest.taken_at), self.now)
             return replace(point, state=IN_THE_FUTURE, reason="; ".join(word for word in (told, point.reason) if word))
         return point
+
+    def _told_overlaid(self, keys: Sequence[str]) -> str:
+        above, over = [key for key in keys if key in self._above], [key for key in keys if key not in self._above]
+        texts = ["something was laid over %s; the originals are read" % ", ".join(over)] if over else []
+        if above:
+            texts.append(
+                "an object has the name of a directory (%s), so this server lists nothing of what lies there: remove every version of it, with the "
+                "credentials of the bucket's owner" % ", ".join(above)
+            )
+        return "; ".join(texts)
 
     def _is_future(self, manifest: Manifest) -> bool:
         return is_future(names.parse_time(manifest.taken_at), self.now)
@@ -460,7 +518,7 @@ class Catalog:
             return "it is being pruned, says a tombstone whose signature was not checked: nobody said who may sign"
         try:
             return "%s, says a tombstone whose signature is believed; objects are left" % read_tombstone(self._location, self.cluster, identifier, self._trust)
-        except OF_NO_POINT:
+        except (*OF_NO_POINT, *REFUSED):
             raise
         except LifeboatError as error:
             raise TombstoneError(error.message, tried=names.tombstone_key(self.cluster, identifier), found=error.found) from error

@@ -21,6 +21,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.ve
 OPENING = "open.json"
 # Recovery points that are looked through for another copy of what is damaged.
 _NEWEST = 30
+_DAMAGED = ("broken", "unreadable")
 _ANOTHER = "Use another recovery point (lifeboat.cluster.list_recovery_points shows them), or another copy of this one"
 
 
@@ -50,7 +51,7 @@ def choose(found: catalog.Catalog, wanted: str, components: Sequence[str] = (), 
 
 def _only_damaged(point: catalog.Point) -> bool:
     """Whether its manifest is trusted, and all that is wrong is that something else is missing or has another size."""
-    return point.state == "broken" and point.signed is not None and point.signed.believable
+    return point.state in _DAMAGED and point.signed is not None and point.signed.believable
 
 
 def _naming(found: catalog.Catalog, error: LifeboatError, components: Sequence[str], hosts: Sequence[str]) -> LifeboatError:
@@ -59,7 +60,7 @@ def _naming(found: catalog.Catalog, error: LifeboatError, components: Sequence[s
         return error
     fitting = [
         point
-        for point in found.find(_NEWEST, catalog.Filters(states=["broken"]))
+        for point in found.find(_NEWEST, catalog.Filters(states=list(_DAMAGED)))
         if _only_damaged(point) and point.manifest and set(components) <= set(point.manifest.components) and point.manifest.covers(hosts)
     ]
     if not fitting:

@@ -26,7 +26,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.re
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.results import ResultName
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.tags import TagName
 
-STATES = ("complete", "tampered", IN_THE_FUTURE, "open", "abandoned", "pruning", "broken", "foreign")
+STATES = ("complete", "tampered", IN_THE_FUTURE, "open", "abandoned", "pruning", "broken", "unreadable", "foreign")
 # Of these the originals are whole, and originals are what is read.
 USABLE_STATES = ("complete", "tampered")
 SIGNATURES = ("valid", "accepted", "unchecked", "none")
@@ -37,8 +37,8 @@ class Point:
     """One point of the catalog.
 
     ``state``: ``complete``; ``tampered`` (usable as if complete, but something was laid over an original: ``overlaid`` has the keys); ``open`` (being
-    made); ``abandoned``; ``pruning`` (its tombstone is there, and objects are left); ``broken``; ``foreign``; ``in_the_future`` (whole, but its time has not
-    come: some clock was wrong. Never the newest, and used only by its id).
+    made); ``abandoned``; ``pruning`` (its tombstone is there, and objects are left); ``broken``; ``unreadable`` (the server did not give what is there);
+    ``foreign``; ``in_the_future`` (whole, but its time has not come: some clock was wrong. Never the newest, and used only by its id).
     """
 
     id: str

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Sequence
+
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 
 
@@ -42,6 +44,22 @@ class ObjectDamagedError(LocationError):
 
 class ObjectLockedError(LocationError):
     """The object may not be removed yet."""
+
+
+class ServerRefusedError(LocationError):
+    """The server refused this one request, for a reason of its own: that says nothing of the object."""
+
+
+class ServerUnfitError(LocationError):
+    """The server lacks what is relied upon."""
+
+
+class HiddenError(LocationError):
+    """Something that is there is in no listing, because an object has the name of its directory."""
+
+
+class NotEncryptedError(LocationError):
+    """Encryption by the server was demanded, and the object has none."""
 
 
 class NotLockableError(LocationError):
@@ -146,3 +164,14 @@ class TombstoneError(PointError):
 
 class KitError(PointError):
     """Something that a point holds to help whoever opens it could not be made."""
+
+
+def hidden(what: str, where: str, above: Sequence[str]) -> HiddenError:
+    """The error of whoever meets something that is there and in no listing."""
+    return HiddenError(
+        "%s is hidden by an object that has the name of its directory" % what,
+        tried="to find it in a listing of %s" % where,
+        found=", ".join(above),
+        remedy="nothing is lost: remove every version of the object named, with the credentials of the bucket's owner (a delete marker over it does not help), "
+        "and find out whose credentials wrote it",
+    )

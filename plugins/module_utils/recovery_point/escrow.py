@@ -135,7 +135,7 @@ def _attempt(location: Location, manifest: Manifest, key: Key, artifacts: Sequen
                 location, where, sealing.Discard(), [key.identity], what=artifact.name, expected=artifact.digests, recipients=manifest.recipients
             )
             opened.append(artifact.name)
-    except catalog.OF_NO_POINT:  # says nothing about the key
+    except (*catalog.OF_NO_POINT, *catalog.REFUSED):  # says nothing about the key
         raise
     except LifeboatError as error:
         return Attempt(key.recipient, [key.path], opened, "%s%s" % (error.message, ": " + error.found if error.found else ""))

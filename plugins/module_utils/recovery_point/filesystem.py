@@ -53,6 +53,10 @@ class FilesystemLocation:
         self.shared = shared
         self._root = self._identify()
 
+    def lacks(self) -> str:
+        """Files stay as long as nobody who may write here removes them."""
+        return "files have no locks and no versions: whoever may write to %s can replace or remove recovery points" % self.path
+
     def describe(self) -> str:
         """The location in words, for messages."""
         return "directory %s" % self.path
@@ -178,6 +182,10 @@ class FilesystemLocation:
             self.refuse("list %s" % prefix, path, error)
 
     # -- pruning ------------------------------------------------------------------------------------------------------------------
+
+    def objects_above(self, prefix: str) -> List[str]:
+        """A file cannot have the name of a directory."""
+        return []
 
     def locked_until(self, key: str) -> Optional[datetime]:
         """Files have no locks."""

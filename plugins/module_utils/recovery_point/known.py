@@ -111,8 +111,8 @@ class Known:
         """The states that it can turn out to be in when it is read."""
         if not names.is_point_id(self.id):
             return ("foreign",)
-        found = ("complete", "tampered", IN_THE_FUTURE, "broken", "foreign") if self.manifest else ("open", "abandoned", "broken", "foreign")
-        return (*found, "pruning") if self.tombstone else found
+        found = ("complete", "tampered", IN_THE_FUTURE) if self.manifest else ("open", "abandoned")
+        return (*found, "broken", "unreadable", "foreign", *(("pruning",) if self.tombstone else ()))
 
 
 def due(known: Iterable[Known], level: str, now: datetime, after: timedelta, limit: int) -> List[str]:

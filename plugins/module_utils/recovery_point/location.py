@@ -19,7 +19,8 @@ class StoredObject(NamedTuple):
 
     key: str
     size_bytes: int
-    # Versions and delete markers that lie above the original, which is the one that is read. Anything but 0 is tampering.
+    # Versions and delete markers that lie above the original, which is the one that is read. Anything but 0 is tampering: a request of ours that was
+    # repeated because its answer was lost does not count.
     overlaid: int = 0
 
 
@@ -49,6 +50,9 @@ class Location(Protocol):
     def locks(self) -> bool:
         """Whether objects can be locked against deletion here."""
 
+    def lacks(self) -> str:
+        """What nothing here protects against, in words; empty where what is written stays until its time is over (it is write-once)."""
+
     def describe(self) -> str:
         """The location in words, for messages."""
 
@@ -72,6 +76,9 @@ class Location(Protocol):
 
     def children(self, prefix: str) -> List[str]:
         """Names of what lies directly below the prefix and has something below itself, sorted; without looking further down."""
+
+    def objects_above(self, prefix: str) -> List[str]:
+        """Keys of objects that have the name of a directory of what lies below the prefix, which listings may not show then; only a bucket can have any."""
 
     def locked_until(self, key: str) -> Optional[datetime]:
         """Until when a version of the object is locked at the longest; None when none is, or when the location has no locks."""

@@ -16,19 +16,22 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     LocationReadOnlyError,
     LocationVanishedError,
     NotLockableError,
+    ServerUnfitError,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import synchronise
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import HOW_TO_CREATE, HOW_TO_HAVE_A_DIRECTORY
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import open_location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.probing import default_retention
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_lock import default_retention
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3 import S3Location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_bucket import Expected
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_bucket import NOT_THERE, Expected
 
 ABSENT, PRESENT = "absent", "present"
 UNSUPPORTED = "not supported by this server"
 # The region in which buckets are made without naming it.
 _FIRST_REGION = "us-east-1"
 _RULE = "lifeboat-unfinished-uploads"
+# Answers of servers that take no rule of this kind: some know no rules, others none that does nothing but this.
+_NO_SUCH_RULE = ("InvalidArgument", "MalformedXML", "InvalidRequest", *NOT_THERE)
 # What a lifecycle rule does that takes objects out of reach.
 _TAKING = ("Expiration", "NoncurrentVersionExpiration", "Transitions", "NoncurrentVersionTransitions")
 
@@ -168,7 +171,10 @@ class _BucketMaker:
             return {"Code": answer.code}
 
     def _make(self) -> bool:
-        there = self._get("get_bucket_versioning", "NoSuchBucket").get("Code") is None
+        code = self._get("get_bucket_versioning", "NoSuchBucket", *NOT_THERE).get("Code")
+        if code in NOT_THERE:
+            code = self._get("head_bucket", "NoSuchKey").get("Code")  # HEAD says no more than 404
+        there = code is None
         if not there and not self._wish.create:
             raise LocationVanishedError("The S3 bucket is not there", tried="to prepare %s" % self._where, remedy=HOW_TO_CREATE)
 
@@ -187,13 +193,22 @@ class _BucketMaker:
 
     def _make_versioned(self, there: bool) -> None:
         def read() -> str:
-            return str(self._get("get_bucket_versioning").get("Status") or "off")
+            answer = self._get("get_bucket_versioning", *NOT_THERE)
+            return UNSUPPORTED if answer.get("Code") in NOT_THERE else str(answer.get("Status") or "off")
 
         def change() -> str:
             self._bucket.call("put_bucket_versioning", VersioningConfiguration={"Status": "Enabled"})
             return read()
 
-        self._set("versioning", read() if there else ABSENT, "Enabled", change)
+        before = read() if there else ABSENT
+        try:
+            self._set("versioning", before, "Enabled", change)
+        except ServerUnfitError:
+            if self._mode:
+                raise
+            # Whether it can be used without, the checks find out: by its conditions, nothing is written over by mistake.
+            self._set("versioning", UNSUPPORTED, UNSUPPORTED)
+            self._prepared.warnings.append("this server has no versions of objects: whoever may write to the bucket can replace or remove recovery points")
 
     # -- locks
 
@@ -253,19 +268,31 @@ class _BucketMaker:
         # What the server can do is not known before the bucket is there.
         rules = self._rules() if there or not self._check_mode else []
         if rules is None:
-            self._set("unfinished_uploads", UNSUPPORTED, UNSUPPORTED)
-            self._prepared.notes.append("unfinished uploads are not removed by this server; pruning sweeps them")
+            self._untidy()
             return
         self._prepared.warnings += ["the lifecycle rule %s takes objects away: %s" % found for found in taking_rules(rules, self._prefix)]
         new = tidy_rules(rules, self._prefix, wanted)
         after = "removed after %d days at the latest" % wanted
+        if new is None:
+            self._set("unfinished_uploads", after if there else ABSENT, after)
+        elif self._check_mode:
+            self._set("unfinished_uploads", "kept" if there else ABSENT, "%s, if this server takes a rule for that" % after)
+        elif self._takes(new) and tidy_rules(self._rules() or [], self._prefix, wanted) is None:
+            self._set("unfinished_uploads", "kept" if there else ABSENT, after)
+        else:
+            self._untidy()
 
-        def change() -> str:
-            self._bucket.call("put_bucket_lifecycle_configuration", LifecycleConfiguration={"Rules": new})
-            return after if tidy_rules(self._rules() or [], self._prefix, wanted) is None else "kept"
+    def _takes(self, rules: List[Dict[str, Any]]) -> bool:
+        """Set lifecycle rules. One that was taken is read back by the caller: some servers drop a part of it and say nothing."""
+        try:
+            self._bucket.call("put_bucket_lifecycle_configuration", expected=_NO_SUCH_RULE, LifecycleConfiguration={"Rules": rules})
+        except Expected:
+            return False
+        return True
 
-        before = after if new is None else "kept"
-        self._set("unfinished_uploads", before if there else ABSENT, after, change)
+    def _untidy(self) -> None:
+        self._set("unfinished_uploads", UNSUPPORTED, UNSUPPORTED)
+        self._prepared.notes.append("this server takes no rule that removes unfinished uploads; pruning sweeps those that the server lists")
 
 
 def _retention_text(mode: str, days: int) -> str:

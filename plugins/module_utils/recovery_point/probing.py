@@ -24,14 +24,18 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     AccessDeniedError,
     ClockSkewError,
     CredentialsExpiredError,
+    HiddenError,
     LocationError,
     LocationSlowError,
     LocationVanishedError,
+    ServerRefusedError,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import FilesystemLocation
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3 import S3Location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_bucket import UNVERSIONED, Expected
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_bucket import NOT_THERE, UNVERSIONED, Expected
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_lock import Lock, default_retention
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_transfer import checksum_of
 
 # What each set of credentials writes; the policies in extensions/s3-policies say the same.
 WRITES: Dict[str, Tuple[str, ...]] = {
@@ -42,6 +46,8 @@ WRITES: Dict[str, Tuple[str, ...]] = {
 }
 PURPOSES = tuple(WRITES)
 AREAS = ("manifests", "points", "pruned", "results", "runs", "tags")
+# Where every object lies in a directory of its own, below which alone may be written.
+_DEEP_AREAS = ("points", "results", "runs", "tags")
 # The only set that removes versions, and makes locks of points longer.
 PRUNES = "prune"
 NOT_PROBED = (
@@ -63,6 +69,8 @@ _HOPELESS = (LocationVanishedError, CredentialsExpiredError, ClockSkewError, Loc
 # What is true when a check is met.
 _LISTED = "The location can be listed"
 _WRITTEN = "A small object can be written and read back"
+_PARTS = "An object in parts can be written, and is as safe as others"
+_NAMES = "An object cannot hide others by its name"
 _VERSIONED = "Versions are kept"
 _LOCKED = "New objects are locked against removal"
 _LOCK_HOLDS = "A lock cannot be shortened, and what it protects cannot be removed"
@@ -115,8 +123,18 @@ class _Prober:
         self._clock = clock
         self._checks: List[Dict[str, Any]] = []
         self._facts: Dict[str, Any] = {"location": location.describe()}
+        self._lacks()
         self._key = names.probe_key(cluster, names.now())
         self._data = b"Lifeboat wrote this to prove that it can (object %s). It is not part of any recovery point and can be removed.\n" % self._key.encode()
+
+    def _lacks(self) -> None:
+        try:
+            lacks = self._any.lacks()
+        except _HOPELESS:
+            raise
+        except LocationError as error:  # the checks will find it too
+            lacks = error.message
+        self._facts.update({"write_once": not lacks, "lacks": lacks})
 
     def _check(self, identifier: str, title: str, passed: bool, found: str, expected: str, remedy: str, severity: str = "error") -> None:
         self._checks.append(
@@ -180,6 +198,10 @@ class _Prober:
         return left
 
 
+def _negated(value: Optional[bool]) -> Optional[bool]:
+    return None if value is None else not value
+
+
 def _time_of(key: str) -> Optional[datetime]:
     try:
         return datetime.strptime(key.rsplit("/", 1)[-1].split("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
@@ -212,6 +234,8 @@ class _DirectoryProber(_Prober):
         self._check_space()
         if self._settings.write:
             self._check_links(written)
+            self._not_here("parts", _PARTS, "files are not written in parts")
+            self._not_here("names", _NAMES, "a file cannot have the name of a directory")
         self._check_private()
         self._not_here("rights_needed", _RIGHTS_NEEDED, "whoever may write files may read them")
         self._not_here("rights_excess", _RIGHTS_EXCESS, "whoever may write files may remove them; sets of credentials need S3")
@@ -303,22 +327,137 @@ class _BucketProber(_Prober):
         self._check_locked()
         self._check_transport()
         self._not_here("space", _SPACE, "a bucket does not tell")
-        self._not_here("links", _LINKS, "the original version is the one that is read")
         self._not_here("private", _PRIVATE, "see the rights")
         if self._settings.write:
             self._try_everything()
+        else:
+            self._not_here("links", _LINKS, "nothing is written now")
         return Probing(self._checks, self._facts)
 
     def _try_everything(self) -> None:
         until = self._server_time(PROBE_LOCK_SECONDS) if self._location.locks else None
-        version = self._version() if self._check_written(until) else None
+        written = self._check_written(until)
+        version = self._version() if written else None
+        in_parts = self._check_parts(until)
+        self._check_replacing(written, in_parts, until)
         self._check_lock_holds(version, until)
         rights = self._rights(version, until)
         self._check_rights(rights)
-        if rights["delete_version"]:
-            with suppress(LocationError):  # still locked: a later run removes it
-                self._location.remove(self._key)
+        self._check_names(written, until)
+        if rights["delete_version"] is not False:
+            # In this order: what hides others is gone before they are looked for.
+            for key in (self._key, self._below, self._parts):
+                with suppress(LocationError):  # still locked: a later run removes it
+                    self._location.remove(key)
             self._facts["leftover_probes"] = self._remove_old_probes()
+
+    # -- what every point relies upon
+
+    @property
+    def _parts(self) -> str:
+        return self._key + ".parts"
+
+    @property
+    def _below(self) -> str:
+        return "%s/%s" % (self._key, self._key.rsplit("/", 1)[-1])
+
+    def _check_parts(self, until: Optional[datetime]) -> bool:
+        """Artifacts that are larger than one request are written in parts, which some servers treat differently: they drop the lock, or the encryption."""
+
+        def action() -> str:
+            self._location.put_in_parts(self._parts, self._data, until)
+            if self._any.read(self._parts, len(self._data)) != self._data:
+                raise LocationError("The probe in parts was read back with other bytes than were written", found=self._parts, remedy="look at the storage")
+            return "%s was written in parts and read back%s" % (self._parts, ", and is locked" if until else "")
+
+        return self._attempt("parts", _PARTS, action, "the same bytes, and the lock that was asked for", "See what was found; docs/locations.md has a table.")
+
+    def _check_replacing(self, written: bool, in_parts: bool, until: Optional[datetime]) -> None:
+        """New objects are written on the condition that there is none: the probes are written once more, each in its way."""
+        taken = {"in one request": self._takes_second(until) if written else None, "in parts": self._takes_second_in_parts(until) if in_parts else None}
+        self._facts["conditions"] = {"single": _negated(taken["in one request"]), "parts": _negated(taken["in parts"])}
+        self._bucket.ignores_conditions = self._bucket.ignores_conditions or True in taken.values()
+        ways = [way for way, is_taken in taken.items() if is_taken]
+        untried = [way for way, is_taken in taken.items() if is_taken is None]
+        if ways and self._bucket.versioned:
+            found = "this server takes a second object (%s) although it is told not to; the first version stays, and is the one that is read"
+        elif ways:
+            found = "this server replaced an object (%s) although it was told not to, and the bucket keeps no versions"
+        else:
+            found = "a second object under the same name is refused (%s)"
+            ways = [way for way in taken if way not in untried]
+        self._check(
+            "links",
+            _LINKS,
+            self._bucket.versioned or False in taken.values() and not untried and True not in taken.values(),
+            "could not be tried: %s" % ", ".join(untried) if untried and not ways else found % ", ".join(ways),
+            "a second object is refused, or the first version stays",
+            "Use a bucket with versions (prepare_location switches them on, with the owner's credentials), or a server that knows conditions: "
+            "docs/locations.md has a table. Here two runs, or a repeated one, can replace what another one wrote.",
+        )
+
+    def _second(self, until: Optional[datetime]) -> Dict[str, Any]:
+        return {**Lock(self._location.mode, until).parameters(), **self._location.encryption}
+
+    def _takes_second(self, until: Optional[datetime]) -> Optional[bool]:
+        data = b"This replaced a probe.\n"
+        request = {"Body": data, "ChecksumCRC32": checksum_of(data), "IfNoneMatch": "*", **self._second(until)}
+        return self._is_taken("put_object", self._location.whole_key(self._key), **request)
+
+    def _takes_second_in_parts(self, until: Optional[datetime]) -> Optional[bool]:
+        data, key = b"This replaced a probe.\n", self._location.whole_key(self._parts)
+        try:
+            upload = str(self._bucket.call("create_multipart_upload", key, ChecksumAlgorithm="CRC32", **self._second(until))["UploadId"])
+            checksum = {"ChecksumCRC32": checksum_of(data)}
+            part = self._bucket.call("upload_part", key, UploadId=upload, PartNumber=1, Body=data, **checksum)
+        except _HOPELESS:
+            raise
+        except LocationError:
+            return None
+        parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"], **checksum}]}
+        taken = self._is_taken("complete_multipart_upload", key, UploadId=upload, MultipartUpload=parts, IfNoneMatch="*")
+        if not taken:
+            self._may("abort_multipart_upload", key, UploadId=upload)
+        return taken
+
+    def _is_taken(self, operation: str, key: str, **request: Any) -> Optional[bool]:
+        """Whether the server does it although the condition is not met; None when that cannot be told."""
+        try:
+            self._bucket.call(operation, key, ("PreconditionFailed", "ConditionalRequestConflict", *NOT_THERE), **request)
+        except Expected as answer:
+            return answer.code in NOT_THERE  # then objects are written without a condition
+        except _HOPELESS:
+            raise
+        except LocationError:
+            return None
+        return True
+
+    def _check_names(self, written: bool, until: Optional[datetime]) -> None:
+        """What lies below the name of an object: some servers take it and show it in no listing."""
+        shown, found = False, "nothing could be written"
+        if written:
+            try:
+                self._any.put_new(self._below, self._data, until)
+                shown = any(stored.key == self._below for stored in self._any.list(self._key + "/"))
+                found = "both are listed" if shown else "%s is in no listing, because there is an object %s" % (self._below, self._key)
+            except HiddenError:
+                found = "%s is in no listing, because there is an object %s" % (self._below, self._key)
+            except ServerRefusedError as error:
+                shown, found = True, "the second is refused: %s" % error.found
+            except _HOPELESS:
+                raise
+            except LocationError as error:
+                found = "could not be tried: %s" % error.message
+        self._check(
+            "names",
+            _NAMES,
+            shown,
+            found,
+            "an object below the name of another one is refused, or both are listed",
+            "Give each set of credentials its policy of extensions/s3-policies, which allows no such names for points. What somebody hides is found and named, "
+            "and nothing of it is lost.",
+            severity="warning",
+        )
 
     # -- requests
 
@@ -336,10 +475,10 @@ class _BucketProber(_Prober):
             return None
         return True
 
-    def _setting(self, operation: str, absent: str) -> Tuple[Mapping[str, Any], str]:
+    def _setting(self, operation: str, *absent: str) -> Tuple[Mapping[str, Any], str]:
         """One property of the bucket, empty when it was never set; and why it cannot be seen."""
         try:
-            return self._bucket.call(operation, expected=(absent,)), ""
+            return self._bucket.call(operation, expected=absent), ""
         except Expected:
             return {}, ""
         except _HOPELESS:
@@ -357,7 +496,12 @@ class _BucketProber(_Prober):
 
     def _measure_clock(self) -> None:
         before = self._clock()
-        there = self._location.clock()
+        try:
+            there = self._location.clock()
+        except _HOPELESS:
+            raise
+        except LocationError:  # the check of the listing says why
+            there = None
         middle = (before + self._clock()) / 2
         if there is not None:
             self._skew = middle - there
@@ -369,16 +513,19 @@ class _BucketProber(_Prober):
     # -- the bucket
 
     def _check_versioned(self) -> None:
-        answer, problem = self._setting("get_bucket_versioning", "NotImplemented")
+        answer, problem = self._setting("get_bucket_versioning")
         status = str(answer.get("Status") or "off")
         self._facts["versioned"] = status == "Enabled"
+        # Where there can be none, and none of the locks that need them is asked for, it is a place like a directory.
+        none = problem.startswith(NOT_THERE) and not self._location.locks
         self._check(
             "versioned",
             _VERSIONED,
             status == "Enabled",
-            problem or "versioning is %s" % status,
+            ("this server has no versions of objects: %s" % problem if none else problem) or "versioning is %s" % status,
             "Enabled",
             "Run lifeboat.cluster.prepare_location with the credentials of the bucket's owner. Without versions whoever may write may replace a backup.",
+            severity="warning" if none else "error",
         )
 
     def _check_locked(self) -> None:
@@ -484,7 +631,8 @@ class _BucketProber(_Prober):
         return rights
 
     def _unwritten(self, area: str) -> str:
-        return self._location.whole_key("%s%s/%s" % (names.cluster_prefix(self._cluster), area, self._key.rsplit("/", 1)[-1]))
+        name = self._key.rsplit("/", 1)[-1]
+        return self._location.whole_key("%s%s/%s" % (names.cluster_prefix(self._cluster), area, "%s/%s" % (name, name) if area in _DEEP_AREAS else name))
 
     def _may_write(self, area: str, until: Optional[datetime]) -> Optional[bool]:
         """Begin an upload and drop it: no object comes of it. Should the dropping fail, it is swept as that of a killed writer."""
@@ -500,12 +648,6 @@ class _BucketProber(_Prober):
             return None
         self._may("abort_multipart_upload", key, UploadId=upload)
         return True
-
-
-def default_retention(configuration: Mapping[str, Any]) -> Tuple[str, int]:
-    """Mode and days of a bucket's default retention, out of its object lock configuration; days are 0 when it has none."""
-    default = (configuration.get("Rule") or {}).get("DefaultRetention") or {}
-    return str(default.get("Mode") or ""), int(default.get("Days") or 0) + 365 * int(default.get("Years") or 0)
 
 
 # -- what rights mean --------------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import Lif
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, names, results, signing
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.clocks import check_location_clock
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
+    LocationError,
     ManifestError,
     ObjectExistsError,
     ObjectLockedError,
@@ -140,7 +141,7 @@ def prepare(location: Location, cluster: str, trust: Trust, policy: Policy, now:
         "%s is %s" % (decision.candidate.id, reason)
         for decision in decided.decisions
         for reason in decision.reasons[:1]
-        if decision.candidate.state in ("broken", "foreign", catalog.IN_THE_FUTURE)
+        if decision.candidate.state in ("broken", "unreadable", "foreign", catalog.IN_THE_FUTURE)
     ]
     problems += [
         "%s has a tombstone, but is kept: %s" % (decision.candidate.id, "; ".join(decision.reasons))
@@ -181,7 +182,7 @@ def _extensions(location: Location, seen: Survey, decided: Plan) -> Dict[str, da
 
 def _forgettable(location: Location, cluster: str, seen: Survey) -> List[str]:
     """Tombstones that explain nothing any more: no object of the point is left, and nobody names it."""
-    if any(entry.candidate.state == "broken" for entry in seen.found.values()):
+    if any(entry.candidate.state in ("broken", "unreadable") for entry in seen.found.values()):
         return []  # whom it names cannot be known
     named = {before for entry in seen.found.values() for before in entry.seen_before}
     ids = [point for point in sorted(seen.tombstones) if names.is_point_id(point) and point not in named and point not in seen.found]
@@ -257,10 +258,13 @@ class _Pruner:
                 self._prune(decision)
             for point in self._prepared.forgotten:
                 self._forget(point)
-            self.outcome.swept = self._location.sweep(names.cluster_prefix(self._cluster), catalog.ABANDONED_AFTER_SECONDS)
         except LifeboatError as error:
             error.details.update(asdict(self.outcome))
             raise
+        try:
+            self.outcome.swept = self._location.sweep(names.cluster_prefix(self._cluster), catalog.ABANDONED_AFTER_SECONDS)
+        except LocationError as error:  # what was to be removed is, and the next run sweeps again
+            self.outcome.left.append("unfinished uploads are not swept: %s" % sentence(error))
         return self.outcome
 
     def _extend(self, point: str, until: datetime) -> None:

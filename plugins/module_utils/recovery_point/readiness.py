@@ -31,8 +31,8 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.ma
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.results import ResultName
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.trust import Trust
 
-# States of a point that somebody has to look at: its bytes are not the ones that were written.
-ALARMING = ("broken", "tampered")
+# States of a point that somebody has to look at: its bytes are not the ones that were written, or are not to be had.
+ALARMING = ("broken", "tampered", "unreadable")
 # The states of so many points are looked at: each costs a signature check. Older ones are read only where the newest verified one is not among these.
 RECENT_POINTS = 200
 # So many of the newest points, and of their verifications, are measured.
@@ -95,6 +95,7 @@ class Look:
         self._trust = trust
         self._wishes = wishes
         self._now = found.now
+        self._lacks = location.lacks()
         self._doubtful: List[str] = []
         self._verifications_read: Dict[str, freshness.Verification] = {}
         # Those from the future have the newest ids, and take no place of the others.
@@ -117,6 +118,8 @@ class Look:
             "cluster": self._cluster,
             "at": names.format_time(self._now),
             "location": self._location.describe(),
+            "write_once": not self._lacks,
+            "lacks": self._lacks,
             "targets": self.targets,
             "components": [component.to_record() for component in components],
             "newest": {"id": newest.id, "taken_at": newest.taken_at, "recipients": [escrow.normal(text) for text in newest.recipients]} if newest else None,
@@ -397,6 +400,7 @@ def table(record: Mapping[str, Any]) -> List[str]:
     lines += ["%-16s %s" % (row["machine"], row["text"]) for row in record["certificates"]]
     counts = ", ".join("%d %s" % (count, state) for state, count in record["points"].items()) or "none"
     lines += ["", "Points: %s. Last drill: %s." % (counts, record["drill"]["text"])]
+    lines += ["", "Location: write-once." if record["write_once"] else "Location: not write-once, %s." % record["lacks"]]
     lines += ["", "SCHEDULE"] + record["schedule"]["arithmetic"]
     return lines
 
@@ -456,6 +460,9 @@ def metrics(record: Mapping[str, Any]) -> str:
         states(record["points"].get(state, 0), state=state)
     writable = written.family("lifeboat_location_writable", "Whether the location would take the next backup.")
     writable(1 if record["writable"]["writable"] else 0)
+    written.family("lifeboat_location_write_once", "Whether what is written stays until its time is over, whoever takes the backup's credentials.")(
+        1 if record["write_once"] else 0
+    )
     written.family("lifeboat_last_drill_timestamp_seconds", "When a drill last passed; absent if none ever did.")(_moment(record["drill"]["at"]))
     interval = written.family("lifeboat_schedule_interval_seconds", "How often a playbook has to run to meet the targets; absent if no schedule meets them.")
     for playbook in schedule.JOBS:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, List, Mapping, NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, signing
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
@@ -21,6 +21,8 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     ObjectMissingError,
     OtherClusterError,
     PointIncompleteError,
+    ServerRefusedError,
+    ServerUnfitError,
     SignatureUncheckedError,
     SigningUnavailableError,
     UnsignedError,
@@ -38,8 +40,11 @@ OF_NO_POINT = (
     DependencyMissingError,
     LocationSlowError,
     LocationVanishedError,
+    ServerUnfitError,
     SigningUnavailableError,
 )
+# A server that does not give one object, for a reason of its own: that object cannot be read now, and nothing more is known of it.
+REFUSED = (ServerRefusedError,)
 
 
 class SignedManifest(NamedTuple):
@@ -170,6 +175,21 @@ def check_listed(manifest: Manifest, sizes: Mapping[str, int]) -> List[str]:
         elif size != artifact.sealed_size_bytes:
             problems.append("%s has %d bytes, not %d" % (artifact.name, size, artifact.sealed_size_bytes))
     return problems
+
+
+def find_hidden(location: Location, manifest: Manifest, sizes: Dict[str, int]) -> List[str]:
+    """Look by its key for what the manifest names and the listed sizes lack, and add it to them; returns the objects that hide it from listings."""
+    keys = [names.artifact_key(manifest.cluster_name, manifest.id, artifact.name) for artifact in manifest.artifacts]
+    there = {key: location.size(key) for key in [names.open_key(manifest.cluster_name, manifest.id), *keys] if key not in sizes}
+    found = {key: size for key, size in there.items() if size is not None}
+    sizes.update(found)
+    directories = {key.rsplit("/", 1)[0] + "/" for key in found}
+    return sorted({above for directory in directories for above in location.objects_above(directory)})
+
+
+def hidden_areas(location: Location, listed: Mapping[str, Any]) -> List[str]:
+    """Objects because of which nothing is listed below these prefixes, of those whose listing is empty."""
+    return sorted({above for prefix, found in listed.items() if not found for above in location.objects_above(prefix)})
 
 
 def unlisted_objects(manifest: Manifest, sizes: Mapping[str, int]) -> List[str]:

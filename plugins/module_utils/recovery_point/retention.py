@@ -25,6 +25,13 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.kn
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.pieces import NO_PIECES, Piece, said
 
 KEEP, REMOVE, FINISH = "keep", "remove", "finish"
+# States of points that are never removed, and what the plan says of them.
+_KEPT_STATES = {
+    "open": "open: %s",
+    "broken": "broken, kept as evidence: %s",
+    "unreadable": "unreadable, so nothing is known of it: %s",
+    "foreign": "foreign, kept as evidence: %s",
+}
 # A machine that the newest complete point does not name any more, nor any point of so many days before that one, is gone for good and protects nothing. As
 # long as a point is kept by default, so that a machine that fell out of the inventory by mistake is noticed before its keys are gone.
 GONE_AFTER_DAYS = 30
@@ -200,8 +207,8 @@ def _as_of(candidate: Candidate, now: datetime) -> Candidate:
 
 
 def _decide(candidate: Candidate, wanted: List[str], hard: List[str], until: Optional[datetime]) -> Decision:
-    if candidate.state in ("broken", "foreign", "open"):
-        why = {"open": "open: %s", "broken": "broken, kept as evidence: %s", "foreign": "foreign, kept as evidence: %s"}[candidate.state] % candidate.reason
+    if candidate.state in _KEPT_STATES:
+        why = _KEPT_STATES[candidate.state] % candidate.reason
         return Decision(candidate, KEEP, [why] + hard + _contradiction(candidate))
     if candidate.tombstone:
         # A policy that changed since doesn't bring it back; what may never be removed is not removed even then.

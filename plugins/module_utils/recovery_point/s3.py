@@ -21,14 +21,19 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     NotLockableError,
     ObjectLockedError,
     ObjectMissingError,
+    ServerRefusedError,
+    hidden,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import StoredObject
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_bucket import Bucket, Expected, Limits, Version
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_lock import MODES, NO_LOCK, Lock, retention
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_transfer import S3Reader, S3Upload
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_bucket import NOT_THERE, UNVERSIONED, Bucket, Expected, Limits, Version
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_lock import MODES, NO_LOCK, Lock, default_retention, retention
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_transfer import S3Reader, S3Upload, objects_above
 
-_CONFIGURATION_UNSEEN = ("AccessDenied", "NotImplemented")
+_CONFIGURATION_UNSEEN = ("AccessDenied",)
 _NO_CONFIGURATION = ("ObjectLockConfigurationNotFoundError", "InvalidRequest")
+_ABSENT = ("NoSuchKey", "MethodNotAllowed")
+# Answers to a listing of unfinished uploads where there are none, or where the server has no such listing.
+_NO_UPLOADS = ("NoSuchUpload", *NOT_THERE)
 
 
 class S3Location:
@@ -74,10 +79,23 @@ class S3Location:
         """Whether objects can be locked against deletion here."""
         return self._mode != NO_LOCK
 
+    def lacks(self) -> str:
+        """What nothing here protects against, in words; empty where what is written stays until its time is over."""
+        if self.locks:
+            return ""
+        if self._bucket.versioned:
+            return "objects are not locked (object_lock_mode is none): whoever may remove versions can remove recovery points"
+        return "this bucket has neither versions nor locks: whoever may write can replace or remove recovery points"
+
     @property
     def mode(self) -> str:
         """How objects are locked: none, governance or compliance."""
         return self._mode
+
+    @property
+    def encryption(self) -> Dict[str, str]:
+        """What the server is asked to encrypt with; empty when it is not asked."""
+        return dict(self._encryption)
 
     @property
     def bucket(self) -> Bucket:
@@ -102,6 +120,13 @@ class S3Location:
     def upload(self, key: str, retain_until: Optional[datetime] = None) -> S3Upload:
         """Begin a new object; where there are locks, one that nobody can delete before ``retain_until``."""
         return S3Upload(self._bucket, self._key(key), key, lock=Lock(self._mode, retain_until), encryption=self._encryption)
+
+    def put_in_parts(self, key: str, data: bytes, retain_until: Optional[datetime] = None) -> bool:
+        """Write a small object as if it were a large one: servers treat the two differently."""
+        lock = Lock(self._mode, retain_until)
+        with S3Upload(self._bucket, self._key(key), key, lock=lock, encryption=self._encryption, in_parts=True) as upload:
+            upload.write(data)
+            return upload.commit()
 
     def put_new(self, key: str, data: bytes, retain_until: Optional[datetime] = None) -> bool:
         """Write a small object. False when exactly these bytes were there already; other bytes under the key are an error."""
@@ -157,8 +182,13 @@ class S3Location:
 
     def size(self, key: str) -> Optional[int]:
         """Size of an object in bytes, or None when there is none."""
-        original = self._bucket.history(self._key(key)).original
+        original = self._find(key)
         return original.size_bytes if original is not None else None
+
+    def objects_above(self, prefix: str) -> List[str]:
+        """Objects that have the name of a directory of what lies below the prefix: some servers show nothing of that in a listing."""
+        names.check_key(prefix.rstrip("/"))
+        return [name[len(self._prefix) :] for name in objects_above(self._bucket, self._prefix + prefix)]
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """All objects whose keys begin with the prefix (which ends in a slash), sorted by key."""
@@ -179,13 +209,24 @@ class S3Location:
         return sorted(child[len(whole) :].rstrip("/") for child in found)
 
     def _original(self, key: str) -> Version:
-        original = self._bucket.history(self._key(key)).original
+        original = self._find(key)
         if original is None:
             raise ObjectMissingError(
                 "%s is missing" % key, tried="to read it from %s" % self.describe(), remedy="use another recovery point, or another copy of it"
             )
         self._originals[key] = original
         return original
+
+    def _find(self, key: str) -> Optional[Version]:
+        """The original; and one that is there and in no listing (see ``objects_above``). Of such a one only the newest version can be found."""
+        original = self._bucket.history(self._key(key)).original
+        if original is not None:
+            return original
+        try:
+            head = self._bucket.call("head_object", self._key(key), _ABSENT)
+        except Expected:
+            return None
+        return Version(str(head.get("VersionId") or UNVERSIONED), int(head["ContentLength"]), str(head.get("ETag") or ""), alone=True)
 
     def _key(self, key: str) -> str:
         return self._prefix + names.check_key(key)
@@ -216,22 +257,46 @@ class S3Location:
         try:
             # The original goes last: were it gone first and this interrupted, what lies over it would be the object.
             for version_id in history.marker_ids + history.version_ids:
-                self._bucket.call("delete_object", whole, VersionId=version_id)
-        except AccessDeniedError:
-            self._refuse_locked(key)
+                self._bucket.delete(whole, version_id)
+        except LocationError as error:
+            # Servers have many words for it; the lock itself tells.
+            why = self._why_locked(key, error)
+            if why is not None:
+                raise why from error
             raise
+        if history.original is None:
+            self._refuse_hidden(key)
         self._originals.pop(key, None)
         return history.original is not None
 
     def _refuse_locked(self, key: str) -> None:
         until = self._locked_until(key)
         if until is not None:
-            raise ObjectLockedError(
-                "%s is locked" % key,
-                tried="to remove it from %s" % self.describe(),
-                found="a lock until %s" % names.format_time(until),
-                remedy="prune again after that time",
-            )
+            raise self._locked(key, "a lock until %s" % names.format_time(until), "prune again after that time")
+
+    def _why_locked(self, key: str, refusal: LocationError) -> Optional[ObjectLockedError]:
+        """Whether a removal was refused because of a lock, also one of which the server tells nothing at the object itself."""
+        if not isinstance(refusal, (AccessDeniedError, ObjectLockedError, ServerRefusedError)):
+            return None
+        try:
+            self._refuse_locked(key)
+            configuration = self._bucket.call("get_object_lock_configuration", expected=_NO_CONFIGURATION).get("ObjectLockConfiguration") or {}
+        except ObjectLockedError as error:
+            return error
+        except (Expected, LocationError):
+            return refusal if isinstance(refusal, ObjectLockedError) else None
+        mode, days = default_retention(configuration)
+        if days:
+            found = "no lock of its own, and the bucket's default retention (%s, %d days); %s" % (mode, days, refusal.found)
+            return self._locked(key, found, "prune again when that time is over")
+        return refusal if isinstance(refusal, ObjectLockedError) else None
+
+    def _locked(self, key: str, found: str, remedy: str) -> ObjectLockedError:
+        return ObjectLockedError("%s is locked" % key, tried="to remove it from %s" % self.describe(), found=found, remedy=remedy)
+
+    def _refuse_hidden(self, key: str) -> None:
+        if self._find(key) is not None:
+            raise hidden(key, self.describe(), self.objects_above(key))
 
     def clock(self) -> Optional[float]:
         """Seconds since the epoch by the clock of the server: the Date of an answer, which has whole seconds, cut off, so half a second is added."""
@@ -243,11 +308,25 @@ class S3Location:
         """Remove unfinished uploads below the prefix whose writers are dead, as far as age tells; returns how many there were."""
         names.check_key(prefix.rstrip("/"))
         begun_before = datetime.now(timezone.utc) - timedelta(seconds=older_than_seconds)
-        markers = {"KeyMarker": "NextKeyMarker", "UploadIdMarker": "NextUploadIdMarker"}
-        pages = self._bucket.pages("list_multipart_uploads", markers, Prefix=self._prefix + prefix)
         # All are read before the first is ended, because each that goes moves the borders of the pages.
-        old: List[Dict[str, Any]] = [upload for page in pages for upload in page.get("Uploads") or () if upload["Initiated"] <= begun_before]
+        old = [upload for upload in self._unfinished(self._prefix + prefix) if upload["Initiated"] <= begun_before]
         for upload in old:
             with suppress(Expected):  # its writer finished at this moment
                 self._bucket.call("abort_multipart_upload", str(upload["Key"]), ("NoSuchUpload",), UploadId=upload["UploadId"])
         return len(old)
+
+    def _unfinished(self, prefix: str) -> List[Dict[str, Any]]:
+        """Uploads that have begun, of keys below the prefix. Some servers find by a prefix only the upload of exactly this key, so all are looked through."""
+        found = self._uploads(prefix)
+        if not found:
+            with suppress(ServerRefusedError):  # of others in the bucket there are more than the server can list
+                found = self._uploads("")
+        return [upload for upload in found if str(upload["Key"]).startswith(prefix)]
+
+    def _uploads(self, prefix: str) -> List[Dict[str, Any]]:
+        markers = {"KeyMarker": "NextKeyMarker", "UploadIdMarker": "NextUploadIdMarker"}
+        try:
+            pages = list(self._bucket.pages("list_multipart_uploads", markers, _NO_UPLOADS, Prefix=prefix))
+        except Expected:
+            return []
+        return [upload for page in pages for upload in page.get("Uploads") or ()]

@@ -13,15 +13,22 @@ from __future__ import annotations
 import os
 import random
 import time
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Collection, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import how_to_install
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import s3_errors
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import DependencyMissingError, LocationError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
+    DependencyMissingError,
+    LocationError,
+    ServerRefusedError,
+)
 
 UNVERSIONED = "null"  # the id of the only version in a bucket without versions
 _LONGEST_PAUSE_SECONDS = 5.0
-_CODES_OF_STATUS = {"404": "NoSuchKey", "412": "PreconditionFailed", "501": "NotImplemented"}
+_FIRST_KEYS = 20  # versions and markers of one key, of which the first that is no marker is looked for
+_CODES_OF_STATUS = {"404": "NoSuchKey", "405": "MethodNotAllowed", "412": "PreconditionFailed", "501": "NotImplemented"}
+# How servers say that they have no such thing.
+NOT_THERE = ("NotImplemented", "MethodNotAllowed")
 
 
 class Limits(NamedTuple):
@@ -39,21 +46,45 @@ class Version(NamedTuple):
 
     version_id: str
     size_bytes: int
+    # As a listing has it: some servers answer a GET with another one.
     etag: str
+    # Whether nothing else lies under its key.
+    alone: bool = False
 
 
 class History:
     """What lies under a key."""
 
     def __init__(self) -> None:
-        self.version_ids: List[str] = []  # newest first
+        self.versions: List[Version] = []  # newest first
         self.marker_ids: List[str] = []
-        self.original: Optional[Version] = None
+
+    @property
+    def version_ids(self) -> List[str]:
+        """The ids of all versions, newest first."""
+        return [version.version_id for version in self.versions]
+
+    @property
+    def original(self) -> Optional[Version]:
+        """What was stored first."""
+        return self.versions[-1]._replace(alone=len(self.versions) == 1 and not self.marker_ids) if self.versions else None
+
+    @property
+    def repeated(self) -> int:
+        """Versions over the original that are the same bytes by size and ETag.
+
+        A client repeats a request whose answer was lost, and a server that knows no conditions keeps both.
+        """
+        return sum(self._repeats(version) for version in self.versions[:-1])
+
+    def _repeats(self, version: Version) -> bool:
+        original = self.versions[-1]
+        return bool(original.etag) and (version.size_bytes, version.etag) == (original.size_bytes, original.etag)
 
     @property
     def overlaid(self) -> int:
         """Versions and delete markers beside the original. One that lies beneath it counts too: somebody deleted the key before it was written."""
-        return max(0, len(self.version_ids) - 1) + len(self.marker_ids)
+        return max(0, len(self.versions) - 1 - self.repeated) + len(self.marker_ids)
 
 
 class Expected(Exception):
@@ -82,6 +113,8 @@ class Bucket:
         self.limits = limits or Limits()
         self.endpoint_url = endpoint_url
         self.conditional = True  # until the server says that it has no conditional writes
+        self.ignores_conditions = False  # until the server takes an object although there is one
+        self._versioned: Optional[bool] = None
         if "@" in endpoint_url:
             raise LocationError(
                 "The address of the S3 server holds a user or a password",
@@ -125,6 +158,16 @@ class Bucket:
         """Whether the client adds a checksum to what it sends, as it does unless the environment or the profile says ``when_required``."""
         return bool(self._client.meta.config.request_checksum_calculation == "when_supported")
 
+    @property
+    def versioned(self) -> bool:
+        """Whether what is written over an object leaves it there, as far as these credentials may know; asked once."""
+        if self._versioned is None:
+            try:
+                self._versioned = self.call("get_bucket_versioning", expected=("AccessDenied", *NOT_THERE)).get("Status") == "Enabled"
+            except Expected:
+                self._versioned = False
+        return self._versioned
+
     # -- requests -----------------------------------------------------------------------------------------------------------------
 
     def call(self, operation: str, key: str = "", expected: Sequence[str] = (), **parameters: Any) -> Dict[str, Any]:
@@ -137,12 +180,24 @@ class Bucket:
             code = s3_errors.code_of(error)
             if _CODES_OF_STATUS.get(code, code) in expected:
                 raise Expected(_CODES_OF_STATUS.get(code, code)) from error
-            raise self.explained(error, operation, key) from error
+            raise self.explained(error, operation, key, parameters) from error
         return answer
 
-    def explained(self, error: Exception, operation: str, key: str) -> LocationError:
+    def explained(self, error: Exception, operation: str, key: str, asked: Collection[str] = ()) -> LocationError:
         """An exception of botocore as one of ours."""
-        return s3_errors.explained(error, "%s %s in %s" % (operation, key or "-", self.describe()))
+        return s3_errors.explained(error, "%s %s in %s" % (operation, key or "-", self.describe()), operation, asked)
+
+    def naming(self, version: Version) -> Dict[str, str]:
+        """The parameter that names a version. Some servers without versions refuse even the id that they gave in their listing."""
+        return {} if version.version_id == UNVERSIONED and version.alone and not self.versioned else {"VersionId": version.version_id}
+
+    def delete(self, key: str, version_id: str) -> None:
+        """Remove one version, or one delete marker."""
+        only = version_id == UNVERSIONED and not self.versioned
+        try:
+            self.call("delete_object", key, NOT_THERE if only else (), VersionId=version_id)
+        except Expected:
+            self.call("delete_object", key)
 
     def pause(self, attempt: int) -> None:
         """Wait before the attempt of this number, longer each time."""
@@ -150,7 +205,7 @@ class Bucket:
 
     # -- listings -----------------------------------------------------------------------------------------------------------------
 
-    def pages(self, operation: str, markers: Mapping[str, str], **parameters: Any) -> Iterator[Dict[str, Any]]:
+    def pages(self, operation: str, markers: Mapping[str, str], expected: Sequence[str] = (), **parameters: Any) -> Iterator[Dict[str, Any]]:
         """All pages of a listing. ``markers``: from the parameter that says where a page begins to the field that says it of the next.
 
         A listing that does not hang together is an error: what is missing in it would look as if it had been deleted.
@@ -158,7 +213,7 @@ class Bucket:
         asked: Dict[str, str] = {}
         seen: Set[Tuple[str, ...]] = set()
         while True:
-            answer = self.call(operation, **parameters, **asked)
+            answer = self.call(operation, "", expected, **parameters, **asked)
             for name, value in asked.items():
                 if answer.get(name) not in (None, "", value):
                     raise self._torn(operation, "a page that begins elsewhere than asked: %s is %r, not %r" % (name, answer.get(name), value))
@@ -202,18 +257,17 @@ class Bucket:
     def _add(self, page: Mapping[str, Any], prefix: str, found: Dict[str, History], current: str) -> str:
         for entry in page.get("Versions") or ():
             key = str(entry["Key"])
-            if key != current and key in found and found[key].version_ids:
+            if key != current and key in found and found[key].versions:
                 raise self._torn("list_object_versions", "%s twice, with other keys between" % key)
             if not key.startswith(prefix):
                 raise self._torn("list_object_versions", "a key that was not asked for: %r" % key)
             history = found.setdefault(key, History())
             version = Version(str(entry.get("VersionId") or UNVERSIONED), int(entry["Size"]), str(entry.get("ETag") or ""))
-            if version.version_id in history.version_ids:
+            if any(version.version_id == other.version_id for other in history.versions):
                 continue  # some servers begin a page with the version that ended the one before
-            if entry.get("IsLatest") and history.version_ids:
+            if entry.get("IsLatest") and history.versions:
                 raise self._torn("list_object_versions", "an older version of %s before the latest, so it cannot be told which was first" % key)
-            history.version_ids.append(version.version_id)
-            history.original = version
+            history.versions.append(version)
             current = key
         for entry in page.get("DeleteMarkers") or ():
             marker_ids = found.setdefault(str(entry["Key"]), History()).marker_ids
@@ -221,8 +275,13 @@ class Bucket:
                 marker_ids.append(str(entry["VersionId"]))
         return current
 
+    def names_an_object(self, key: str) -> bool:
+        """Whether there is an object of exactly this name, be it under a delete marker: it comes before all names that are longer."""
+        answer = self.call("list_object_versions", Prefix=key, Delimiter="/", MaxKeys=_FIRST_KEYS)
+        return any(entry["Key"] == key for entry in answer.get("Versions") or ())
+
     def _torn(self, operation: str, found: str) -> LocationError:
-        return LocationError(
+        return ServerRefusedError(
             "The listing of the S3 bucket does not hang together",
             tried="%s in %s" % (operation, self.describe()),
             found=found,

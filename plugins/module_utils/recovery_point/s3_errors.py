@@ -10,7 +10,7 @@ session token is part of a header.
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Tuple, Type
+from typing import Any, Collection, Dict, Tuple, Type
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     AccessDeniedError,
@@ -22,7 +22,10 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     LocationVanishedError,
     NotLockableError,
     ObjectDamagedError,
+    ObjectLockedError,
     ObjectMissingError,
+    ServerRefusedError,
+    ServerUnfitError,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import HOW_TO_CREATE
 
@@ -59,12 +62,42 @@ _FULL: _Meaning = (
 _BUCKET: _Meaning = (LocationVanishedError, "The S3 bucket is not there", HOW_TO_CREATE)
 _OBJECT: _Meaning = (ObjectMissingError, "The object is missing", "use another recovery point, or another copy of it")
 _REGION: _Meaning = (LocationError, "The S3 bucket is in another region", "correct the location's options region and endpoint_url")
-_UNKNOWN: _Meaning = (LocationError, "The S3 server refused", "look up the code in the server's documentation, and at its log")
+_UNKNOWN: _Meaning = (ServerRefusedError, "The S3 server refused", "look up the code in the server's documentation, and at its log")
 _LOCK: _Meaning = (
     NotLockableError,
     "The S3 bucket has no object lock",
     "create another bucket with object lock, or set the location's option object_lock_mode to none and know what that means",
 )
+
+_TABLE = "docs/locations.md has a table of servers, and what each can do"
+_NO_REQUEST: _Meaning = (ServerUnfitError, "This S3 server does not know this request", "look whether it can be used at all: " + _TABLE)
+_NO_VERSIONS: _Meaning = (
+    ServerUnfitError,
+    "This S3 server has no versions of objects",
+    "use another server; %s. A directory on the server's disk can be used as it is (type: nfs or directory)" % _TABLE,
+)
+_NO_LOCKS: _Meaning = (
+    NotLockableError,
+    "This S3 server has no object lock",
+    "use another server (%s), or set the location's option object_lock_mode to none and know what that means" % _TABLE,
+)
+_WORM: _Meaning = (ObjectLockedError, "The object is locked", "try again when its lock has ended")
+_NO_KEYS: _Meaning = (
+    ServerRefusedError,
+    "The S3 server did not take an object that it was to encrypt",
+    "give the server a key management service, or take the location's option server_side_encryption out: artifacts are sealed in any case",
+)
+_DISTORTED: _Meaning = (
+    LocationError,
+    "The S3 server received other bytes than were sent",
+    "start the run again; if it stays, look for something between that changes what is sent, and at the memory of both machines",
+)
+_ABOUT_VERSIONS = ("list_object_versions", "put_bucket_versioning", "get_bucket_versioning")
+_ABOUT_LOCKS = ("get_object_lock_configuration", "put_object_lock_configuration", "get_object_retention", "put_object_retention")
+# Parameters of requests that ask for a lock.
+_ASK_FOR_LOCKS = {"ObjectLockMode", "ObjectLockEnabledForBucket"}
+_NOT_THERE = ("NotImplemented", "MethodNotAllowed", "501")
+_REFUSALS = ("InvalidRequest", "InvalidArgument", "InvalidBucketState", *_NOT_THERE)
 
 _MEANINGS: Dict[str, _Meaning] = {
     **dict.fromkeys(
@@ -82,6 +115,7 @@ _MEANINGS: Dict[str, _Meaning] = {
     **dict.fromkeys(("NoSuchKey", "NoSuchVersion"), _OBJECT),
     **dict.fromkeys(("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"), _REGION),
     **dict.fromkeys(("ObjectLockConfigurationNotFoundError", "NoSuchObjectLockConfiguration"), _LOCK),
+    **dict.fromkeys(("BadDigest", "InvalidDigest", "InvalidPart", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"), _DISTORTED),
 }
 
 
@@ -98,12 +132,12 @@ def _status_of(error: Any) -> str:
     return str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
 
 
-def explained(error: Exception, tried: str) -> LocationError:
-    """An exception of botocore as one of ours; anything else that happens on the way too."""
+def explained(error: Exception, tried: str, operation: str = "", asked: Collection[str] = ()) -> LocationError:
+    """An exception of botocore as one of ours; anything else that happens on the way too. ``asked``: the names of the request's parameters."""
     from botocore import exceptions
 
     if isinstance(error, exceptions.ClientError):
-        return _of_answer(error, tried)
+        return _of_answer(error, tried, operation, asked)
     if isinstance(error, (exceptions.NoCredentialsError, exceptions.PartialCredentialsError)):
         return CredentialsExpiredError(
             "There are no S3 credentials",
@@ -149,15 +183,30 @@ def explained(error: Exception, tried: str) -> LocationError:
     return LocationError("The S3 client failed", tried=tried, found=type(error).__name__, remedy="check the location's options")
 
 
-def _of_answer(error: Any, tried: str) -> LocationError:
+def _of_answer(error: Any, tried: str, operation: str, asked: Collection[str]) -> LocationError:
     code, status = code_of(error), _status_of(error)
     text = str(error.response.get("Error", {}).get("Message") or "no message")
-    kind, message, remedy = _MEANINGS.get(code) or _MEANINGS.get(status) or _UNKNOWN
-    if kind is LocationError and "lock" in text.lower() and code in ("InvalidRequest", "InvalidArgument", "InvalidBucketState"):
-        kind, message, remedy = _LOCK
-    elif kind is LocationError and "no space left" in text.lower():
-        kind, message, remedy = _FULL
+    kind, message, remedy = _MEANINGS.get(code) or _MEANINGS.get(status) or _by_request(code, text.lower(), operation, set(asked))
     return kind(message, tried=tried, found="%s: %s (HTTP status %s)" % (code, _shortened(text), status), remedy=remedy)
+
+
+def _by_request(code: str, text: str, operation: str, asked: Collection[str]) -> _Meaning:
+    """What a code that says little means in answer to this request."""
+    if "no space left" in text:
+        return _FULL
+    if code in _REFUSALS:
+        wants_lock = bool(_ASK_FOR_LOCKS.intersection(asked)) or operation in _ABOUT_LOCKS
+        if operation == "delete_object" and code not in _NOT_THERE and ("worm" in text or "lock" in text):
+            return _WORM
+        if "ServerSideEncryption" in asked and ("lock" not in text or not wants_lock):
+            return _NO_KEYS
+        if operation in _ABOUT_VERSIONS and code in _NOT_THERE:
+            return _NO_VERSIONS
+        if wants_lock or "lock" in text:
+            return _NO_LOCKS if code in _NOT_THERE else _LOCK
+        if code in _NOT_THERE:
+            return _NO_REQUEST
+    return _NO_KEYS if "ServerSideEncryption" in asked else _UNKNOWN
 
 
 def _plain(error: Exception) -> str:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from typing import Any, Dict, Mapping, NamedTuple, Optional
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import NotLockableError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.names import format_time
@@ -42,18 +42,24 @@ class Lock:
         """For the request that makes the object."""
         return {"ObjectLockMode": self._mode, "ObjectLockRetainUntilDate": self._until} if self._until is not None else {}
 
+    def holds(self, head: Mapping[str, Any]) -> bool:
+        """Whether the object (as HEAD tells of it) is locked as it shall be."""
+        if self._until is None:
+            return True
+        until = head.get("ObjectLockRetainUntilDate")
+        return until is not None and until >= self._until and head.get("ObjectLockMode") in (self._mode, "COMPLIANCE")
+
     def check(self, head: Mapping[str, Any], name: str, where: str) -> None:
         """Raise when the object (as HEAD tells of it) is not locked as it shall be."""
-        if self._until is None:
+        if self._until is None or self.holds(head):
             return
         mode, until = str(head.get("ObjectLockMode") or "none"), head.get("ObjectLockRetainUntilDate")
-        if until is not None and until >= self._until and mode in (self._mode, "COMPLIANCE"):
-            return
         raise NotLockableError(
             "%s was stored, but is not locked as demanded" % name,
             tried="to lock it in mode %s until %s, in %s" % (self._mode, format_time(self._until), where),
             found="mode %s until %s" % (mode, format_time(until)) if until is not None else "no lock, or no right to see it",
-            remedy="use a bucket with object lock, and give the writer the rights s3:PutObjectRetention and s3:GetObjectRetention",
+            remedy="use a bucket with object lock, on a server that keeps it (docs/locations.md has a table), and give the writer the rights "
+            "s3:PutObjectRetention and s3:GetObjectRetention",
         )
 
     def extend(self, bucket: Bucket, key: str, version_id: str) -> bool:
@@ -78,6 +84,12 @@ def retention(bucket: Bucket, key: str, version_id: str) -> Optional[Retention]:
     if until is None or until <= datetime.now(timezone.utc):
         return None
     return Retention(str(answer.get("Mode") or ""), until)
+
+
+def default_retention(configuration: Mapping[str, Any]) -> Tuple[str, int]:
+    """Mode and days of a bucket's default retention, out of its object lock configuration; days are 0 when it has none."""
+    default = (configuration.get("Rule") or {}).get("DefaultRetention") or {}
+    return str(default.get("Mode") or ""), int(default.get("Days") or 0) + 365 * int(default.get("Years") or 0)
 
 
 def _whole_seconds(moment: datetime) -> datetime:

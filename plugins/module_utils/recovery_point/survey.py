@@ -21,6 +21,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location, StoredObject
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Manifest
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.reading import find_hidden, hidden_areas
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.retention import (
     Candidate,
     PruneRefusedError,
@@ -30,6 +31,8 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.tr
 
 _READERS = 8
 _MOST_NAMED = 20
+# Where each point has a directory of its own.
+_DEEP_AREAS = ("points", "results", "tags")
 # Say nothing about a point: the location, or this controller, is not fit to prune.
 _NOT_THE_POINTS_FAULT = (*catalog.OF_NO_POINT, LocationReadOnlyError, SignatureUncheckedError)
 T = TypeVar("T")
@@ -84,6 +87,7 @@ class _Surveyor:
         self._tags: Dict[str, List[tags.TagName]] = {}
         self._tombstones: Dict[str, Set[str]] = {}
         self._known_sets: Dict[FrozenSet[Any], FrozenSet[Any]] = {}
+        self._listed: Dict[str, List[StoredObject]] = {}
 
     def survey(self) -> Survey:
         """List everything, read all small records. Tombstones are listed last, so that whatever another run removes meanwhile has its own."""
@@ -92,8 +96,11 @@ class _Surveyor:
         self._collect(names.points_prefix(self._cluster))
         self._results = results.names_of(stored.key for stored in self._collect(names.results_prefix(self._cluster)))
         self._tags = tags.names_of(stored.key for stored in self._collect(names.tags_prefix(self._cluster)))
-        for stored in self._location.list(names.tombstones_prefix(self._cluster)):
+        tombstones = list(self._location.list(names.tombstones_prefix(self._cluster)))
+        for stored in tombstones:
             self._tombstones.setdefault(_point_of(stored.key), set()).add(stored.key.rsplit("/", 1)[-1])
+        self._listed[names.tombstones_prefix(self._cluster)] = tombstones
+        self._refuse_hidden()
         ids = sorted(self._objects)
         found = dict(zip(ids, in_parallel(self._look_at, ids)))
         remarks = [
@@ -104,10 +111,20 @@ class _Surveyor:
         return Survey(self._now, found, sealed, self._tombstones, remarks)
 
     def _collect(self, prefix: str) -> List[StoredObject]:
-        there = list(self._location.list(prefix))
+        there = self._listed[prefix] = list(self._location.list(prefix))
         for stored in there:
             self._objects.setdefault(_point_of(stored.key), []).append(stored)
         return there
+
+    def _refuse_hidden(self) -> None:
+        above = hidden_areas(self._location, self._listed)
+        if above:
+            raise PruneRefusedError(
+                "Nothing is pruned: an object has the name of a directory, so what lies there is in no listing",
+                tried="to list everything of cluster %s in %s" % (self._cluster, self._location.describe()),
+                found=_list(above),
+                remedy="nothing is lost: remove every version of the object named, with the credentials of the bucket's owner, and find out who wrote it",
+            )
 
     def _look_at(self, point: str) -> Found:
         objects = self._objects[point]
@@ -123,12 +140,15 @@ class _Surveyor:
             found = Found(Candidate(point, "remains" if tombstone else "broken", sentence(error)))
         except LifeboatError as error:
             _raise_if_not_the_points_fault(error)
-            state = "foreign" if isinstance(error, OtherClusterError) else "broken"
+            state = "foreign" if isinstance(error, OtherClusterError) else "unreadable" if isinstance(error, catalog.REFUSED) else "broken"
             found = Found(Candidate(point, state, sentence(error)), seen_before=self._seen_by_opening(point))
         candidate = replace(found.candidate, size_bytes=size, tombstone=str(tombstone) if tombstone else "")
         overlaid = [stored.key for stored in objects if stored.overlaid]
         if overlaid and candidate.state != "remains":
             candidate = replace(candidate, state="broken", reason="tampered with: other versions lie over %s" % _list(overlaid))
+        above = [stored.key for stored in objects if stored.key.count("/") == 2 and _directory_of(stored.key) in _DEEP_AREAS]
+        if above:
+            candidate = replace(candidate, state="broken", reason="tampered with: an object has the name of its directory: %s" % _list(above))
         return replace(found, candidate=candidate, objects=objects, remarks=[*found.remarks, *remarks])
 
     def _judge(self, point: str, objects: Sequence[StoredObject], tombstone: Optional[Tombstone]) -> Found:
@@ -166,7 +186,8 @@ class _Surveyor:
             tagged=tagged,
             retain_until=names.parse_time(manifest.retain_until),
         )
-        problem = self._not_whole(manifest, sizes)
+        above = find_hidden(self._location, manifest, sizes)
+        problem = "tampered with: an object has the name of a directory of it: %s" % _list(above) if above else self._not_whole(manifest, sizes)
         if problem:
             candidate = replace(candidate, state="broken", reason=problem, verified=False)
         return Found(candidate, seen_before=manifest.seen_before, remarks=[*remarks, *more])
@@ -181,6 +202,8 @@ class _Surveyor:
             return "; ".join(wrong)
         try:
             catalog.check_opening(self._location, manifest)
+        except catalog.REFUSED:
+            raise
         except LifeboatError as error:
             _raise_if_not_the_points_fault(error)
             return sentence(error)
@@ -217,6 +240,8 @@ class _Surveyor:
                 continue  # decides nothing
             try:
                 results.read_believed(self._location, name, self._cluster, point, self._trust)
+            except catalog.REFUSED:
+                raise
             except LifeboatError as error:
                 _raise_if_not_the_points_fault(error)
                 remarks.append("%s is not believed: %s" % (name.key, sentence(error)))
@@ -303,6 +328,10 @@ def in_parallel(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Results in the order of the items, a few at work at once; the first error comes out."""
     with ThreadPoolExecutor(max_workers=_READERS) as pool:
         return iter(list(pool.map(work, items)))
+
+
+def _directory_of(key: str) -> str:
+    return key.split("/")[1]
 
 
 def _point_of(key: str) -> str:

@@ -17,11 +17,11 @@ _NUMBERS = ("AGE", "SIZE")
 _STATUS = {"completed": "completed", "partially_failed": "partial"}
 
 
-def table(rows: Sequence[Mapping[str, Any]], counts: Mapping[str, int], now: datetime) -> List[str]:
-    """Lines for the screen, out of rows of the catalog; the last says how many points there are in all."""
+def table(rows: Sequence[Mapping[str, Any]], counts: Mapping[str, int], now: datetime, lacks: str = "") -> List[str]:
+    """Lines for the screen, out of rows of the catalog; then how many points there are in all, and what their location does not protect against."""
     cells = [_TITLES, *(_cells(row, now) for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(_TITLES))]
-    return [_line(line, widths) for line in cells] + [summary(len(rows), counts)]
+    return [_line(line, widths) for line in cells] + [summary(len(rows), counts)] + (["Not write-once: %s" % lacks] if lacks else [])
 
 
 def summary(shown: int, counts: Mapping[str, int]) -> str:

@@ -26,6 +26,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Artifact, Manifest
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.reading import find_hidden
 
 _BLOCK = 1 << 20
 # What these say is true of the controller or of the whole location, and of no artifact.
@@ -41,7 +42,7 @@ class Verification(NamedTuple):
 
     @property
     def damaged(self) -> List[str]:
-        """Artifacts that are missing, or are not what was sealed. One that is only sealed to other keys than those given is not damaged."""
+        """Artifacts that are missing, are not what was sealed, or were not given by the server. One that is only sealed to other keys is not damaged."""
         return [record["name"] for record in self.artifacts if record["problem"] and not record["other_key"]]
 
     def bearable(self, accepted: Sequence[str]) -> bool:
@@ -55,9 +56,9 @@ class Verification(NamedTuple):
 
     @property
     def judged(self) -> bool:
-        """Whether it says something of the point: not when all that is wrong is that artifacts are sealed to other keys than those given."""
+        """Whether it says something of the point: not when artifacts are sealed to other keys than those given, or the server refused them, and no more."""
         problems = [record for record in self.artifacts if record["problem"]]
-        return not problems or not all(record["other_key"] for record in problems)
+        return not problems or not all(record["other_key"] or record["refused"] for record in problems)
 
 
 def check(identifier: str, title: str, passed: bool, found: Any, expected: Any) -> Dict[str, Any]:
@@ -109,6 +110,8 @@ class _Verifier:
                 "opened": None,
                 # Whether nothing is wrong with it but that it is sealed to other keys than those given.
                 "other_key": False,
+                # Whether the server did not give it, for a reason of its own.
+                "refused": False,
                 "problem": None,
             }
             for artifact in manifest.artifacts
@@ -172,6 +175,7 @@ class _Verifier:
     def _listed(self) -> Dict[str, Any]:
         beginning = "%s%s/" % (names.points_prefix(self._manifest.cluster_name), self._manifest.id)
         sizes = {stored.key: stored.size_bytes for stored in self._location.list(beginning)}
+        find_hidden(self._location, self._manifest, sizes)
         problems = catalog.check_listed(self._manifest, sizes)
         for record in self._records.values():
             record["listed"] = True
@@ -225,7 +229,8 @@ class _Verifier:
         except _OF_NO_ARTIFACT:
             raise
         except (LifeboatError, OSError) as error:
-            record.update({"hashed": False, "problem": "%s cannot be read: %s" % (artifact.name, error)})
+            told = "%s cannot be read: %s" % (artifact.name, error)
+            record.update({"hashed": False, "refused": isinstance(error, catalog.REFUSED), "problem": told})
             return
         record["hashed"] = found.sealed_sha256 == artifact.sealed_sha256
         if not record["hashed"]:

@@ -197,6 +197,8 @@ BREAKS: dict[str, list[Break]] = {
     ],
     "recovery_point.location_listed": [("recovery_point_location_is.listed.passed", False)],
     "recovery_point.location_written": [("recovery_point_location_is.written.passed", False)],
+    "recovery_point.location_parts": [("recovery_point_location_is.parts.passed", False)],
+    "recovery_point.location_names": [("recovery_point_location_is.names.passed", False)],
     "recovery_point.location_versioned": [("recovery_point_location_is.versioned.passed", False)],
     "recovery_point.location_locked": [("recovery_point_location_is.locked.passed", False)],
     "recovery_point.location_lock_holds": [("recovery_point_location_is.lock_holds.passed", False)],

@@ -219,6 +219,8 @@ GOOD: dict[str, Any] = {
         "points": [{"id": "a", "state": "complete"}, {"id": "b", "state": "open"}],
         "counts": {"all": 9, "sealed": 8, "open": 1, "abandoned": 0, "pruning": 0, "foreign": 0},
         "gaps": [],
+        "write_once": True,
+        "lacks": "",
         "as_of": "2026-11-20T13:35:00Z",
         "due": ["a"],
     },
@@ -240,6 +242,8 @@ GOOD: dict[str, Any] = {
         for name in (
             "listed",
             "written",
+            "parts",
+            "names",
             "versioned",
             "locked",
             "lock_holds",

@@ -123,7 +123,10 @@ def test_a_page_of_the_table_and_what_is_due(run: Runner, maker: Maker) -> None:
     results.append(maker.location, results.new_result(CLUSTER, made[2], "verification", "opened", True, "r"))
     answer = run(limit=1)
     assert ([row["id"] for row in answer["points"]], answer["counts"]["all"], answer["gaps"]) == ([made[2]], 3, [])
-    assert (len(answer["table"]), answer["table"][-1]) == (3, "1 of 3 points: 3 sealed")
+    assert (len(answer["table"]), answer["table"][-2]) == (4, "1 of 3 points: 3 sealed")
+    assert not answer["write_once"]
+    assert answer["table"][-1] == f"Not write-once: {answer['lacks']}"
+    assert "files have no locks" in answer["lacks"]
     answer = run(limit=0, due={"limit": 1})
     assert (answer["points"], answer["due"]) == ([], [made[1]])
     # Extra variables arrive as text.

@@ -487,6 +487,7 @@ def test_what_is_newer_and_not_used_is_named(maker: Maker, sealed_as: Callable[.
 def test_rows_are_the_newest_and_nothing_else_is_read(maker: Maker, sealed_as: Callable[..., Manifest], keys: Keys) -> None:
     made = [sealed_as(f"202611{day:02}T120000Z-aaaaaa", f"2026-11-{day:02}T12:00:00Z") for day in range(1, 6)]
     (maker.root / CLUSTER / "points" / "zzz").mkdir()
+    (maker.root / CLUSTER / "points" / "zzz" / "file").write_text("somebody's")
     location = Watched(str(maker.root))
     found = Catalog(location, CLUSTER, keys.trust, now=names.parse_time("2026-11-06T12:00:00Z"))
     assert [row["id"] for row in found.rows(2)] == [manifest.id for manifest in made[-2:]]

@@ -30,13 +30,15 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     NotLockableError,
     ObjectExistsError,
     ObjectMissingError,
+    ServerRefusedError,
+    ServerUnfitError,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import FilesystemLocation
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import open_location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3 import S3Location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_bucket import Limits
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_lock import Lock
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_transfer import S3Upload
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_transfer import S3Upload, checksum_of
 from tests.s3_server import parse_once
 
 KEY = "shop/manifests/p.json"
@@ -65,6 +67,7 @@ class Server:
         self.location = S3Location(BUCKET, endpoint_url="http://127.0.0.1:9", region="us-east-1", limits=LIMITS, **options)
         # What every new object is marked with is made of randomness: as it is sent, so it is told back.
         self.sent: list[dict[str, Any]] = []
+        self.location.bucket._versioned = True
         client = self.location._bucket._client
         client.meta.events.register("before-parameter-build.s3.*", lambda params, **_more: self.sent.append(params))
         self.stubber = Stubber(client)
@@ -121,7 +124,7 @@ def server() -> Iterator[Server]:
         ("XMinioStorageFull", 507, LocationFullError, "prune"),
         ("NoSuchBucket", 404, LocationVanishedError, "prepare_location"),
         ("PermanentRedirect", 301, LocationError, "region"),
-        ("SomethingNew", 400, LocationError, "documentation"),
+        ("SomethingNew", 400, ServerRefusedError, "documentation"),
     ],
 )
 def test_what_a_server_refuses_says_what_to_do(server: Server, code: str, status: int, kind: type[LocationError], remedy: str) -> None:
@@ -209,22 +212,23 @@ def test_encryption_is_asked_for() -> None:
     server = Server(server_side_encryption="aws:kms", kms_key_id="the-key")
     encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "the-key"}
     with server.location.upload(KEY) as small:
-        server.says("put_object", {"VersionId": "v"}, Key=KEY, Body=b"1", Metadata=ANY, IfNoneMatch="*", ChecksumAlgorithm="CRC32", **encryption)
-        server.tells(1, small)
+        server.says("put_object", {"VersionId": "v"}, Key=KEY, Body=b"1", Metadata=ANY, IfNoneMatch="*", ChecksumCRC32="g9zvtw==", **encryption)
+        server.tells(1, small, ServerSideEncryption="aws:kms")
         server.lists(("v", 1))
         small.write(b"1")
         assert small.commit() is True
     with server.location.upload(KEY) as large:
         server.says("create_multipart_upload", {"UploadId": "u"}, Key=KEY, Metadata=ANY, ChecksumAlgorithm="CRC32", **encryption)
-        part = {"ETag": "e", "ChecksumCRC32": "AAAAAA=="}
-        server.says("upload_part", part, Key=KEY, UploadId="u", PartNumber=1, Body=b"12345678", ChecksumAlgorithm="CRC32")
+        # Some servers return no checksum of a part, and want it when the upload is completed.
+        first, second = {"ChecksumCRC32": checksum_of(b"12345678")}, {"ChecksumCRC32": checksum_of(b"9")}
+        server.says("upload_part", {"ETag": "e"}, Key=KEY, UploadId="u", PartNumber=1, Body=b"12345678", **first)
         large.write(b"12345678")
         large.write(b"9")
         large._sending[0].result()
-        server.says("upload_part", part, Key=KEY, UploadId="u", PartNumber=2, Body=b"9", ChecksumAlgorithm="CRC32")
-        parts = {"Parts": [{"PartNumber": number, **part} for number in (1, 2)]}
+        server.says("upload_part", {"ETag": "f"}, Key=KEY, UploadId="u", PartNumber=2, Body=b"9", **second)
+        parts = {"Parts": [{"PartNumber": 1, "ETag": "e", **first}, {"PartNumber": 2, "ETag": "f", **second}]}
         server.says("complete_multipart_upload", {"VersionId": "w"}, Key=KEY, UploadId="u", MultipartUpload=parts, IfNoneMatch="*")
-        server.tells(9, large)
+        server.tells(9, large, ServerSideEncryption="aws:kms")
         server.lists(("w", 9))
         assert large.commit() is True
     server.stubber.assert_no_pending_responses()
@@ -236,7 +240,7 @@ def test_a_server_without_conditions(server: Server) -> None:
             upload.write(b"1")
             if not number:
                 server.refuses("put_object", "NotImplemented", status=501)
-            server.says("put_object", {"VersionId": "v"}, Key=KEY, Body=b"1", Metadata=ANY, ChecksumAlgorithm="CRC32")
+            server.says("put_object", {"VersionId": "v"}, Key=KEY, Body=b"1", Metadata=ANY, ChecksumCRC32="g9zvtw==")
             server.tells(1, upload)
             server.lists(("v", 1))
             assert upload.commit() is True
@@ -294,7 +298,11 @@ def test_a_lock_that_is_not_as_demanded_is_noticed(found: dict[str, Any]) -> Non
     with server.location.upload(KEY, LATER) as upload:
         upload.write(b"1")
         lock = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": LATER}
-        server.says("put_object", {"VersionId": "v"}, Key=KEY, Body=b"1", Metadata=ANY, IfNoneMatch="*", ChecksumAlgorithm="CRC32", **lock)
+        server.says("put_object", {"VersionId": "v"}, Key=KEY, Body=b"1", Metadata=ANY, IfNoneMatch="*", ChecksumCRC32="g9zvtw==", **lock)
+        server.tells(1, upload, **found)
+        # It is locked once more, and looked at again.
+        server.says("get_object_retention", {})
+        server.says("put_object_retention", {}, Key=KEY, VersionId="v", Retention={"Mode": "COMPLIANCE", "RetainUntilDate": LATER})
         server.tells(1, upload, **found)
         server.says("delete_object", {}, Key=KEY, VersionId="v")
         with pytest.raises(NotLockableError, match="not locked as demanded"):
@@ -305,8 +313,8 @@ def test_a_lock_that_is_not_as_demanded_is_noticed(found: dict[str, Any]) -> Non
 def test_a_locked_object_gets_a_checksum_from_every_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
     bucket = S3Location(BUCKET)._bucket
-    for until, expected in ((None, {}), (LATER, {"ChecksumAlgorithm": "CRC32"})):
-        assert S3Upload(bucket, KEY, KEY, lock=Lock("governance", until), encryption={})._checksum == expected
+    for until, expected in ((None, {}), (LATER, {"ChecksumCRC32": "g9zvtw=="})):
+        assert S3Upload(bucket, KEY, KEY, lock=Lock("governance", until), encryption={})._checksum(b"1") == expected
 
 
 # -- reading ------------------------------------------------------------------------------------------------------------------------
@@ -322,6 +330,7 @@ def test_an_original_that_was_removed_is_looked_up_again(server: Server) -> None
     assert server.location.read(KEY, 10) == b"22"
     server.refuses("get_object", "NoSuchVersion", status=404)
     server.lists(markers=("m",))
+    server.refuses("head_object", "404", status=404)
     with pytest.raises(ObjectMissingError):
         server.location.read(KEY, 10)
 
