@@ -13,12 +13,13 @@ import argparse
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,6 +30,12 @@ REQUIREMENTS = ROOT / "requirements"
 LOCK = REQUIREMENTS / "lock.txt"
 MINIMUM_PYTHON = (3, 11)
 PIP_TOOLS = "pip-tools==7.6.2"
+# Resolves for Pythons that are not on this machine.
+UV = "uv==0.13.9"
+# The ansible-cores with a lock file of their own, in which the suites `cores` and `all_cores` run, and the Python from which on each runs. The newest comes last;
+# the first is one that the collection refuses. lock.txt has 2.19.
+CORE_LOCKS = {"2.18": "3.11", "2.20": "3.12", "2.21": "3.12"}
+REFUSED_CORE = "2.18"
 
 
 class EnvironmentFailure(Exception):
@@ -114,23 +121,36 @@ def build_venv() -> Path:
     if sys.version_info < MINIMUM_PYTHON:
         raise EnvironmentFailure(f"{sys.executable} is Python {sys.version.split()[0]}\nWhat to do: run make with PYTHON=python3.11 or newer.")
     directory = venv_directory()
+
+    def build() -> None:
+        venv.create(directory, with_pip=True, symlinks=True)
+        install([str(directory / "bin" / "python"), "-m", "pip"], LOCK)
+
+    return made_once(directory, build)
+
+
+def made_once(directory: Path, build: Callable[[], None]) -> Path:
+    """A virtual environment in the cache: whole or made anew, and made by one process at a time."""
     complete = directory / ".complete"
     if complete.exists():
         return directory
     with locked(directory.with_suffix(".lock")):
-        if complete.exists():
-            return directory
-        print(f"building the virtual environment {directory}", flush=True)
-        shutil.rmtree(directory, ignore_errors=True)
-        venv.create(directory, with_pip=True, symlinks=True)
-        pip = [str(directory / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
-        run(
-            [*pip, "install", "--quiet", "--no-input", "--no-deps", "--require-hashes", "--requirement", str(LOCK)],
-            "is the package index within reach? A changed requirements/*.in needs `make lock`.",
-        )
-        run([*pip, "check"], f"the versions in {LOCK.name} contradict each other: run `make lock`")
-        complete.touch()
+        if not complete.exists():
+            print(f"building the virtual environment {directory}", flush=True)
+            shutil.rmtree(directory, ignore_errors=True)
+            build()
+            complete.touch()
     return directory
+
+
+def install(pip: Sequence[str], lock: Path) -> None:
+    """Exactly what a lock file says."""
+    pip = [*pip, "--disable-pip-version-check"]
+    run(
+        [*pip, "install", "--quiet", "--no-input", "--no-deps", "--require-hashes", "--requirement", str(lock)],
+        "is the package index within reach? A changed requirements/*.in needs `make lock`.",
+    )
+    run([*pip, "check"], f"the versions in {lock.name} contradict each other: run `make lock`")
 
 
 def collection_tree() -> Path:
@@ -188,6 +208,29 @@ def prepare() -> dict[str, str]:
     return variables(build_venv())
 
 
+def core_lock(series: str) -> Path:
+    """The lock file of an ansible-core."""
+    return REQUIREMENTS / "cores" / f"{series}.txt"
+
+
+def write_core_locks(scratch: Path) -> None:
+    """The same packages with other ansible-cores, for every Python that runs them: the versions of lock.txt, as far as the core does not ask for others."""
+    python = scratch / "bin" / "python"
+    run([str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", UV], "is the package index within reach?")
+    pinned = re.findall(r"^[A-Za-z0-9._-]+==[^ ;\\]+", LOCK.read_text(), flags=re.MULTILINE)
+    constraints = scratch / "constraints.txt"
+    constraints.write_text("\n".join(pin for pin in pinned if re.split("==", pin)[0] not in ("ansible-core", "resolvelib")))
+    options = ["--universal", "--generate-hashes", "--no-annotate", "--no-header", "--quiet", "--no-emit-package", "pip", "--constraint", str(constraints)]
+    # As pip does on Debian, it trusts the certificates of the system.
+    environment = {"SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt", **os.environ}
+    for series, python_version in CORE_LOCKS.items():
+        wanted = scratch / f"core-{series}.in"
+        wanted.write_text(f"ansible-core=={series}.*\n")
+        sources = [str(wanted)] if series == REFUSED_CORE else [str(wanted), "requirements/runtime.in", "requirements/cores/test.in"]
+        command = [str(scratch / "bin" / "uv"), "pip", "compile", *options, "--python-version", python_version, "--output-file", str(core_lock(series))]
+        run([*command, *sources], "see the lines above", environment)
+
+
 def write_locks() -> None:
     """Pin the closure of the requirements; keeps every pin that still fits (remove a line to have it looked up again)."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -204,6 +247,7 @@ def write_locks() -> None:
         ):
             command = [python, "-m", "piptools", "compile", *options, "--output-file", f"requirements/{output}"]
             run([*command, *(word if word.startswith("-") else f"requirements/{word}" for word in arguments)], "see the lines above", environment)
+        write_core_locks(Path(scratch))
 
 
 def main() -> int:
@@ -212,7 +256,7 @@ def main() -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("packages", help="install missing Debian packages")
     verbs.add_parser("prepare", help="make everything and print the virtual environment's directory")
-    verbs.add_parser("lock", help="write requirements/lock.txt and requirements/runtime.txt")
+    verbs.add_parser("lock", help="write the lock files in requirements/")
     execute = verbs.add_parser("run", help="make everything and run a command in it")
     execute.add_argument("command", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()

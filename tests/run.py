@@ -42,6 +42,7 @@ class Suite:
     budget_seconds: int
     options: tuple[str, ...] = ()
     needs_binaries: bool = False  # Kubernetes and etcd, named to it by LIFEBOAT_BINARIES
+    needs_cores: str = ""  # environments of other ansible-cores: those that are usual, or all
     needs_lab: bool = False  # machines of the lab, which finds its binaries by itself
     when_named: bool = False  # runs only when it is asked for by name
     with_next: bool = False  # runs side by side with the one that follows, with a log of its own that is shown in the end
@@ -54,13 +55,16 @@ class Suite:
 
 # Every directory named here has to exist and to have tests in it.
 SUITES = (
-    Suite("gates", 8 * 60, options=("--numprocesses=2", "--dist=worksteal")),
+    Suite("gates", 8 * 60, options=("--numprocesses=2", "--dist=worksteal"), needs_cores="usual"),
     Suite("unit", 8 * 60, options=("--numprocesses=2",)),
+    Suite("cores", 90, options=("--numprocesses=2", "--dist=worksteal"), needs_cores="usual"),
     Suite("integration", 18 * 60, options=("--numprocesses=2", "--dist=loadfile"), needs_binaries=True),
     # A lab waits half of its time, and two of them do not see each other.
     Suite("molecule", 25 * 60, needs_lab=True, with_next=True),
     Suite("traits", 15 * 60, needs_lab=True, with_next=True),
     Suite("e2e", 30 * 60, needs_lab=True),
+    # Every ansible-core on every Python, each with all that they could change.
+    Suite("all_cores", 60 * 60, needs_binaries=True, needs_cores="all", when_named=True),
     # Clusters that are unlike the plain one in other ways.
     Suite("all_traits", 30 * 60, needs_lab=True, when_named=True),
     # Disasters that take longer to play than every change has time for.
@@ -191,6 +195,13 @@ def build_binaries() -> Path:
     return binaries(Cache(), Progress())
 
 
+def build_cores(everything: bool) -> None:
+    """Virtual environments with other ansible-cores, from the cache when they are there."""
+    from tests import core_environments
+
+    core_environments.prepare(everything)
+
+
 def build_lab() -> None:
     """Operating system and machine of the lab, from the cache when they are there."""
     from tests.lab import upkeep
@@ -212,6 +223,9 @@ def make_environment(suites: Iterable[Suite], factor: float) -> tuple[Outcome, d
         variables.setdefault("LIFEBOAT_BINARIES", str(build_binaries()))
 
     steps: list[tuple[str, Callable[[], None]]] = [("Debian packages", environment.install_packages), ("virtual environment", make_variables)]
+    cores = {suite.needs_cores for suite in suites}
+    if cores & {"usual", "all"}:
+        steps.append(("environments of other ansible-cores", lambda: build_cores("all" in cores)))
     if any(suite.needs_binaries for suite in suites):
         steps.append(("Kubernetes and etcd binaries", make_binaries))
     if any(suite.needs_lab for suite in suites):

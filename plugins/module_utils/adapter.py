@@ -5,17 +5,75 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, NoReturn, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Mapping, NoReturn, Optional, Set
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.redact import SHORTEST_SECRET, shaped_like_secrets, strings_in
+
+
+if TYPE_CHECKING:
+
+    class _Base:
+        """What is used of AnsibleModule, which has no types of its own."""
+
+        params: Dict[str, Any]
+        argument_spec: Dict[str, Any]
+        no_log_values: Set[str]
+        check_mode: bool
+        _diff: bool
+
+        def __init__(self, **options: Any) -> None:
+            """See AnsibleModule."""
+
+        def warn(self, warning: str) -> None:
+            """See AnsibleModule."""
+
+        def fail_json(self, msg: str, **more: Any) -> NoReturn:
+            """See AnsibleModule."""
+            raise AssertionError
+
+        def exit_json(self, **result: Any) -> NoReturn:
+            """See AnsibleModule."""
+            raise AssertionError
+
+else:
+    _Base = AnsibleModule
+
+
+class _Module(_Base):
+    """A module whose failure does not repeat what was never asked for: with C(-vvv), Ansible shows all that it was given."""
+
+    def fail_json(self, msg: str, **more: Any) -> NoReturn:
+        """As AnsibleModule, which calls it for what is wrong with the arguments, too."""
+        given = self.params if isinstance(self.params, dict) else {}
+        unknown = {text for text in _unknown(given, self.argument_spec) if len(text) >= SHORTEST_SECRET}
+        shaped = {secret for text in strings_in(given) for secret in shaped_like_secrets(text)}
+        self.no_log_values.update(unknown | shaped)
+        super().fail_json(msg, **more)
+
+
+def _unknown(given: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[str]:
+    """Texts under names that no option has: a credential, more often than not."""
+    aliases = {alias for option in known.values() for alias in option.get("aliases") or ()}
+    for name, value in given.items():
+        option = known.get(name)
+        if option is None:
+            if name in aliases:
+                continue
+            if not str(name).startswith("_ansible_"):
+                yield from strings_in(value)
+        elif option.get("options"):
+            for inner in value if isinstance(value, list) else [value]:
+                if isinstance(inner, dict):
+                    yield from _unknown(inner, option["options"])
 
 
 class Call:
     """What a module body may know of its invocation."""
 
-    def __init__(self, module: AnsibleModule) -> None:
+    def __init__(self, module: _Module) -> None:
         self.params: Dict[str, Any] = module.params
         self.check_mode = bool(module.check_mode)
         self.diff_mode = bool(module._diff)
@@ -36,7 +94,7 @@ def run(argument_spec: Dict[str, Any], body: Callable[[Call], Dict[str, Any]], *
     ``body`` returns the result; ``changed`` defaults to false. A LifeboatError becomes the module's failure, with its machine-readable
     fields under ``error``. Other exceptions are defects and keep their traceback.
     """
-    module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True, **options)
+    module = _Module(argument_spec=argument_spec, supports_check_mode=True, **options)
     failure: Optional[Dict[str, Any]] = None
     result: Dict[str, Any] = {}
     try:
@@ -46,7 +104,5 @@ def run(argument_spec: Dict[str, Any], body: Callable[[Call], Dict[str, Any]], *
     # Outside of the handler: ansible-core would add a traceback to what is no defect.
     if failure is not None:
         module.fail_json(**failure)
-        raise AssertionError("fail_json does not return")
     result.setdefault("changed", False)
     module.exit_json(**result)
-    raise AssertionError("exit_json does not return")

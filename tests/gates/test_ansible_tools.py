@@ -8,81 +8,19 @@ from __future__ import annotations
 import re
 import sys
 import tarfile
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from tests import environment
+from tests import core_environments, environment
 from tests.gates.support import ROOT, interpreters, read_yaml, refuse, run_tool
+from tests.sanity import run_sanity
 
 PER_PYTHON_TESTS = ("compile", "import")
 
-PIP_CHATTER = re.compile(r"^( *(Collecting|Downloading|Installing|Successfully|Using cached|━).*\n)", flags=re.MULTILINE)
-
-# ansible-test wants to fetch its own copy of get-pip; this stand-in hands its arguments to the pip wheel beside it.
-GET_PIP = '''\
-"""Stand-in for get-pip: the pip wheel in this directory does the work."""
-import glob
-import os
-import sys
-
-sys.path.insert(0, glob.glob(os.path.join(os.path.dirname(os.path.abspath(__file__)), "pip-*.whl"))[0])
-
-from pip._internal.cli.main import main
-
-sys.exit(main(["install"] + [word for word in sys.argv[1:] if word not in ("--no-setuptools", "--no-wheel")]))
-'''
-
-
-def ansible_test_home() -> Path:
-    """A home directory for ansible-test with its environments and what it needs to make them; the user's own stays untouched."""
-    home = environment.cache_root() / "ansible-test"
-    bootstrap = home / ".ansible" / "test" / "cache"
-    package = find_spec("ansible_test")
-    assert package is not None, "ansible-core brings ansible_test"
-    assert package.submodule_search_locations
-    source = Path(package.submodule_search_locations[0]) / "_internal" / "python_requirements.py"
-    version = re.search(r"\bpip='([0-9.]+)'", source.read_text())
-    assert version, f"{source} no longer says which pip ansible-test wants: adapt this gate to the new ansible-core"
-    with environment.locked(home.with_suffix(".lock")):
-        wheel = bootstrap / f"pip-{version[1]}-py3-none-any.whl"
-        if not wheel.exists():
-            pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
-            run_tool([*pip, "download", "--quiet", "--no-deps", "--dest", str(bootstrap), f"pip=={version[1]}"], "is the package index within reach?")
-        (bootstrap / f"get_pip_{version[1].replace('.', '_')}.py").write_text(GET_PIP)
-        programs = home / "bin"
-        programs.mkdir(exist_ok=True)
-        for number, path in interpreters().items():
-            link = programs / f"python{number}"
-            if not link.is_symlink() or link.readlink() != path:
-                link.unlink(missing_ok=True)
-                link.symlink_to(path)
-    return home
-
-
-def run_sanity(copy: Path, options: list[str], timeout_seconds: int) -> str:
-    """ansible-test sanity in a copy of the collection; returns what it said."""
-    home = ansible_test_home()
-    variables = {
-        "HOME": str(home),
-        "PATH": f"{home / 'bin'}:{environment.variables(Path(sys.prefix))['PATH']}",
-        "PIP_CACHE_DIR": str(environment.cache_root() / "pip"),
-    }
-    result = run_tool(
-        ["ansible-test", "sanity", "--local", "--color", "no", "--truncate", "0", *options],
-        "repair the named lines; this project has no sanity ignore file",
-        directory=copy,
-        variables=variables,
-        timeout_seconds=timeout_seconds,
-        noise=PIP_CHATTER,
-    )
-    return result.stdout + result.stderr
-
-
 def test_sanity_on_every_python(collection_copy: Path) -> None:
-    """ansible-test's compile and import tests on every Python of this machine that ansible-core supports."""
-    said = run_sanity(collection_copy, [word for test in PER_PYTHON_TESTS for word in ("--test", test)], 1200)
+    """ansible-test's compile and import tests on every Python of this machine; by the locked core, which knows the oldest of them."""
+    said = run_sanity(Path(sys.prefix), collection_copy, [word for test in PER_PYTHON_TESTS for word in ("--test", test)])
     ran = set(re.findall(r'Running sanity test "(\w+)" on Python ([0-9.]+)', said))
     wanted = {(test, version) for test in PER_PYTHON_TESTS for version in interpreters()}
     refuse((f"{test} did not run on Python {version}" for test, version in sorted(wanted - ran)), f"see what ansible-test said:\n{said}")
@@ -90,8 +28,9 @@ def test_sanity_on_every_python(collection_copy: Path) -> None:
 
 
 def test_sanity(collection_copy: Path) -> None:
-    """All other sanity tests of ansible-test, with nothing ignored."""
-    said = run_sanity(collection_copy, [word for test in PER_PYTHON_TESTS for word in ("--skip-test", test)], 1200)
+    """All other sanity tests of the newest core that is locked, whose rules are the most, with nothing ignored."""
+    newest = core_environments.newest().directory()
+    said = run_sanity(newest, collection_copy, [word for test in PER_PYTHON_TESTS for word in ("--skip-test", test)])
     refuse(re.findall(r"WARNING: (.*(?:shellcheck|missing virtual environment|libyaml).*)", said), "install what is missing, see bindep.txt")
 
 
@@ -169,13 +108,13 @@ def test_execution_environment(copied_collections: Path, tmp_path: Path) -> None
 
 
 def test_execution_environment_pins() -> None:
-    """The definition pins what the lock file pins, and the collection's own version."""
+    """The definition pins what the lock files pin, the newest ansible-core among them, and the collection's own version."""
     definition = read_yaml(ROOT / "execution-environment.yml")["dependencies"]
-    lock = environment.LOCK.read_text()
+    locks = {"ansible_core": environment.core_lock(core_environments.NEWEST), "ansible_runner": environment.LOCK}
     problems = [
-        f"{definition[key]['package_pip']} is not the version of requirements/lock.txt"
-        for key in ("ansible_core", "ansible_runner")
-        if f"\n{definition[key]['package_pip']} " not in lock
+        f"{definition[key]['package_pip']} is not the version of {lock.relative_to(ROOT)}"
+        for key, lock in locks.items()
+        if f"{definition[key]['package_pip']} \\" not in lock.read_text().splitlines()
     ]
     version = read_yaml(ROOT / "galaxy.yml")["version"]
     if {"name": "lifeboat.cluster", "version": version} not in definition["galaxy"]["collections"]:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 LIMIT_SECONDS = 300
+DEPRECATED = "[DEPRECATION WARNING]"
 PROGRAM = str(Path(sys.executable).with_name("ansible-playbook"))
 
 
@@ -26,8 +27,8 @@ def play(directory: Path, *arguments: str, **more: str) -> subprocess.CompletedP
 
 
 def run(command: list[str], directory: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """The same for a command that may begin with other programs, and with exactly this environment."""
-    return subprocess.run(
+    """The same for a command that may begin with other programs, and with exactly this environment. Nothing of ours may use what Ansible will take away."""
+    done = subprocess.run(
         command,
         cwd=directory,
         env=variables,
@@ -38,3 +39,5 @@ def run(command: list[str], directory: Path, variables: dict[str, str]) -> subpr
         timeout=LIMIT_SECONDS,
         check=False,
     )
+    assert DEPRECATED not in done.stdout, done.stdout
+    return done

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from typing import Any, Callable, Dict, Iterator, List, Mapping
 
@@ -16,6 +15,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import messa
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, MessageClient, SnapshotStream, WatchProbe
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError, NotAvailable, Rejected, Unreachable, tls_words
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.wire import Malformed, Message
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import programs
 
 _GRACE_SECONDS = 5.0
 _UNREACHABLE = ("connection refused", "context deadline exceeded", "no such host", "authentication handshake failed", "DeadlineExceeded", "connection error")
@@ -91,16 +91,8 @@ class EtcdctlClient(MessageClient):
                 command.append("--%s=%s" % (option, path))
         environment = {"PATH": os.environ.get("PATH", ""), "ETCDCTL_API": "3", "HOME": tempfile.gettempdir()}
         try:
-            answer = subprocess.run(
-                command + arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                timeout=seconds + _GRACE_SECONDS,
-                check=False,
-                env=environment,
-            )
-        except subprocess.TimeoutExpired:
+            answer = programs.run(command + arguments, timeout_seconds=seconds + _GRACE_SECONDS, environment=environment)
+        except programs.TooLong:
             raise self._unreachable(what, "no answer within %g s" % seconds, True) from None
         except OSError as error:
             raise NotAvailable("etcdctl does not run on this host", tried=self._program, found=str(error)) from None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Mapping, Optional
@@ -18,6 +17,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.releases imp
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.snapshot import FileProof, iso_time, owner_ids, prove
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.staged import Staged
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.tools import Tool, environment, etcdutl, survey
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import programs
 
 _HIGHEST_REVISION = (1 << 63) - 1
 _TAIL = 2000
@@ -208,17 +208,8 @@ _PRIVATE = ("sh", "-c", 'umask 077 && exec "$@"', "sh")
 def _run(tool: Tool, request: Request, lock: int) -> None:
     arguments = command(tool, request)
     try:
-        answer = subprocess.run(
-            [*_PRIVATE, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=request.timeout_seconds,
-            check=False,
-            env=environment(),
-            pass_fds=(lock,),
-        )
-    except subprocess.TimeoutExpired:
+        answer = programs.run([*_PRIVATE, *arguments], timeout_seconds=request.timeout_seconds, together=True, environment=environment(), pass_fds=(lock,))
+    except programs.TooLong:
         raise RestoreError("etcdutl did not finish within %g s" % request.timeout_seconds, tried=" ".join(arguments), remedy="Raise the time-out.") from None
     if answer.returncode:
         request.staged.remove()

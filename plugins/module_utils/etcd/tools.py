@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
@@ -16,6 +15,7 @@ from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.elf import is_static
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import RestoreError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.releases import Version, restores_since, version_tuple
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import programs
 
 # What may raise a revision as well.
 RAISES_SINCE = restores_since()
@@ -115,10 +115,8 @@ def _none_found(tried: Sequence[str], needed: Version) -> RestoreError:
 
 def _usable(path: str, source: str, needed: Version, tried: List[str], static: bool) -> Tool | None:
     try:
-        answer = subprocess.run(
-            [path, "version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=60, check=False, env=environment()
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        answer = programs.run([path, "version"], timeout_seconds=60, together=True, environment=environment())
+    except (OSError, programs.TooLong) as error:
         tried.append("%s (%s): %s" % (path, source, error))
         return None
     text = answer.stdout.decode("utf-8", "replace")
@@ -214,8 +212,8 @@ def _image_version(name: str) -> Version:
 
 def _lines(command: Sequence[str], tried: List[str]) -> List[str]:
     try:
-        answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=120, check=False, env=environment())
-    except (OSError, subprocess.TimeoutExpired) as error:
+        answer = programs.run(command, timeout_seconds=120, environment=environment())
+    except (OSError, programs.TooLong) as error:
         tried.append("%s: %s" % (" ".join(command), error))
         return []
     if answer.returncode:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import v2_tr
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import BackupError, Unreachable
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.tools import environment
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.v2_api import V2Client
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import programs
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import find_program
 
 _NAME = "lifeboat-scratch"
@@ -46,7 +46,7 @@ def program(given: str, name: str) -> str:
 
 def version(etcd: str) -> str:
     """What the program says of itself."""
-    answer = subprocess.run([etcd, "--version"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False)
+    answer = programs.run([etcd, "--version"], timeout_seconds=60, together=True)
     match = re.search(r"etcd Version:\s*(\S+)", answer.stdout.decode("utf-8", "replace"))
     return match.group(1) if match else ""
 
@@ -97,7 +97,7 @@ def serving(etcd: str, data_dir: str, work: str, *, entries: int, seconds: float
     directory = os.open(work, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with open(log, "wb") as output:
-            process = subprocess.Popen(_ends_with_us(command), cwd=work, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment())
+            process = programs.Process(_ends_with_us(command), cwd=work, stdout=output, stderr=output, env=environment())
         try:
 
             def check() -> None:
@@ -113,7 +113,7 @@ def serving(etcd: str, data_dir: str, work: str, *, entries: int, seconds: float
             process.send_signal(signal.SIGTERM)
             try:
                 process.wait(_END_SECONDS)
-            except subprocess.TimeoutExpired:
+            except programs.TooLong:
                 raise BackupError("the scratch etcd did not end", tried="SIGTERM, then waited %g s" % _END_SECONDS, found=_tail(log)) from None
         finally:
             if process.poll() is None:
@@ -167,16 +167,8 @@ def new_identity(etcdctl: str, source: str, target: str, seconds: float) -> None
     command = [etcdctl, "backup", "--with-v3", "--data-dir", source, "--backup-dir", target]
     variables: Dict[str, str] = {**environment(), "ETCDCTL_API": "2"}
     try:
-        done = subprocess.run(
-            _ends_with_us(command),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=seconds,
-            check=False,
-            env=variables,
-        )
-    except subprocess.TimeoutExpired:
+        done = programs.run(_ends_with_us(command), timeout_seconds=seconds, together=True, environment=variables)
+    except programs.TooLong:
         raise BackupError(
             "etcdctl backup did not end within %g s" % seconds, tried=" ".join(command), remedy="Does an etcd serve %s? It must not." % source
         ) from None

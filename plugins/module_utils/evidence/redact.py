@@ -142,6 +142,11 @@ class Redactor:
         return "sha256:" + hashlib.sha256(self._salt + plain).hexdigest()
 
 
+def shaped_like_secrets(text: str) -> List[str]:
+    """The parts of a text that have the shape of a secret: private keys, age identities, tokens, passwords in addresses."""
+    return [found.group(0) for shape, _replacement in _SHAPES for found in shape.finditer(text)]
+
+
 def strings_in(value: Any) -> List[str]:
     """All texts inside a value: what has to be hidden when the value is secret."""
     if isinstance(value, dict):

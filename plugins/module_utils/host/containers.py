@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import time
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import programs
 
 RUNNING = "running"
 CREATED = "created"
@@ -156,8 +156,8 @@ class ContainerRuntime:
             command += ["--runtime-endpoint", self.endpoint, "--image-endpoint", self.endpoint]
         command += ["--timeout", "%ds" % max(1, int(limit))] + list(arguments)
         try:
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=limit + 2, check=False)
-        except subprocess.TimeoutExpired as error:
+            done = programs.run(command, timeout_seconds=limit + 2)
+        except programs.TooLong as error:
             raise ContainerRuntimeError(
                 "The container runtime did not answer.",
                 tried=" ".join(command),

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import subprocess
 from typing import IO, Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import programs
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import SEARCH_PATH, find_program
 
 DEFAULT_SECONDS = 60.0
@@ -84,18 +84,9 @@ class Inside:
         """
         variables = dict(environment or {})
         arguments = self._arguments(list(command), variables, stdin is not None)
-        given: Dict[str, Any] = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin if stdin is not None else subprocess.DEVNULL}
         try:
-            done = subprocess.run(
-                arguments,
-                env={**os.environ, "LC_ALL": "C", **variables},
-                stdout=stdout if stdout is not None else subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                timeout=timeout_seconds,
-                check=False,
-                **given,
-            )
-        except subprocess.TimeoutExpired:
+            done = programs.run(arguments, environment={**os.environ, "LC_ALL": "C", **variables}, stdin=stdin, stdout=stdout, timeout_seconds=timeout_seconds)
+        except programs.TooLong:
             raise self._error(
                 command, "it did not end within %d seconds" % timeout_seconds, "Look why it hangs: a lock, or a server that does not answer."
             ) from None
@@ -137,14 +128,7 @@ class Inside:
 
     def container_id(self) -> str:
         """The id of the one running container of that name; raises ProgramError when there is none, or more than one."""
-        listing = subprocess.run(
-            [self._runtime(), "ps", "--no-trunc", "--format", "{{.ID}} {{.Names}}"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            timeout=DEFAULT_SECONDS,
-            check=False,
-        )
+        listing = programs.run([self._runtime(), "ps", "--no-trunc", "--format", "{{.ID}} {{.Names}}"], timeout_seconds=DEFAULT_SECONDS)
         if listing.returncode:
             raise self._error([self.runtime, "ps"], listing.stderr.decode("utf-8", "replace").strip()[-_TAIL:], "Start the container runtime.")
         lines = [line.split() for line in listing.stdout.decode("utf-8", "replace").splitlines()]

@@ -13,7 +13,6 @@ import re
 import socket
 import stat
 import struct
-import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +23,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.releases import restores_since
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.tools import serving
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_data, kubelet_runtime, pod_files, probing, required, static_pod, told
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_data, kubelet_runtime, pod_files, probing, programs, required, static_pod, told
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import mount_points, room
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host._once import Once
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import Container, ContainerRuntime, find_program
@@ -474,8 +473,8 @@ def program_version(name: str) -> Optional[str]:
         return None
     command = [program] + list(_VERSION_ARGUMENTS.get(name, ("--version",)))
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PROGRAM_SECONDS, check=False)
-    except (OSError, subprocess.SubprocessError):
+        done = programs.run(command, timeout_seconds=PROGRAM_SECONDS, together=True)
+    except (OSError, programs.TooLong):
         return None
     found = _VERSION.search(done.stdout.decode("utf-8", "replace"))
     return found.group(1) if found else None
@@ -497,7 +496,7 @@ def look(question: Question) -> Dict[str, Any]:
     def probe(name: str) -> None:
         try:
             node[name] = getattr(subject, name)()
-        except (OSError, ValueError, LookupError, AttributeError, struct.error, subprocess.SubprocessError, LifeboatError) as error:
+        except (OSError, ValueError, LookupError, AttributeError, struct.error, programs.TooLong, LifeboatError) as error:
             node[name] = None
             errors[name] = error.found or error.message if isinstance(error, LifeboatError) else "%s: %s" % (type(error).__name__, error)
 

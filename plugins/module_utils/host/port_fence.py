@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
 from dataclasses import dataclass
 from typing import List, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import programs
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import find_program
 
 REMARK = "lifeboat"
@@ -70,9 +70,9 @@ def _meaning(words: Sequence[str]) -> List[str]:
 def _run(program: str, *arguments: str) -> str:
     command = [program, "-w", "-t", _TABLE, *arguments]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=_TIMEOUT_SECONDS, check=False)
+        done = programs.run(command, timeout_seconds=_TIMEOUT_SECONDS)
         found = done.stderr.decode("utf-8", "replace").strip()[-500:] if done.returncode else ""
-    except subprocess.TimeoutExpired:
+    except programs.TooLong:
         found = "no answer within %d seconds" % _TIMEOUT_SECONDS
     if found:
         raise PortFenceError(

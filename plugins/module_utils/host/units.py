@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import time
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import programs
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.containers import STEADY_SECONDS, find_program
 
 _PROPERTIES = (
@@ -149,7 +149,7 @@ class Systemd:
     def __init__(self, systemctl: str = "systemctl") -> None:
         self.systemctl = systemctl
 
-    def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    def _run(self, *arguments: str) -> programs.Ended[bytes]:
         program = find_program(self.systemctl)
         command = [program or self.systemctl] + list(arguments)
         if not program:
@@ -160,8 +160,8 @@ class Systemd:
                 remedy="This platform's services are systemd units; check lifeboat_platform, or boot the host with systemd.",
             )
         try:
-            return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=_TIMEOUT_SECONDS, check=False)
-        except subprocess.TimeoutExpired as error:
+            return programs.run(command, timeout_seconds=_TIMEOUT_SECONDS)
+        except programs.TooLong as error:
             raise UnitError(
                 "systemd did not answer.",
                 tried=" ".join(command),

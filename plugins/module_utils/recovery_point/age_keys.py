@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Optional, Sequence
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import how_to_install
+from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.redact import shaped_like_secrets
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     DependencyMissingError,
     IdentityRefusedError,
@@ -32,10 +33,10 @@ def parse_recipients(recipients: Sequence[str]) -> List[Any]:
     parsed: List[Any] = []
     for text in recipients:
         text = text.strip()
-        if text.startswith("AGE-SECRET-KEY-"):
+        if shaped_like_secrets(text):
             raise RecipientRefusedError(
                 "A recipient is a private key",
-                found="a text that begins with AGE-SECRET-KEY-",
+                found="a text that has the form of one",
                 remedy="replace that key pair, and put its public key (age-keygen -y) among the recipients",
             )
         try:
@@ -63,6 +64,13 @@ def load_identities(paths: Sequence[str]) -> List[Any]:
 
 def _identities_of(path: str) -> List[Any]:
     pyrage = age_library()
+    if shaped_like_secrets(path):
+        raise IdentityRefusedError(
+            "An age identity is given where the name of its file is meant",
+            tried="to read it as the name of a file",
+            found="a text that has the form of a private key",
+            remedy="put it into a file that only you can read, name that file in lifeboat_identity_files, and take the key out of where it was written",
+        )
     try:
         with open(path, "rb") as stream:
             content = stream.read(1 << 20)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import base64
 import os
 import re
-import subprocess
 import tempfile
 from contextlib import contextmanager
 from typing import Iterator, List, NamedTuple, Optional, Sequence
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.redact import shaped_like_secrets
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import programs
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     DependencyMissingError,
     SignedByStrangerError,
@@ -45,6 +46,7 @@ class _Outcome(NamedTuple):
 
 def sign(data: bytes, key_file: str, namespace: str) -> bytes:
     """Sign with a private key without passphrase (or, given a public key, with the one that ssh-agent holds)."""
+    _refuse_key("The signing key", key_file, "lifeboat_signing_key")
     if not os.path.isfile(key_file):
         raise SigningUnavailableError(
             "The signing key is not there", tried=key_file, remedy="correct lifeboat_signing_key, or make a key: ssh-keygen -t ed25519 -N '' -f %s" % key_file
@@ -112,6 +114,7 @@ def verify(data: bytes, signature: bytes, namespace: str, allowed_signers: str, 
 
 def check_allowed_signers(path: str) -> None:
     """Prove that the file is there, can be read, and names somebody: with any other one, every point would look as if a stranger had signed it."""
+    _refuse_key("A private key", path, "lifeboat_allowed_signers")
     try:
         with open(path, "rb") as stream:
             lines = stream.read(_LARGEST_SIGNERS_BYTES).splitlines()
@@ -128,6 +131,17 @@ def check_allowed_signers(path: str) -> None:
             tried="to read %s" % path,
             found="no line with a name and a public key",
             remedy='put the public keys of those who may sign into it: echo "backup $(cat signing_key.pub)" > %s' % path,
+        )
+
+
+def _refuse_key(what: str, path: str, variable: str) -> None:
+    """A key itself, where the name of its file is meant, would be in every message."""
+    if shaped_like_secrets(path):
+        raise SigningUnavailableError(
+            "%s itself is given where the name of a file is meant" % what,
+            tried="to read it as the name of a file",
+            found="a text that has the form of a private key",
+            remedy="put it into a file that only you can read, name the right file in %s, and take the key out of where it was written" % variable,
         )
 
 
@@ -197,12 +211,12 @@ def _ssh_keygen(arguments: Sequence[str], data: bytes) -> _Outcome:
     environment = dict(os.environ, SSH_ASKPASS_REQUIRE="never", LC_ALL="C")
     environment.pop("DISPLAY", None)
     try:
-        done = subprocess.run(command, input=data, capture_output=True, timeout=_TIMEOUT_SECONDS, env=environment, start_new_session=True, check=False)
+        done = programs.run(command, stdin=data, timeout_seconds=_TIMEOUT_SECONDS, environment=environment, own_session=True)
     except FileNotFoundError as error:
         raise DependencyMissingError(
             "ssh-keygen is not there", tried=" ".join(command[:3]), remedy="install OpenSSH 8.9 or newer (its client programs) on the controller"
         ) from error
-    except subprocess.TimeoutExpired as error:
+    except programs.TooLong as error:
         raise SigningUnavailableError(
             "ssh-keygen did not answer",
             tried=" ".join(command[:3]),

@@ -68,7 +68,7 @@ def test_check_mode_says_what_is_then_done(run: Runner) -> None:
     shown = run.prune(check_mode=True, confirm_cluster_name=None, signing_key=None)
     assert run.past.keys_there() == before
     done = run.prune()
-    shown.pop("invocation")
+    shown.pop("invocation", None)  # newer cores return it only when asked
     done.pop("invocation")
     assert shown == done
     assert done["changed"] is True

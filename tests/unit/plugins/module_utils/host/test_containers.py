@@ -83,8 +83,8 @@ def test_a_refusal_tells_the_runtimes_words(tmp_path: Path) -> None:
 
 def test_a_runtime_that_hangs_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hanging = runtime(tmp_path, "exec sleep 60", 0.1)
-    original = subject.subprocess.run
-    monkeypatch.setattr(subject.subprocess, "run", lambda *words, **named: original(*words, check=named.pop("check", False), **dict(named, timeout=0.3)))
+    original = subject.programs.run
+    monkeypatch.setattr(subject.programs, "run", lambda command, timeout_seconds: original(command, timeout_seconds=min(timeout_seconds, 0.3)))
     with pytest.raises(ContainerRuntimeError, match="did not answer"):
         hanging.containers()
 
