@@ -25,6 +25,7 @@ author:
 
 from typing import Any, List
 
+from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback.default import CallbackModule as Default
 
 _SAY = ("debug", "assert")
@@ -79,6 +80,8 @@ class CallbackModule(Default):
     def v2_runner_on_ok(self, result: Any) -> None:
         if self._everything:
             super().v2_runner_on_ok(result)
+            return
+        if isinstance(result.task, TaskInclude):
             return
         lines = lines_of(result.result.get("msg")) if says(result) else []
         if lines:
