@@ -5,6 +5,11 @@
 
 from __future__ import annotations
 
+from typing import Any, List
+
+from ansible.playbook.task_include import TaskInclude
+from ansible.plugins.callback.default import CallbackModule as Default
+
 DOCUMENTATION = r"""
 name: progress
 type: stdout
@@ -22,11 +27,6 @@ extends_documentation_fragment:
 author:
   - Lifeboat contributors (@lifeboat)
 """
-
-from typing import Any, List
-
-from ansible.playbook.task_include import TaskInclude
-from ansible.plugins.callback.default import CallbackModule as Default
 
 _SAY = ("debug", "assert")
 # What assert says where nobody gave it a message.

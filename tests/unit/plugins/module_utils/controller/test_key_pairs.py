@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -126,26 +125,25 @@ def test_an_identity_that_is_kept_elsewhere_is_not_missing(wish: Wish) -> None:
     assert not os.path.exists(wish.identity_file)
 
 
-def test_a_run_that_was_killed_is_finished(wish: Wish, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At each of its writes."""
-    for stop in (1, 2):
-        calls: list[str] = []
+@pytest.mark.parametrize("last", [0, 1])
+def test_a_run_that_was_killed_is_finished(wish: Wish, monkeypatch: pytest.MonkeyPatch, last: int) -> None:
+    """Before each of its writes."""
+    write, calls = key_pairs._write_new, []
 
-        def write(path: str, content: bytes, mode: int, stop: int = stop, calls: list[str] = calls) -> None:
-            calls.append(path)
-            if len(calls) == stop:
-                raise KeyboardInterrupt
-            real(path, content, mode)
+    def killed(path: str, content: bytes, mode: int) -> None:
+        calls.append(path)
+        if len(calls) > last:
+            raise KeyboardInterrupt
+        write(path, content, mode)
 
-        real = key_pairs._write_new
-        with monkeypatch.context() as patched:
-            patched.setattr(key_pairs, "_write_new", write)
-            with pytest.raises(KeyboardInterrupt):
-                key_pairs.prepare(wish)
-        keys = key_pairs.prepare(wish)
-        assert failed(keys) == {}
-        assert sorted(os.listdir(os.path.dirname(wish.identity_file))) == ["age.key", "allowed_signers", "signing_key", "signing_key.pub"]
-        shutil.rmtree(os.path.dirname(wish.identity_file))
+    with monkeypatch.context() as patched:
+        patched.setattr(key_pairs, "_write_new", killed)
+        with pytest.raises(KeyboardInterrupt):
+            key_pairs.prepare(wish)
+    keys = key_pairs.prepare(wish)
+    assert failed(keys) == {}
+    assert os.path.basename(keys.made[-1]) == "allowed_signers"
+    assert sorted(os.listdir(os.path.dirname(wish.identity_file))) == ["age.key", "allowed_signers", "signing_key", "signing_key.pub"]
 
 
 def test_a_link_that_leads_nowhere_is_not_followed(wish: Wish, tmp_path: Path) -> None:
