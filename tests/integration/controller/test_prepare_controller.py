@@ -164,7 +164,7 @@ SAMPLE = """
     - {name: A verdict, ansible.builtin.assert: {that: true, success_msg: It passed}}
     - {name: A silent one, ansible.builtin.assert: {that: true}}
     - {name: A warning, warns: }
-    - {name: A failure, ansible.builtin.fail: {msg: It broke}}
+    - {name: A failure, ansible.builtin.fail: {msg: '{{ ["It broke", "at once"] | join(": ") }}'}}
 - hosts: nobody:&nobody
   gather_facts: false
   tasks: []
@@ -191,6 +191,9 @@ def test_the_callback(user: User) -> None:
     assert "\nfirst line\nsecond line\n" in short.stdout
     for said in ("TASK [A change]", '"points": [', "\nIt passed\n", "TASK [A failure]", "It broke", "Mind the gap", "PLAY RECAP"):
         assert said in short.stdout, short.stdout
+    # The reason of a failure once, and with -v the result, too.
+    assert (short.stdout.count("It broke: at once"), whole.stdout.count("It broke: at once")) == (1, 2)
+    assert "fatal: [localhost]: FAILED!" in short.stdout
     for said in ("PLAY [", "[A quiet one]", "[A skipped one]", "[A silent one]", "[A table]", "[A verdict]", "skipping"):
         assert said not in short.stdout, short.stdout
     for said in ("PLAY [localhost]", "TASK [A quiet one]", "TASK [A skipped one]", "TASK [A table]", "TASK [A silent one]"):
