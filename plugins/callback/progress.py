@@ -5,6 +5,12 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any, List
+
+from ansible.playbook.task_include import TaskInclude
+from ansible.plugins.callback.default import CallbackModule as Default
+
 DOCUMENTATION = r"""
 name: progress
 type: stdout
@@ -14,6 +20,7 @@ description:
   - Leaves out what ended well and has nothing to say - plays, included files, and tasks that are C(ok) or skipped.
   - Shown are the stages and the progress that the collection reports, its tables, tasks that changed something, differences, warnings, and
     failures as the callback P(ansible.builtin.default#callback) shows them.
+  - Of a failure of the collection itself, and of C(fail) and C(assert), the reason is shown once, and not again as JSON with all that was recorded.
   - Messages of P(ansible.builtin.debug#module) and P(ansible.builtin.assert#module) are shown as plain lines.
   - With C(-v) and more everything is shown, as P(ansible.builtin.default#callback) does.
 extends_documentation_fragment:
@@ -23,11 +30,9 @@ author:
   - Lifeboat contributors (@lifeboat)
 """
 
-from typing import Any, List
-
-from ansible.plugins.callback.default import CallbackModule as Default
-
 _SAY = ("debug", "assert")
+# Whoever fails here says all of it in the message, which ansible-core shows as lines before the result.
+_WHOLE_MESSAGE = re.compile(r"lifeboat\.cluster\.\w+|(ansible\.(builtin|legacy)\.)?(fail|assert)")
 # What assert says where nobody gave it a message.
 _NOTHING_SAID = "All assertions passed"
 
@@ -50,6 +55,10 @@ class CallbackModule(Default):
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "stdout"
     CALLBACK_NAME = "lifeboat.cluster.progress"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._reason_is_shown = False
 
     @property
     def _everything(self) -> bool:
@@ -76,9 +85,20 @@ class CallbackModule(Default):
         if self._everything:
             super().v2_playbook_on_include(included_file)
 
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        known = _WHOLE_MESSAGE.fullmatch(str(result.task.action)) and result.result.get("msg") and result.result.get("exception")
+        self._reason_is_shown = bool(known) and not self._everything
+        super().v2_runner_on_failed(result, ignore_errors)
+        self._reason_is_shown = False
+
+    def _dump_results(self, *arguments: Any, **options: Any) -> Any:
+        return "the reason is above, with -v all of the result is here" if self._reason_is_shown else super()._dump_results(*arguments, **options)
+
     def v2_runner_on_ok(self, result: Any) -> None:
         if self._everything:
             super().v2_runner_on_ok(result)
+            return
+        if isinstance(result.task, TaskInclude):
             return
         lines = lines_of(result.result.get("msg")) if says(result) else []
         if lines:

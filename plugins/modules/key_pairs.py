@@ -69,6 +69,11 @@ signing_key:
   returned: success
   type: str
   sample: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIG
+signer:
+  description: Name under which the signing key stands in the allowed signers file. Empty when that is not known, or not one name.
+  returned: success
+  type: str
+  sample: backup
 identity_here:
   description: Whether the age identity lies on this controller.
   returned: success
@@ -104,12 +109,15 @@ def body(call: adapter.Call) -> Dict[str, Any]:
     """Make what is missing, and look at everything."""
     params = call.params
     wish = key_pairs.Wish(params["identity_file"], params["signing_key"], params["allowed_signers"], tuple(params["recipients"]), params["signer"] or "")
+    for secret in key_pairs.private(wish.recipients):
+        call.hide(secret)
     keys = key_pairs.prepare(wish, check_mode=call.check_mode)
     return {
         "changed": bool(keys.made),
         "made": keys.made,
         "recipients": keys.recipients,
         "signing_key": keys.signing_key,
+        "signer": keys.signer,
         "identity_here": keys.identity_here,
         "findings": [finding.to_record() for finding in keys.findings],
         "diff": key_pairs.shown(keys.made),

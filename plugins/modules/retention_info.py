@@ -41,7 +41,7 @@ fitting:
   description: A policy that fits.
   returned: success
   type: dict
-  sample: {"keep_hourly": 48, "keep_last": 3, "keep_daily": 14, "keep_weekly": 8, "keep_monthly": 12, "minimum_age_days": 7}
+  sample: {"keep_last": 3, "keep_hourly": 48, "keep_daily": 14, "keep_weekly": 8, "keep_monthly": 12, "minimum_age_days": 7}
 fits:
   description: Whether O(policy) fits.
   returned: success

@@ -74,6 +74,8 @@ class Keys(NamedTuple):
     made: List[str]
     recipients: List[str]
     signing_key: str
+    # Under which name the signing key stands in the allowed signers; empty where that is not known, or not one name.
+    signer: str
     identity_here: bool
     findings: List[Finding]
 
@@ -145,18 +147,24 @@ def _write_new(path: str, content: bytes, mode: int) -> None:
         os.unlink(temporary)
 
 
+def private(recipients: Sequence[str]) -> List[str]:
+    """What stands among recipients and is a private key: it is shown nowhere."""
+    return [recipient for recipient in recipients if recipient.strip().startswith("AGE-SECRET-KEY-")]
+
+
 def examine(wish: Wish, made: Sequence[str] = (), pending: Plan = Plan(False, False, False)) -> Keys:
     """Look at what is there; what is only going to be made (check mode) has no faults yet."""
     here = os.path.lexists(wish.identity_file)
     own, readable = _identity(wish, here, pending)
-    recipients = [str(recipient) for recipient in wish.recipients] or own
-    findings = [readable, _recipients(wish, recipients, pending), _among(wish, own, recipients), _private_files(wish), _private_directories(wish)]
-    findings.append(_signing(wish, pending))
+    recipients = [recipient for recipient in wish.recipients if not private([recipient])] or own
+    findings = [readable, _recipients(wish, wish.recipients or own, pending), _among(wish, own, recipients), _private_files(wish), _private_directories(wish)]
+    signer, trusted = _signing(wish, pending)
+    findings.append(trusted)
     public = ""
     if os.path.isfile(wish.signing_key):
         with suppress(LifeboatError):
             public = signing.public_half(wish.signing_key)
-    return Keys(list(made), recipients, public, here, findings)
+    return Keys(list(made), recipients, public, signer, here, findings)
 
 
 def _identity(wish: Wish, here: bool, pending: Plan) -> Tuple[List[str], Finding]:
@@ -221,13 +229,13 @@ def _private_directories(wish: Wish) -> Finding:
     )
 
 
-def _signing(wish: Wish, pending: Plan) -> Finding:
-    """Whether what is signed here is trusted by the allowed signers that are here."""
+def _signing(wish: Wish, pending: Plan) -> Tuple[str, Finding]:
+    """Under which name, and whether, what is signed here is trusted by the allowed signers that are here."""
     name = "signing_key_allowed"
     if pending.signing_key or pending.allowed_signers:
-        return Finding(name, True, "%s is made" % wish.allowed_signers)
+        return wish.signer or DEFAULT_SIGNER, Finding(name, True, "%s is made" % wish.allowed_signers)
     if not os.path.lexists(wish.signing_key):
-        return Finding(
+        return wish.signer, Finding(
             name,
             False,
             "%s is there, and %s is not" % (wish.allowed_signers, wish.signing_key),
@@ -236,7 +244,8 @@ def _signing(wish: Wish, pending: Plan) -> Finding:
         )
     state = signing_pair(wish.signing_key, Trust(wish.allowed_signers, wish.signer or None))
     remedy = str(state["remedy"])
-    return Finding(name, bool(state["fits"]), str(state["text"]), remedy[:1].upper() + remedy[1:])
+    signer = wish.signer or str(state["signer"] or "")
+    return "" if "/" in signer else signer, Finding(name, bool(state["fits"]), str(state["text"]), remedy[:1].upper() + remedy[1:])
 
 
 def _mode(path: str) -> int:

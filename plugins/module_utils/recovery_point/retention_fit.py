@@ -29,8 +29,8 @@ class Fit(NamedTuple):
 
 def fitting(target_seconds: int) -> Dict[str, int]:
     """A policy for this target: every point of a week, then ever fewer. Where points come more often than daily, one an hour of a further day."""
-    tiers = {"keep_last": 3, "keep_daily": 14, "keep_weekly": 8, "keep_monthly": 12, "minimum_age_days": 7}
-    return {"keep_hourly": 48, **tiers} if target_seconds < _DAY else tiers
+    hourly = {"keep_hourly": 48} if target_seconds < _DAY else {}
+    return {"keep_last": 3, **hourly, "keep_daily": 14, "keep_weekly": 8, "keep_monthly": 12, "minimum_age_days": 7}
 
 
 def judge(policy: Mapping[str, Any], target_seconds: int) -> Fit:
@@ -38,12 +38,15 @@ def judge(policy: Mapping[str, Any], target_seconds: int) -> Fit:
     advice = "Set lifeboat_retention to {%s}" % ", ".join("%s: %d" % entry for entry in fitting(target_seconds).items())
     try:
         parsed = Policy.from_params(policy)
-    except (LifeboatError, TypeError, ValueError) as error:
-        return Fit(False, str(error).split("\n", 1)[0], advice)
+    except LifeboatError as error:
+        return Fit(False, "%s: %s" % (error.message, error.found), advice)
+    except (TypeError, ValueError) as error:
+        return Fit(False, "the retention policy has something else than numbers: %s" % error, advice)
     kept = "%s; the RPO target is %s" % (parsed.describe(), span(target_seconds))
     if (
         parsed.minimum_age_days >= 1
-        or (target_seconds >= _HOUR and parsed.keep_hourly * _HOUR >= _DAY)
+        # The hour that goes on is one of them, and the oldest one keeps its end alone.
+        or (target_seconds >= _HOUR and (parsed.keep_hourly - 2) * _HOUR >= _DAY)
         or (target_seconds >= _DAY and parsed.keep_daily >= 1)
         # However often backups are made.
         or parsed.keep_last * INTERVALS[0] >= _DAY

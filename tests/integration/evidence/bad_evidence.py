@@ -19,6 +19,13 @@ FAILED_CERTIFICATE = [{**CERTIFICATE, "ok": False, "reason": "key and certificat
 
 # One bad thing each; most checks have several ways not to be met.
 BREAKS: dict[str, list[Break]] = {
+    "controller.identity_usable": [("controller_is.identity_usable", {"passed": False, "found": "line 2 is no key", "remedy": "Use another"})],
+    "controller.recipients_usable": [("controller_is.recipients_usable.passed", False)],
+    "controller.identity_recipient": [("controller_is.identity_recipient.passed", False)],
+    "controller.files_private": [("controller_is.files_private.passed", False)],
+    "controller.directories_private": [("controller_is.directories_private.passed", False)],
+    "controller.signing_key_allowed": [("controller_is.signing_key_allowed.passed", False)],
+    "controller.retention_fits": [("controller_kept.fits", False)],
     "fence.closed": [("fence_closed.rules", [])],
     "fence.opened": [("fence_opened.rules", ["iptables -t raw -A PREROUTING ! -i lo -j DROP"])],
     "node.known": [("node_left.leaving.places", [])],

@@ -17,6 +17,12 @@ PLANNED = {"staging": {"entries": 3}, "plan": {"space": [{"enough": True}], "cre
 
 # What the roles' own variables and results hold when all is well.
 GOOD: dict[str, Any] = {
+    "controller_is": {
+        name: {"passed": True, "found": "it is", "remedy": ""}
+        for name in ("identity_usable", "recipients_usable", "identity_recipient", "files_private", "directories_private", "signing_key_allowed")
+    },
+    "controller_kept": {"fits": True, "found": "keep_daily 14; the RPO target is 1 d", "remedy": ""},
+    "controller_root": "/home/ops/shop",
     "etcd_taken": {
         "snapshot": {"trailer_ok": True, "keys_total": 5, "revision": 10, "downgrade_target": "", "v2": {"registry_keys": 7}},
         "registry": {"passed": True, "found": "5 keys below /registry"},
