@@ -57,12 +57,16 @@ SUITES = (
     Suite("gates", 8 * 60, options=("--numprocesses=2", "--dist=worksteal")),
     Suite("unit", 8 * 60, options=("--numprocesses=2",)),
     Suite("integration", 18 * 60, options=("--numprocesses=2", "--dist=loadfile"), needs_binaries=True),
+    # Real S3 servers: their answers wait for locks that end.
+    Suite("servers", 4 * 60, options=("--numprocesses=2", "--dist=loadscope")),
     # A lab waits half of its time, and two of them do not see each other.
     Suite("molecule", 25 * 60, needs_lab=True, with_next=True),
     Suite("traits", 15 * 60, needs_lab=True, with_next=True),
     Suite("e2e", 30 * 60, needs_lab=True),
     # Clusters that are unlike the plain one in other ways.
     Suite("all_traits", 30 * 60, needs_lab=True, when_named=True),
+    # A server whose build takes more than five minutes.
+    Suite("all_servers", 15 * 60, when_named=True),
     # Disasters that take longer to play than every change has time for.
     Suite("safety", 70 * 60, needs_lab=True, when_named=True),
     # With it, all suites together would take longer than the hour that they may: see docs/roadmap.md.

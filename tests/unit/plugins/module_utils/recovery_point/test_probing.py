@@ -109,7 +109,7 @@ def test_only_looking_writes_nothing(root: Path) -> None:
     """As in check mode."""
     before = root.stat().st_mtime_ns
     found = probe(FilesystemLocation(str(root)), CLUSTER, Settings(write=False))
-    assert IDS - {check["id"] for check in found.checks} == {"written", "clock", "links"}
+    assert IDS - {check["id"] for check in found.checks} == {"written", "clock", "links", "parts", "names"}
     assert root.stat().st_mtime_ns == before
     assert stat.S_IMODE(root.stat().st_mode) == 0o700
 

@@ -304,6 +304,7 @@ def test_a_lock_that_is_not_as_demanded_is_noticed(found: dict[str, Any]) -> Non
         server.says("get_object_retention", {})
         server.says("put_object_retention", {}, Key=KEY, VersionId="v", Retention={"Mode": "COMPLIANCE", "RetainUntilDate": LATER})
         server.tells(1, upload, **found)
+        server.says("get_object_retention", {})
         server.says("delete_object", {}, Key=KEY, VersionId="v")
         with pytest.raises(NotLockableError, match="not locked as demanded"):
             upload.commit()
