@@ -248,5 +248,3 @@ def _said(met: bool) -> str:
 
 def _conditions(found: Probing) -> str:
     return " / ".join("yes" if found.facts["conditions"][way] else "no" for way in ("single", "parts"))
-
-

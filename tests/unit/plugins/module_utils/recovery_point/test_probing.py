@@ -28,7 +28,22 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.pr
 )
 
 CLUSTER = "shop"
-IDS = {"listed", "written", "parts", "names", "versioned", "locked", "lock_holds", "clock", "transport", "space", "links", "private", "rights_needed", "rights_excess"}
+IDS = {
+    "listed",
+    "written",
+    "parts",
+    "names",
+    "versioned",
+    "locked",
+    "lock_holds",
+    "clock",
+    "transport",
+    "space",
+    "links",
+    "private",
+    "rights_needed",
+    "rights_excess",
+}
 
 
 @pytest.fixture

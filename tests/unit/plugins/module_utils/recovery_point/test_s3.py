@@ -31,7 +31,6 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     ObjectExistsError,
     ObjectMissingError,
     ServerRefusedError,
-    ServerUnfitError,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import FilesystemLocation
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import open_location
