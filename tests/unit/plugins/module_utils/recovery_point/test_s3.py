@@ -317,6 +317,27 @@ def test_a_locked_object_gets_a_checksum_from_every_client(monkeypatch: pytest.M
         assert S3Upload(bucket, KEY, KEY, lock=Lock("governance", until), encryption={})._checksum(b"1") == expected
 
 
+def test_nothing_is_written_into_a_bucket_that_is_not_there(server: Server) -> None:
+    """Some servers would make it, without locks and versions."""
+    server.location.bucket._versioned = None
+    server.refuses("get_bucket_versioning", "NoSuchBucket", status=404)
+    with pytest.raises(LocationVanishedError, match="bucket is not there"):
+        server.location.put_new(KEY, b"1")
+
+
+def test_without_versions_only_an_object_of_ours_is_taken_back(server: Server) -> None:
+    """What lies under the key may be another writer's by the time that ours turns out to be of no use."""
+    server.location.bucket._versioned = False
+    with server.location.upload(KEY) as upload:
+        upload.write(b"1")
+        server.lists()
+        server.says("put_object", {})
+        server.tells(2, upload)
+        server.tells(1)
+        with pytest.raises(LocationError, match="did not arrive whole"):
+            upload.commit()
+
+
 # -- reading ------------------------------------------------------------------------------------------------------------------------
 
 
