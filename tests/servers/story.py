@@ -120,7 +120,7 @@ class Story:
         passed = results.new_result(CLUSTER, third.id, "verification", "opened", True, "run")
         results.append(location, passed, str(self.keys.signing_key), later)
         if location.bucket.versioned:
-            self._overlay(maker, second)
+            self._overlay(maker, location, second)
         copy = copy_point(location, self.maker(f"{name}-copy", self.location_again(location, prefix="second")).location, third, self.wanted()).manifest
         assert copy is not None
         assert [artifact.sealed_sha256 for artifact in copy.artifacts] == [artifact.sealed_sha256 for artifact in third.artifacts]
@@ -134,13 +134,13 @@ class Story:
         """The same bucket from another controller."""
         return self.location(location.bucket.name, object_lock_mode=location.mode, **more)
 
-    def _overlay(self, maker: Maker, manifest: Manifest) -> None:
+    def _overlay(self, maker: Maker, location: S3Location, manifest: Manifest) -> None:
         """With credentials that may write, everything of a point is written over and deleted: it lies on top, and is named."""
         client = self.server.client()
         keys = [stored.key for prefix in ("points", "manifests") for stored in maker.location.list(f"{CLUSTER}/{prefix}/") if manifest.id in stored.key]
         for key in keys:
-            client.put_object(Bucket=maker.location.bucket.name, Key=key, Body=b"pay")  # type: ignore[attr-defined]
-            client.delete_object(Bucket=maker.location.bucket.name, Key=key)  # type: ignore[attr-defined]
+            client.put_object(Bucket=location.bucket.name, Key=key, Body=b"pay")
+            client.delete_object(Bucket=location.bucket.name, Key=key)
         found = maker.catalog().get(manifest.id)
         assert (found.state, found.usable, found.overlaid) == ("tampered", True, sorted(keys))
         assert verification.verify_point(maker.location, manifest, "opened", [str(self.keys.identity_file)]).passed
