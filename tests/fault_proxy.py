@@ -53,6 +53,8 @@ class Request:
     def operation(self) -> str:
         """What boto3 calls it."""
         query = self.query
+        if "lifecycle" in query:
+            return "lifecycle"
         if "uploads" in query:
             return "create_multipart_upload" if self.method == "POST" else "list_multipart_uploads"
         if "uploadId" in query:
@@ -173,6 +175,24 @@ class Edited(Fault):
         """Ask, then change."""
         answer = ask(request)
         return Answer(answer.status, answer.headers, self.edit(answer.body))
+
+
+@dataclass
+class When(Fault):
+    """What is answered to those requests that are meant; all others go to the server. ``respond`` may ask it, too."""
+
+    times: int | None = None
+    meant: Callable[[Request], bool] = lambda _request: True
+    respond: Callable[[Request, Callable[[Request], Answer]], Answer] = lambda request, ask: ask(request)
+
+    def answer(self, request: Request, ask: Callable[[Request], Answer]) -> Answer | None:
+        """As said."""
+        return self.respond(request, ask) if self.meant(request) else ask(request)
+
+
+def refusal(status: int, code: str, message: str = "") -> Answer:
+    """A server that does not do it."""
+    return Answer(status, {"Content-Type": "application/xml"}, f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode())
 
 
 def without_key(key: str) -> Callable[[bytes], bytes]:

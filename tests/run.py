@@ -59,6 +59,8 @@ SUITES = (
     Suite("unit", 8 * 60, options=("--numprocesses=2",)),
     Suite("cores", 90, options=("--numprocesses=2", "--dist=worksteal"), needs_cores="usual"),
     Suite("integration", 18 * 60, options=("--numprocesses=2", "--dist=loadfile"), needs_binaries=True),
+    # Real S3 servers: their answers wait for locks that end.
+    Suite("servers", 4 * 60, options=("--numprocesses=2", "--dist=loadscope")),
     # A lab waits half of its time, and two of them do not see each other.
     Suite("molecule", 25 * 60, needs_lab=True, with_next=True),
     Suite("traits", 15 * 60, needs_lab=True, with_next=True),
@@ -67,6 +69,8 @@ SUITES = (
     Suite("all_cores", 60 * 60, needs_binaries=True, needs_cores="all", when_named=True),
     # Clusters that are unlike the plain one in other ways.
     Suite("all_traits", 30 * 60, needs_lab=True, when_named=True),
+    # A server whose build takes more than five minutes.
+    Suite("all_servers", 15 * 60, when_named=True),
     # Disasters that take longer to play than every change has time for.
     Suite("safety", 70 * 60, needs_lab=True, when_named=True),
     # With it, all suites together would take longer than the hour that they may: see docs/roadmap.md.

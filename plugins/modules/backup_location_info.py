@@ -75,7 +75,8 @@ checks:
   elements: dict
   contains:
     id:
-      description: One of V(listed), V(written), V(parts), V(names), V(versioned), V(locked), V(lock_holds), V(clock), V(transport), V(space), V(links), V(private),
+      description: One of V(listed), V(written), V(parts), V(names), V(versioned), V(locked), V(lock_holds), V(clock),
+        V(transport), V(space), V(links), V(private),
         V(rights_needed), V(rights_excess).
       type: str
     title:

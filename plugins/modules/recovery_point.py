@@ -258,6 +258,10 @@ seen_before:
   returned: O(state=opened)
   type: list
   elements: str
+lacks:
+  description: What the location does not protect against, in words. Empty when what is written there stays until its time is over.
+  returned: O(state=opened)
+  type: str
 manifest:
   description: The manifest; null in check mode when the point was not opened, because then there is nothing to make one of.
   returned: O(state=sealed)
@@ -333,6 +337,7 @@ def opened(call: adapter.Call, location: Location) -> Dict[str, Any]:
         "id": done.opening.id,
         "opening": opening,
         "seen_before": done.opening.seen_before,
+        "lacks": location.lacks(),
         "diff": {"before": {} if done.changed else opening, "after": opening},
     }
 

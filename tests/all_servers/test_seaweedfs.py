@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 from tests.servers.seaweedfs import SeaweedFS
-from tests.servers.stories import ServerTests
+from tests.servers.stories import ServerTests, story
+
+__all__ = ["story"]
 
 
 class TestSeaweedFS(ServerTests):

@@ -18,7 +18,6 @@ from tests.debian_programs import LIBRARIES, environment, unpacked
 from tests.lab.commands import run
 from tests.ports import free_port
 from tests.servers.real import PATIENCE_SECONDS, RealServer
-from tests.s3_server import REGION
 
 # The programs, and of what they depend on that which no small Debian has.
 PACKAGES = (
@@ -66,7 +65,8 @@ done(rados.rados_connect(handle), "connect")
 words = (ctypes.c_char_p * 1)(command.encode())
 out = ctypes.c_char_p()
 out_size = ctypes.c_size_t()
-code = rados.rados_mon_command(handle, words, ctypes.c_size_t(1), None, ctypes.c_size_t(0), ctypes.byref(out), ctypes.byref(out_size), ctypes.byref(text), ctypes.byref(size))
+answers = [ctypes.byref(place) for place in (out, out_size, text, size)]
+code = rados.rados_mon_command(handle, words, ctypes.c_size_t(1), None, ctypes.c_size_t(0), *answers)
 done(code, command)
 sys.stdout.write(ctypes.string_at(out, out_size.value).decode())
 """
@@ -105,7 +105,14 @@ class CephGateway(RealServer):
         return next(path for path in (directory / name for directory in self._libraries) if path.exists())
 
     def _mon_command(self, prefix: str, **arguments: Any) -> str:
-        command = [sys.executable, "-c", _MON_COMMAND, str(self._library("librados.so.2")), str(self._configuration), json.dumps({"prefix": prefix, **arguments})]
+        command = [
+            sys.executable,
+            "-c",
+            _MON_COMMAND,
+            str(self._library("librados.so.2")),
+            str(self._configuration),
+            json.dumps({"prefix": prefix, **arguments}),
+        ]
         done = subprocess.run(command, env=self._environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -166,7 +173,6 @@ class CephGateway(RealServer):
             "osd_crush_chooseleaf_type": "0",
             "erasure_code_dir": str(self._library("ceph/erasure-code")),
             "osd_class_dir": str(self._library("rados-classes")),
-            "rgw_region": REGION,
         }
-        lines = [f"{name} = {value}" for name, value in settings.items() if name != "rgw_region"]
+        lines = [f"{name} = {value}" for name, value in settings.items()]
         self._configuration.write_text("\n".join(["[global]", *lines, ""]))

@@ -59,7 +59,14 @@ class SeaweedFS(RealServer):
             command += [f"-{part}.port={free_port()}", f"-{part}.port.grpc={free_port()}"]
         self.port = int(str(command[-2]).rpartition("=")[2])
         # Each bucket takes volumes of its own; without a free one, every write is an internal error.
-        command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-volume.max=200", "-master.volumeSizeLimitMB=64", "-master.telemetry=false", f"-s3.config={users}"]
+        command += [
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            "-volume.max=200",
+            "-master.volumeSizeLimitMB=64",
+            "-master.telemetry=false",
+            f"-s3.config={users}",
+        ]
         if self.certificate:
             command += [f"-s3.cert.file={self.certificate}", f"-s3.key.file={self.private_key}"]
         self.run_daemon("weed", command)

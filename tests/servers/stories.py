@@ -15,17 +15,18 @@ from tests.servers.story import Story, make_certificate
 from tests.servers.table import recorded
 
 
+@pytest.fixture(scope="class")
+def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    """A server of the class's kind, with TLS."""
+    directory = tmp_path_factory.mktemp("server")
+    with request.cls.kind(directory / "s3", **make_certificate(directory)) as server:
+        yield Story(server, directory)
+
+
 class ServerTests:
     """The story over TLS in every kind of bucket, and the row of the table."""
 
     kind: ClassVar[type[RealServer]]
-
-    @pytest.fixture(scope="class")
-    def story(self, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-        """A server with TLS."""
-        directory = tmp_path_factory.mktemp("server")
-        with request.cls.kind(directory / "s3", **make_certificate(directory)) as server:
-            yield Story(server, directory)
 
     @pytest.mark.parametrize("mode", ["governance", "compliance"])
     def test_a_bucket_with_locks(self, story: Story, mode: str) -> None:

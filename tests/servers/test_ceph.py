@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 from tests.servers.ceph import CephGateway
-from tests.servers.stories import ServerTests
+from tests.servers.stories import ServerTests, story
+
+__all__ = ["story"]
 
 
 class TestCeph(ServerTests):

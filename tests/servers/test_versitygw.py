@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
-from tests.servers.stories import ServerTests
+from tests.servers.stories import ServerTests, story
 from tests.servers.versitygw import VersityGateway
+
+__all__ = ["story"]
 
 
 class TestVersitygw(ServerTests):

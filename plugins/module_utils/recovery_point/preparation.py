@@ -21,9 +21,9 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import synchronise
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import HOW_TO_CREATE, HOW_TO_HAVE_A_DIRECTORY
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import open_location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_lock import default_retention
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3 import S3Location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_bucket import NOT_THERE, Expected
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_lock import default_retention
 
 ABSENT, PRESENT = "absent", "present"
 UNSUPPORTED = "not supported by this server"

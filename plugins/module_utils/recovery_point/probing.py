@@ -29,6 +29,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     LocationSlowError,
     LocationVanishedError,
     ServerRefusedError,
+    ServerUnfitError,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import FilesystemLocation
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
@@ -349,7 +350,8 @@ class _BucketProber(_Prober):
             for key in (self._key, self._below, self._parts):
                 with suppress(LocationError):  # still locked: a later run removes it
                     self._location.remove(key)
-            self._facts["leftover_probes"] = self._remove_old_probes()
+            with suppress(ServerUnfitError):  # what it lacks is told by the checks
+                self._facts["leftover_probes"] = self._remove_old_probes()
 
     # -- what every point relies upon
 

@@ -62,6 +62,12 @@ class Lock:
             "s3:PutObjectRetention and s3:GetObjectRetention",
         )
 
+    @staticmethod
+    def shown(bucket: Bucket, key: str, version_id: str) -> Dict[str, Any]:
+        """The lock of a version, if it has one, in the words of HEAD."""
+        found = retention(bucket, key, version_id)
+        return {"ObjectLockMode": found.mode, "ObjectLockRetainUntilDate": found.until} if found is not None else {}
+
     def extend(self, bucket: Bucket, key: str, version_id: str) -> bool:
         """Lock a version that is there already, or make its lock longer. False when it is long enough."""
         if self._until is None:

@@ -363,6 +363,8 @@ class S3Upload:
                 with suppress(LifeboatError):
                     self._lock.extend(self._bucket, self._key, version_id or UNVERSIONED)
                     head = self._head(version_id)
+                    # And some do not show the lock of a version that has another one above it.
+                    head = head if self._lock.holds(head) else {**head, **self._lock.shown(self._bucket, self._key, version_id or UNVERSIONED)}
             self._lock.check(head, self._name, self._bucket.describe())
         except LifeboatError:
             self._withdraw(version_id)

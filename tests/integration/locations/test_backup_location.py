@@ -173,7 +173,7 @@ def test_a_clock_that_is_wrong_is_found(shop: Shop, hours: int, word: str) -> No
     assert abs(found.facts["skew_seconds"] - 3600 * hours) < 60
     stored = list(location.list(names.probes_prefix(CLUSTER)))
     assert len(stored) == 2
-    for until in (location.locked_until(probe.key) for probe in stored):
+    for until in (location.locked_until(entry.key) for entry in stored):
         assert until is None or until < datetime.now(timezone.utc) + timedelta(minutes=10)
 
 

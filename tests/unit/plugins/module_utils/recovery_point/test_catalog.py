@@ -105,6 +105,14 @@ class Watched(FilesystemLocation):
         return super().read(key, limit_bytes)
 
 
+class Remembering(FilesystemLocation):
+    """A location that goes on naming directories from which everything was removed."""
+
+    def children(self, prefix: str) -> list[str]:
+        """One more."""
+        return sorted([*super().children(prefix), "20251120T120000Z-aaaaaa"])
+
+
 class Closed(FilesystemLocation):
     """A location that does not let manifests be read."""
 
@@ -496,6 +504,12 @@ def test_rows_are_the_newest_and_nothing_else_is_read(maker: Maker, sealed_as: C
     # A name that is no id takes no place among the newest.
     assert [row["id"] for row in found.rows()] == ["zzz", *(manifest.id for manifest in made)]
     assert found.counts() == {"all": 6, "sealed": 5, "open": 0, "abandoned": 0, "pruning": 0, "foreign": 1}
+
+
+def test_a_directory_that_is_empty_is_no_point(maker: Maker, keys: Keys) -> None:
+    made = maker.point()
+    found = Catalog(Remembering(str(maker.root)), CLUSTER, keys.trust)
+    assert (list(found.known), found.counts()["all"]) == ([made.id], 1)
 
 
 def test_filters_choose_rows(maker: Maker, sealed_as: Callable[..., Manifest]) -> None:

@@ -28,7 +28,22 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.pr
 )
 
 CLUSTER = "shop"
-IDS = {"listed", "written", "parts", "names", "versioned", "locked", "lock_holds", "clock", "transport", "space", "links", "private", "rights_needed", "rights_excess"}
+IDS = {
+    "listed",
+    "written",
+    "parts",
+    "names",
+    "versioned",
+    "locked",
+    "lock_holds",
+    "clock",
+    "transport",
+    "space",
+    "links",
+    "private",
+    "rights_needed",
+    "rights_excess",
+}
 
 
 @pytest.fixture
@@ -109,7 +124,7 @@ def test_only_looking_writes_nothing(root: Path) -> None:
     """As in check mode."""
     before = root.stat().st_mtime_ns
     found = probe(FilesystemLocation(str(root)), CLUSTER, Settings(write=False))
-    assert IDS - {check["id"] for check in found.checks} == {"written", "clock", "links"}
+    assert IDS - {check["id"] for check in found.checks} == {"written", "clock", "links", "parts", "names"}
     assert root.stat().st_mtime_ns == before
     assert stat.S_IMODE(root.stat().st_mode) == 0o700
 

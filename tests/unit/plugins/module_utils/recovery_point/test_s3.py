@@ -31,7 +31,6 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     ObjectExistsError,
     ObjectMissingError,
     ServerRefusedError,
-    ServerUnfitError,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import FilesystemLocation
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import open_location
@@ -304,6 +303,7 @@ def test_a_lock_that_is_not_as_demanded_is_noticed(found: dict[str, Any]) -> Non
         server.says("get_object_retention", {})
         server.says("put_object_retention", {}, Key=KEY, VersionId="v", Retention={"Mode": "COMPLIANCE", "RetainUntilDate": LATER})
         server.tells(1, upload, **found)
+        server.says("get_object_retention", {})
         server.says("delete_object", {}, Key=KEY, VersionId="v")
         with pytest.raises(NotLockableError, match="not locked as demanded"):
             upload.commit()
@@ -315,6 +315,27 @@ def test_a_locked_object_gets_a_checksum_from_every_client(monkeypatch: pytest.M
     bucket = S3Location(BUCKET)._bucket
     for until, expected in ((None, {}), (LATER, {"ChecksumCRC32": "g9zvtw=="})):
         assert S3Upload(bucket, KEY, KEY, lock=Lock("governance", until), encryption={})._checksum(b"1") == expected
+
+
+def test_nothing_is_written_into_a_bucket_that_is_not_there(server: Server) -> None:
+    """Some servers would make it, without locks and versions."""
+    server.location.bucket._versioned = None
+    server.refuses("get_bucket_versioning", "NoSuchBucket", status=404)
+    with pytest.raises(LocationVanishedError, match="bucket is not there"):
+        server.location.put_new(KEY, b"1")
+
+
+def test_without_versions_only_an_object_of_ours_is_taken_back(server: Server) -> None:
+    """What lies under the key may be another writer's by the time that ours turns out to be of no use."""
+    server.location.bucket._versioned = False
+    with server.location.upload(KEY) as upload:
+        upload.write(b"1")
+        server.lists()
+        server.says("put_object", {})
+        server.tells(2, upload)
+        server.tells(1)
+        with pytest.raises(LocationError, match="did not arrive whole"):
+            upload.commit()
 
 
 # -- reading ------------------------------------------------------------------------------------------------------------------------
