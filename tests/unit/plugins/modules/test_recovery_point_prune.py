@@ -72,7 +72,7 @@ def test_check_mode_says_what_is_then_done(run: Runner) -> None:
     done.pop("invocation")
     assert shown == done
     assert done["changed"] is True
-    assert (done["removed"], done["kept"], done["finished"], done["extended"], done["left"]) == ([run.old, run.middle], [run.new], [], [], [])
+    assert (done["removed"], done["kept"], done["completed"], done["extended"], done["left"]) == ([run.old, run.middle], [run.new], [], [], [])
     assert done["freed_bytes"] > 1000
     assert [(row["id"], row["action"]) for row in done["plan"]] == [(run.old, "remove"), (run.middle, "remove"), (run.new, "keep")]
     assert done["groups"] == [{"name": "etcd+pki", "points": 3, "kept": 1, "newest_verified": run.new}]
