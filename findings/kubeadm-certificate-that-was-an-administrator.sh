@@ -22,23 +22,22 @@ build() { # release: a kubeadm of it, whose staging modules are those that were 
     printf '//go:build tools\n\npackage tools\n\nimport _ "k8s.io/kubernetes/cmd/kubeadm"\n' >tools.go
     go mod edit "-require=k8s.io/kubernetes@v$1"
     mod=$(go mod download -json "k8s.io/kubernetes@v$1" | sed -n 's/.*"GoMod": "\(.*\)".*/\1/p')
-    for name in $(sed -n 's|^[[:space:]]*\(replace \)\{0,1\}\(k8s\.io/[a-z-]*\) => \./staging/.*|\2|p' "$mod"); do
+    sed -n 's|^[[:space:]]*\(replace \)\{0,1\}\(k8s\.io/[a-z-]*\) => \./staging/.*|\2|p' "$mod" | while read -r name; do
         go mod edit "-replace=$name=$name@v0.${1#1.}"
     done
     go mod tidy -e 2>/dev/null
     CGO_ENABLED=0 go build -ldflags "-X k8s.io/component-base/version.gitVersion=v$1" -o kubeadm k8s.io/kubernetes/cmd/kubeadm
 }
-organization() { # certificate: its organization, empty without one
-    openssl x509 -in "$1" -noout -subject -nameopt multiline | sed -n 's/^ *organizationName *= *//p'
+organization() { # release: that of the certificate that its kubeadm makes, empty without one
+    build "$1" >&2
+    ./kubeadm init phase certs ca --cert-dir "$work/$1/pki" --kubernetes-version "v$1" >&2
+    ./kubeadm init phase certs apiserver-kubelet-client --cert-dir "$work/$1/pki" --kubernetes-version "v$1" >&2
+    openssl x509 -in "$work/$1/pki/apiserver-kubelet-client.crt" -noout -subject -nameopt multiline | sed -n 's/^ *organizationName *= *//p'
 }
-for release in 1.35.4 1.36.3; do
-    build "$release" >/dev/null
-    ./kubeadm init phase certs ca --cert-dir "$work/$release/pki" --kubernetes-version "v$release" >/dev/null
-    ./kubeadm init phase certs apiserver-kubelet-client --cert-dir "$work/$release/pki" --kubernetes-version "v$release" >/dev/null
-    eval "seen_$(echo "$release" | tr . _)=\$(organization "$work/$release/pki/apiserver-kubelet-client.crt")"
-done
-echo "organization of apiserver-kubelet-client: 1.35.4 '$seen_1_35_4', 1.36.3 '$seen_1_36_3'"
-if [ "$seen_1_35_4" = kubeadm:cluster-admins ] && [ -z "$seen_1_36_3" ]; then
+older=$(organization 1.35.4)
+newer=$(organization 1.36.3)
+echo "organization of apiserver-kubelet-client: 1.35.4 '$older', 1.36.3 '$newer'"
+if [ "$older" = kubeadm:cluster-admins ] && [ -z "$newer" ]; then
     echo "as described"
 else
     echo "CHANGED"

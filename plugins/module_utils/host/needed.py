@@ -139,7 +139,7 @@ class Reader:
             for container in read.containers:
                 yield from self._options(list(container.options()), pod, partial(read.on_host, container))
         else:
-            pairs = [(name, value) for name, value in _OPTION.findall(_without_comments(text))]
+            pairs = _OPTION.findall(_without_comments(text))
             yield from self._options(pairs, pod, lambda path: static_pod.host_path(text, path, ""))
 
     def _options(self, pairs: Iterable[Tuple[str, str]], by: str, on_host: OnHost) -> Iterator[Found]:

@@ -116,8 +116,8 @@ def _etcd_directories(node: Mapping[str, Any]) -> Obstacle:
     if same and seen.get("would_start"):
         return _blocked(
             "%s; %s" % (found, seen["would_start"]),
-            "A restore would be refused, since etcd would look for its data there. If the manifest was changed on purpose, let etcd start anew with it. If it says the "
-            "same in a form that is not understood, write command, volumeMounts and volumes as kubectl get -o yaml does.",
+            "A restore would be refused, since etcd would look for its data there. If the manifest was changed on purpose, let etcd start anew with it. If it "
+            "says the same in a form that is not understood, write command, volumeMounts and volumes as kubectl get -o yaml does.",
         )
     if same:
         return _clear(found)

@@ -131,7 +131,9 @@ def _container(entry: Mapping[str, Any]) -> Container:
     words = [str(word) for word in [*(entry.get("command") or ()), *(entry.get("args") or ())] if word is not None]
     known = tuple(_REFERENCE.sub(lambda match: environment.get(match.group(1), match.group(0)), word) for word in _script(words))
     mounts = tuple(
-        Mount(str(one["mountPath"]), str(one.get("name") or ""), str(one.get("subPath") or "")) for one in entry.get("volumeMounts") or () if one.get("mountPath")
+        Mount(str(one["mountPath"]), str(one.get("name") or ""), str(one.get("subPath") or ""))
+        for one in entry.get("volumeMounts") or ()
+        if one.get("mountPath")
     )
     return Container(str(entry.get("name") or ""), known, environment, mounts)
 
@@ -283,11 +285,12 @@ def _items(text: str, key: str) -> List[Dict[str, str]]:
 
 
 def host_path(text: str, path: str, program: str) -> str:
-    """Where a path of the container that starts a program lies on the host; the path itself when no mount is found, or what it leads to is no path of the host."""
+    """Where a path of the container that starts a program lies on the host; the path itself when no mount is found, or none that leads to the host."""
     pod = read_pod(text)
     container = pod.container(program) if pod else None
     if pod is None or container is None:
-        mounts = tuple(Mount(item["mountPath"], item.get("name", ""), item.get("subPath", "")) for item in _items(text, "volumeMounts") if item.get("mountPath"))
+        mounted = (item for item in _items(text, "volumeMounts") if item.get("mountPath"))
+        mounts = tuple(Mount(item["mountPath"], item.get("name", ""), item.get("subPath", "")) for item in mounted)
         volumes = {item["name"]: item.get("*path", "") for item in _items(text, "volumes") if item.get("name")}
         pod, container = Pod(volumes=volumes), Container(mounts=mounts)
     return pod.on_host(container, path)

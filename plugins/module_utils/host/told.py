@@ -107,7 +107,8 @@ def _bracketed(address: str) -> str:
 def told(flags: Mapping[str, Mapping[str, str]], data_dir: str, on_host: HostPath, platform: Mapping[str, Any]) -> Dict[str, Any]:
     """A part of the platform's facts, to be laid over them.
 
-    ``flags`` are those of C(etcd), C(kube-apiserver) and the C(WATCHERS), where they are known; ``data_dir`` is where the local member keeps its data, empty without one.
+    ``flags`` are those of C(etcd), C(kube-apiserver) and the C(WATCHERS), where they are known; ``data_dir`` is where the local member keeps its data,
+    empty without one.
     """
     etcd_flags, api_flags = flags.get("etcd") or {}, flags.get("kube-apiserver") or {}
     usual = {part: str((platform.get(part) or {}).get(name) or "") for part, name in (("etcd", "endpoint"), ("api", "server"))}

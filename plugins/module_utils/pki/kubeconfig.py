@@ -9,12 +9,13 @@ import base64
 import binascii
 import contextlib
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator
+from typing import Any, ContextManager, Dict
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.block_yaml import NotUnderstoodError, read
 from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.in_memory import as_file
 
 __all__ = ["Credential", "Kubeconfig", "NotUnderstoodError", "parse"]
+
 
 @dataclass
 class Credential:
@@ -23,14 +24,9 @@ class Credential:
     data: bytes = b""
     path: str = ""
 
-    @contextlib.contextmanager
-    def file(self) -> Iterator[str]:
+    def file(self) -> ContextManager[str]:
         """A file with it, as long as the context lasts."""
-        if self.path:
-            yield self.path
-        else:
-            with as_file(self.data) as path:
-                yield path
+        return contextlib.nullcontext(self.path) if self.path else as_file(self.data)
 
 
 @dataclass

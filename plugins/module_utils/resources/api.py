@@ -89,8 +89,8 @@ class Credentials:
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Credentials:
         """Out of a platform's facts or a module's parameters."""
-        texts = (str(facts.get(name) or "") for name in ("ca_cert", "client_cert", "client_key"))
-        return cls(*texts, tuple(str(path) for path in facts.get("kubeconfigs") or ()))
+        ca_cert, client_cert, client_key = (str(facts.get(name) or "") for name in ("ca_cert", "client_cert", "client_key"))
+        return cls(ca_cert, client_cert, client_key, tuple(str(path) for path in facts.get("kubeconfigs") or ()))
 
     def in_kubeconfig(self) -> Optional[Tuple[str, Kubeconfig]]:
         """Which kubeconfig counts, and what it holds; None where the certificate of its own does."""

@@ -59,7 +59,9 @@ class Plain(yaml.SafeLoader):
     """Every scalar is a text, as here; null is None."""
 
 
-Plain.yaml_implicit_resolvers = {key: [(tag, match) for tag, match in found if tag.endswith(":null")] for key, found in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+Plain.yaml_implicit_resolvers = {
+    key: [(tag, match) for tag, match in found if tag.endswith(":null")] for key, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def theirs(text: str) -> Any:
@@ -97,7 +99,8 @@ def test_only_a_mapping_is_one() -> None:
 def test_every_form_that_pyyaml_writes_is_read_or_refused() -> None:
     """Never read as something else. Made by chance, the same each time."""
     chance = random.Random(1)
-    words = ["a", "b c", "--x=y", "k: v", "#no", "it's", 'say "x"', "", "12", "true", "- d", "x:", "http://h:1/", "line\nbreak", "  lead", "\u00e4", "{x", "*y", "null", "end "]
+    words = ["a", "b c", "--x=y", "k: v", "#no", "it's", 'say "x"', "", "12", "true", "- d", "x:", "http://h:1/", "line\nbreak", "  lead", "\u00e4"]
+    words += ["{x", "*y", "null", "end "]
 
     def make(depth: int) -> Any:
         kind = chance.random()

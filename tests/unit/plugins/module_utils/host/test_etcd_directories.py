@@ -81,7 +81,8 @@ def test_a_manifest_says_it_by_variables_and_by_a_file(tmp_path: Path, told: str
     (tmp_path / "pod.yaml").write_text(
         "metadata: {name: etcd}\nspec:\n  containers:\n    - name: etcd\n      command: [etcd]\n" + told + "      volumeMounts:\n"
         "        - {mountPath: /var/lib/etcd, name: d, subPath: etcd}\n        - {mountPath: /wal, name: w}\n        - {mountPath: /etc/etcd, name: c}\n"
-        f"  volumes:\n    - {{name: d, hostPath: {{path: /data}}}}\n    - {{name: w, hostPath: {{path: /fast/wal}}}}\n    - {{name: c, hostPath: {{path: {tmp_path}/etc}}}}\n"
+        "  volumes:\n    - {name: d, hostPath: {path: /data}}\n    - {name: w, hostPath: {path: /fast/wal}}\n"
+        f"    - {{name: c, hostPath: {{path: {tmp_path}/etc}}}}\n"
     )
     found = subject.of_manifest([str(tmp_path / "pod.yaml")], {})
     assert (found.data, found.wal) == (data, wal)

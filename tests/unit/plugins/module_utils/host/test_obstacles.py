@@ -168,7 +168,8 @@ def test_etcd_works_elsewhere(machine: Path, flags: str, words: str, remedy: str
 def test_a_manifest_that_says_another_directory_than_the_process(machine: Path) -> None:
     """The backup is fine, the restore would be refused with everything stopped."""
     node = look(Question(platform(machine)))
-    node["etcd"].update(in_use=True, flags_source="the process with pid 7", would_start="the manifest etcd.yaml says data directory /data, log directory not set")
+    would = "the manifest etcd.yaml says data directory /data, log directory not set"
+    node["etcd"].update(in_use=True, flags_source="the process with pid 7", would_start=would)
     one = obstacles(node, platform(machine))["etcd_directories"]
     assert one["in_the_way"]
     assert "the manifest etcd.yaml says data directory /data" in one["found"]

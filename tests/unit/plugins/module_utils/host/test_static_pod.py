@@ -16,10 +16,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.host.etcd_directo
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.static_pod import (
     ManifestNotUnderstood,
     host_path,
-    host_paths,
-    images,
     pod_name,
-    read_pod,
     set_arguments,
 )
 

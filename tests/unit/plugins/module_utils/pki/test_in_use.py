@@ -91,7 +91,8 @@ def test_a_file_that_is_gone(program: Path, tmp_path: Path) -> None:
 
 def test_the_pod_that_starts_the_api_server_says_it_and_its_mounts_where_the_file_is(tmp_path: Path) -> None:
     """One before it in the alphabet only speaks of it."""
-    (tmp_path / "haproxy.yaml").write_text(f"metadata:\n  name: lb\n  annotations: {{about: in front of {PROGRAM}}}\nspec:\n  containers:\n  - command: [haproxy]\n")
+    about = f"  annotations: {{about: in front of {PROGRAM}}}\n"
+    (tmp_path / "haproxy.yaml").write_text(f"metadata:\n  name: lb\n{about}spec:\n  containers:\n  - command: [haproxy]\n")
     (tmp_path / "enc").mkdir()
     (tmp_path / "enc/e.yaml").touch()
     (tmp_path / "kube.yaml").write_text(
