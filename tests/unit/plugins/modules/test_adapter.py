@@ -54,7 +54,7 @@ def test_what_nobody_asked_for_is_not_repeated(location: dict[str, Any]) -> None
     assert "4711" not in json.dumps(answer)
 
 
-def test_what_was_asked_for_is(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_what_was_asked_for_is() -> None:
     """The same failure without a secret says where it looked."""
     answer = told(location={"path": "/srv/none-such"}, cluster_name="shop")
     assert "/srv/none-such" in json.dumps(answer)
