@@ -19,6 +19,7 @@ from tests.sanity import run_sanity
 
 PER_PYTHON_TESTS = ("compile", "import")
 
+
 def test_sanity_on_every_python(collection_copy: Path) -> None:
     """ansible-test's compile and import tests on every Python of this machine; by the locked core, which knows the oldest of them."""
     said = run_sanity(Path(sys.prefix), collection_copy, [word for test in PER_PYTHON_TESTS for word in ("--test", test)])
