@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Virtual environments with other ansible-cores than the one of lock.txt, on other Pythons.
 
-Standard library only. Which Pythons there are differs by machine: one on the PATH or of pyenv is taken, and where there is no Python 3.13, Debian 13's is
-unpacked. Nothing gives a machine a Python 3.12 that it does not have (Debian 12 and 13 are without it, and no package index has an interpreter), so what runs on
-3.12 runs where there is one.
+Standard library only. Which Pythons there are differs by machine: one on the PATH or of pyenv is taken, and where there is no Python 3.13, that of Debian 13
+is unpacked. Nothing gives a machine a Python 3.12 that it does not have (Debian 12 and 13 are without it, and no package index has an interpreter), so what
+runs on 3.12 runs where there is one.
 """
 
 from __future__ import annotations

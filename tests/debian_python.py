@@ -41,8 +41,9 @@ Debug::NoLocking "true";
 
 def mirror() -> str:
     """The Debian mirror that this machine uses."""
-    files = sorted(path for path in (SOURCES / "sources.list", *(SOURCES / "sources.list.d").glob("*")) if path.suffix in (".list", ".sources") and path.is_file())
-    for file in files:
+    for file in sorted([SOURCES / "sources.list", *(SOURCES / "sources.list.d").glob("*")]):
+        if file.suffix not in (".list", ".sources") or not file.is_file():
+            continue
         text = re.sub(r"^\s*#.*$", "", file.read_text(errors="replace"), flags=re.MULTILINE)
         for found in re.finditer(r"^(?:URIs:\s*|deb\s+(?:\[[^]]*\]\s+)?)(\S+/debian)/?(?:\s|$)", text, flags=re.MULTILINE):
             return found[1]

@@ -32,8 +32,8 @@ MINIMUM_PYTHON = (3, 11)
 PIP_TOOLS = "pip-tools==7.6.2"
 # Resolves for Pythons that are not on this machine.
 UV = "uv==0.13.9"
-# The ansible-cores with a lock file of their own, in which the suites `cores` and `all_cores` run, and the Python from which on each runs. The newest comes last;
-# the first is one that the collection refuses. lock.txt has 2.19.
+# The ansible-cores with a lock file of their own, in which the suites `cores` and `all_cores` run, and the Python from which on each runs. The newest comes
+# last; the first is one that the collection refuses. lock.txt has 2.19.
 CORE_LOCKS = {"2.18": "3.11", "2.20": "3.12", "2.21": "3.12"}
 REFUSED_CORE = "2.18"
 

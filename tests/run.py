@@ -66,7 +66,7 @@ SUITES = (
     Suite("traits", 15 * 60, needs_lab=True, with_next=True),
     Suite("e2e", 30 * 60, needs_lab=True),
     # Every ansible-core on every Python, each with all that they could change.
-    Suite("all_cores", 60 * 60, needs_binaries=True, needs_cores="all", when_named=True),
+    Suite("all_cores", 120 * 60, needs_binaries=True, needs_cores="all", when_named=True),
     # Clusters that are unlike the plain one in other ways.
     Suite("all_traits", 30 * 60, needs_lab=True, when_named=True),
     # A server whose build takes more than five minutes.

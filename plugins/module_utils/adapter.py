@@ -12,7 +12,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.redact import SHORTEST_SECRET, shaped_like_secrets, strings_in
 
-
 if TYPE_CHECKING:
 
     class _Base:

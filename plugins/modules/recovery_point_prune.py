@@ -172,7 +172,7 @@ extended:
   returned: success
   type: list
   elements: dict
-finished:
+completed:
   description: Points of which the rest was, or would be, removed.
   returned: success
   type: list
@@ -252,7 +252,7 @@ def body(call: adapter.Call) -> Dict[str, Any]:
         "removed": outcome.removed,
         "kept": [decision.candidate.id for decision in prepared.plan.decisions if decision.candidate.id not in planned],
         "extended": [{"id": point, "retain_until": names.format_time(prepared.extensions[point])} for point in outcome.extended],
-        "finished": outcome.finished,
+        "completed": outcome.finished,
         "forgotten": outcome.forgotten,
         "freed_bytes": outcome.freed_bytes,
         "swept": outcome.swept,

@@ -13,6 +13,8 @@ from typing import Any, Dict, List, Mapping, Union
 from ansible.errors import AnsibleFilterError
 from ansible.module_utils.common.validation import check_type_dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.redact import shaped_like_secrets
+
 
 def given_list(value: Any) -> List[Any]:
     """The items. Of text: those of a list in brackets, else what stands between commas and line ends; blanks around items and empty items do not count."""
@@ -71,4 +73,12 @@ def _absolute(value: Any) -> str:
         return ""
     if not isinstance(value, str):
         raise AnsibleFilterError("given_path needs a path, or a list of paths, not %s" % type(value).__name__)
+    if shaped_like_secrets(value):
+        # Names of files are shown wherever they are used, and in the command that goes on with a run.
+        raise AnsibleFilterError(
+            "A private key is given where the name of a file is meant.\n"
+            "Tried: read the variables that name files: lifeboat_identity_files, lifeboat_signing_key, lifeboat_allowed_signers\n"
+            "Found: a text that has the form of a private key\n"
+            "What to do: put the key into a file that only you can read, give the name of that file, and take the key out of where it was written."
+        )
     return os.path.abspath(os.path.expanduser(os.path.expandvars(value))) if value else ""

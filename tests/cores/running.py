@@ -41,9 +41,8 @@ def variables(directory: Path) -> dict[str, str]:
 def passes(directory: Path, paths: Sequence[str], junit: Path, workers: int = 1) -> int:
     """Run tests in a virtual environment; fails with what pytest said, or returns how many passed."""
     command = [str(directory / "bin" / "python"), "-m", "pytest", "-q", f"--junitxml={junit}", f"--numprocesses={workers}", *paths]
-    done = subprocess.run(
-        command, cwd=environment.ROOT, env=variables(directory), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    done = subprocess.run(command, cwd=environment.ROOT, env=variables(directory), text=True, check=False, **streams)
     assert done.returncode == 0, done.stdout[-TAIL_CHARACTERS:]
     passed, failed = run.read_junit(junit)
     assert not failed, failed

@@ -11,12 +11,14 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests import core_environments, environment
-from tests.gates.support import ROOT, interpreters, read_yaml, refuse, run_tool
+from tests.gates.support import ROOT, files_under, interpreters, need, read_yaml, refuse, run_tool, shown
 from tests.sanity import run_sanity
 
 PER_PYTHON_TESTS = ("compile", "import")
+
 
 def test_sanity_on_every_python(collection_copy: Path) -> None:
     """ansible-test's compile and import tests on every Python of this machine; by the locked core, which knows the oldest of them."""
@@ -120,6 +122,20 @@ def test_execution_environment_pins() -> None:
     if {"name": "lifeboat.cluster", "version": version} not in definition["galaxy"]["collections"]:
         problems.append(f"lifeboat.cluster {version} is not among galaxy collections")
     refuse(problems, "adapt execution-environment.yml")
+
+
+def test_no_result_has_a_name_of_ansible() -> None:
+    """Names at the top of a result that mean something to Ansible, and that newer cores turn into another type, or drop."""
+    own = {"async_result", "attempts", "deprecations", "exception", "failed", "false_condition", "finished", "invocation", "module_stderr", "module_stdout"}
+    own |= {"rc", "results", "retries", "skip_reason", "skipped", "skipped_reason", "started", "unreachable", "warnings"}
+    problems = []
+    modules = files_under("plugins/modules", suffixes=(".py",))
+    for path in modules:
+        documented = re.search(r'^RETURN = r?"""(.*?)"""', path.read_text(), flags=re.MULTILINE | re.DOTALL)
+        names = yaml.safe_load(documented[1]) if documented else None
+        problems += [f"{shown(path)}: {name}" for name in sorted(own & set(names or {}))]
+    need(modules, "modules")
+    refuse(problems, "give that part of the result another name")
 
 
 @pytest.mark.parametrize("kind", ["role", "module"])

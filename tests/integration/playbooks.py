@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 LIMIT_SECONDS = 300
-DEPRECATED = "[DEPRECATION WARNING]"
+# What Ansible says of us: that something will be taken away, or that a result has a name that is its own.
+REFUSED = ("[DEPRECATION WARNING]", "[WARNING]: Value for result key", "[WARNING]: Removed reserved key")
 PROGRAM = str(Path(sys.executable).with_name("ansible-playbook"))
 
 
@@ -27,7 +28,7 @@ def play(directory: Path, *arguments: str, **more: str) -> subprocess.CompletedP
 
 
 def run(command: list[str], directory: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """The same for a command that may begin with other programs, and with exactly this environment. Nothing of ours may use what Ansible will take away."""
+    """The same for a command that may begin with other programs, and with exactly this environment. Ansible may complain of nothing that is ours."""
     done = subprocess.run(
         command,
         cwd=directory,
@@ -39,5 +40,5 @@ def run(command: list[str], directory: Path, variables: dict[str, str]) -> subpr
         timeout=LIMIT_SECONDS,
         check=False,
     )
-    assert DEPRECATED not in done.stdout, done.stdout
+    assert not any(text in done.stdout for text in REFUSED), done.stdout
     return done

@@ -194,7 +194,7 @@ BREAKS: dict[str, list[Break]] = {
     "recovery_point.prune_settled": [
         ("recovery_point_prune_again.kept", ["c"]),
         ("recovery_point_prune_again.removed", ["c"]),
-        ("recovery_point_prune_again.finished", ["b"]),
+        ("recovery_point_prune_again.completed", ["b"]),
     ],
     "recovery_point.tagged": [("recovery_point_tagged.tag.tag", "release")],
     "recovery_point.copied": [

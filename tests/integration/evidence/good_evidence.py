@@ -239,8 +239,8 @@ GOOD: dict[str, Any] = {
     "recovery_point_cluster_name": "shop",
     "recovery_point_confirmation": "shop",
     "recovery_point_prune_planned": {"plan": [{"id": "a"}], "kept": ["a"], "groups": [{"name": "etcd+pki", "newest_verified": "a"}], "problems": []},
-    "recovery_point_pruned": {"removed": ["b"], "finished": [], "kept": ["a"], "left": [], "freed_bytes": 9, "swept": 0},
-    "recovery_point_prune_again": {"removed": [], "finished": [], "kept": ["a", "c"]},
+    "recovery_point_pruned": {"removed": ["b"], "completed": [], "kept": ["a"], "left": [], "freed_bytes": 9, "swept": 0},
+    "recovery_point_prune_again": {"removed": [], "completed": [], "kept": ["a", "c"]},
     "recovery_point_tag": "keep",
     "recovery_point_tagged": {"tag": {"tag": "keep", "user": "ops", "at": "2026-11-20T13:35:00Z", "reason": "audit"}},
     "recovery_point_location_is": {

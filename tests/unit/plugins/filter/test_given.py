@@ -67,3 +67,11 @@ def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_filters_are_these_functions() -> None:
     found = {name: function for module in (dictionaries, lists, paths) for name, function in module.FilterModule().filters().items()}
     assert found == {"given_dict": given_dict, "given_list": given_list, "given_path": given_path}
+
+
+@pytest.mark.parametrize("key", ["AGE-SECRET-KEY-1PLANTEDPLANTED", "age-secret-key-1plantedplanted", "-----BEGIN OPENSSH PRIVATE KEY-----\nPLANTED\n"])
+@pytest.mark.parametrize("several", [True, False])
+def test_a_private_key_is_no_name_of_a_file_and_is_not_repeated(key: str, several: bool) -> None:
+    with pytest.raises(AnsibleFilterError, match="A private key is given where the name of a file is meant") as refused:
+        given_path([key] if several else key)
+    assert "PLANTED" not in str(refused.value).upper().replace("PRIVATE KEY", "")

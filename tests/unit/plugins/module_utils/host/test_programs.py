@@ -42,8 +42,8 @@ def test_descriptors_and_variables_are_those_named(tmp_path: Path) -> None:
     """Nothing else is inherited."""
     with (tmp_path / "kept").open("wb") as kept, (tmp_path / "other").open("wb") as other:
         os.set_inheritable(other.fileno(), True)
-        command = ["sh", "-c", f'echo "$NAMED,$HOME"; for number in {kept.fileno()} {other.fileno()}; do test -e /proc/$$/fd/$number && echo $number; done; true']
-        done = programs.run(command, environment={"NAMED": "here", "PATH": os.defpath}, pass_fds=(kept.fileno(),), timeout_seconds=20)
+        script = f'echo "$NAMED,$HOME"; for number in {kept.fileno()} {other.fileno()}; do test -e /proc/$$/fd/$number && echo $number; done; true'
+        done = programs.run(["sh", "-c", script], environment={"NAMED": "here", "PATH": os.defpath}, pass_fds=(kept.fileno(),), timeout_seconds=20)
         assert done.stdout.decode().split() == ["here,", str(kept.fileno())]
 
 

@@ -20,6 +20,7 @@ import yaml
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import age_keys, sealing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import signing as signatures
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     ArtifactDamagedError,
     DependencyMissingError,
@@ -28,6 +29,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     ObjectMissingError,
     RecipientRefusedError,
     SealingError,
+    SigningUnavailableError,
     WrongIdentityError,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import FilesystemLocation
@@ -311,6 +313,20 @@ def test_identity_files_that_cannot_be_used_are_named_and_not_quoted(tmp_path: P
             age_keys.load_identities([str(path)])
 
 
+@pytest.mark.parametrize("key", ["AGE-SECRET-KEY-1PLANTED0000", "age-secret-key-1planted0000", "-----BEGIN OPENSSH PRIVATE KEY-----\nPLANTED"])
+def test_a_private_key_where_something_else_is_meant_is_not_quoted(key: str) -> None:
+    with pytest.raises(IdentityRefusedError, match="where the name of its file is meant") as identity:
+        age_keys.load_identities([key])
+    with pytest.raises(RecipientRefusedError, match="A recipient is a private key") as recipient:
+        age_keys.parse_recipients([key])
+    with pytest.raises(SigningUnavailableError, match="itself is given where the name of a file is meant") as signing:
+        signatures.sign(b"data", key, signatures.MANIFEST_NAMESPACE)
+    with pytest.raises(SigningUnavailableError, match="itself is given where the name of a file is meant") as signers:
+        signatures.check_allowed_signers(key)
+    for caught in (identity, recipient, signing, signers):
+        assert "PLANTED" not in str(caught.value.as_result()).upper()
+
+
 def test_an_identity_file_may_begin_with_a_byte_order_mark(tmp_path: Path, keys: Keys) -> None:
     path = tmp_path / "identity"
     path.write_bytes(b"\xef\xbb\xbf" + Path(keys.identity_file).read_bytes())
@@ -338,6 +354,7 @@ def test_files_that_messages_name_are_in_the_collection() -> None:
 MEASURED = """
 import sys
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import age_keys, sealing
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import signing as signatures
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import FilesystemLocation
 root, key, source, recipient, identity = sys.argv[1:]
 location = FilesystemLocation(root)
