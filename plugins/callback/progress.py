@@ -5,12 +5,6 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any, List
-
-from ansible.playbook.task_include import TaskInclude
-from ansible.plugins.callback.default import CallbackModule as Default
-
 DOCUMENTATION = r"""
 name: progress
 type: stdout
@@ -29,6 +23,12 @@ extends_documentation_fragment:
 author:
   - Lifeboat contributors (@lifeboat)
 """
+
+import re
+from typing import Any, List
+
+from ansible.playbook.task_include import TaskInclude
+from ansible.plugins.callback.default import CallbackModule as Default
 
 _SAY = ("debug", "assert")
 # Whoever fails here says all of it in the message, which ansible-core shows as lines before the result.
