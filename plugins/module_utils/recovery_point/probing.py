@@ -48,7 +48,7 @@ WRITES: Dict[str, Tuple[str, ...]] = {
 PURPOSES = tuple(WRITES)
 AREAS = ("manifests", "points", "pruned", "results", "runs", "tags")
 # Where every object lies in a directory of its own, below which alone may be written.
-_DEEP_AREAS = ("points", "results", "runs", "tags")
+DEEP_AREAS = ("points", "results", "runs", "tags")
 # The only set that removes versions, and makes locks of points longer.
 PRUNES = "prune"
 NOT_PROBED = (
@@ -634,7 +634,7 @@ class _BucketProber(_Prober):
 
     def _unwritten(self, area: str) -> str:
         name = self._key.rsplit("/", 1)[-1]
-        return self._location.whole_key("%s%s/%s" % (names.cluster_prefix(self._cluster), area, "%s/%s" % (name, name) if area in _DEEP_AREAS else name))
+        return self._location.whole_key("%s%s/%s" % (names.cluster_prefix(self._cluster), area, "%s/%s" % (name, name) if area in DEEP_AREAS else name))
 
     def _may_write(self, area: str, until: Optional[datetime]) -> Optional[bool]:
         """Begin an upload and drop it: no object comes of it. Should the dropping fail, it is swept as that of a killed writer."""

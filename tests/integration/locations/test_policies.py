@@ -19,7 +19,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point im
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.catalog import Catalog
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import AccessDeniedError, LocationError, ObjectLockedError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.probing import AREAS, PURPOSES, WRITES, Settings, probe
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.probing import AREAS, DEEP_AREAS, PURPOSES, WRITES, Settings, probe
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.verification import verify_point
 from tests.integration.locations.conftest import Shop
 from tests.integration.locations.policies import DIRECTORY, PLACEHOLDER, Policed, read_policy
@@ -125,9 +125,12 @@ class Requests:
             "see object lock": self.ask("get_object_lock_configuration"),
         }
         for area in (*AREAS, "probes"):
-            table[f"put {area}"] = self.ask("put_object", Key=f"{CLUSTER}/{area}/{new}", Body=b"x")
+            place = f"{CLUSTER}/{area}/{POINT}" if area in DEEP_AREAS else f"{CLUSTER}/{area}"
+            table[f"put {area}"] = self.ask("put_object", Key=f"{place}/{new}", Body=b"x")
+            if area in DEEP_AREAS:  # an object that has the name of a directory: nobody may write one
+                table[f"put a name of a directory of {area}"] = self.ask("put_object", Key=f"{CLUSTER}/{area}/{new}", Body=b"x")
             lock = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": self.until, "ChecksumAlgorithm": "CRC32"}
-            table[f"put locked {area}"] = self.ask("put_object", Key=f"{CLUSTER}/{area}/{new}-locked", Body=b"x", **lock)
+            table[f"put locked {area}"] = self.ask("put_object", Key=f"{place}/{new}-locked", Body=b"x", **lock)
         return {
             **table,
             # Names that look like another area to a pattern with a star.
