@@ -69,6 +69,8 @@ SUITES = (
     Suite("all_cores", 120 * 60, needs_binaries=True, needs_cores="all", when_named=True),
     # Clusters that are unlike the plain one in other ways.
     Suite("all_traits", 30 * 60, needs_lab=True, when_named=True),
+    # Releases of Kubernetes and etcd besides the usual one.
+    Suite("releases", 45 * 60, needs_lab=True, when_named=True),
     # A server whose build takes more than five minutes.
     Suite("all_servers", 15 * 60, when_named=True),
     # Disasters that take longer to play than every change has time for.

@@ -34,7 +34,7 @@ class Scenario:
     rebuilt: Callable[[Lab], list[str]]
     rolls_back: Callable[[Lab], bool] = lambda _lab: True
     loses_controller: bool = False
-    must_choose: bool = False
+    must_choose: Callable[[Lab], bool] = lambda _lab: False
     topologies: tuple[str, ...] = ("single", "ha")
 
 
@@ -53,9 +53,29 @@ def never(_lab: Lab) -> bool:
     return False
 
 
-def without_etcd(lab: Lab) -> bool:
-    """Whether no member of etcd is left when all control planes are lost."""
-    return not any(node.outside for node in lab.topology.etcd)
+def always(_lab: Lab) -> bool:
+    """Of a disaster after which there is always something to decide."""
+    return True
+
+
+def kept_members(lab: Lab) -> list[str]:
+    """The machines with a member of etcd that are left when all control planes are lost."""
+    return [node.name for node in lab.topology.etcd if not node.control_plane]
+
+
+def without_quorum(lab: Lab) -> bool:
+    """Whether fewer than a majority of the members is left when all control planes are lost."""
+    return 2 * len(kept_members(lab)) <= len(members(lab))
+
+
+def control_plane_and_members(lab: Lab) -> list[str]:
+    """What is anew after the loss of all control planes; a roll-back makes the members that were left anew, too."""
+    return control_plane(lab) + (kept_members(lab) if without_quorum(lab) else [])
+
+
+def few_members(lab: Lab) -> bool:
+    """Whether members are left and no quorum of them, when all control planes are lost."""
+    return without_quorum(lab) and bool(kept_members(lab))
 
 
 def admin(lab: Lab) -> list[str]:
@@ -105,8 +125,9 @@ SCENARIOS = {
             "control-plane",
             "every control-plane machine is emptied, the workers go on",
             lambda lab: lab.reset(control_plane(lab), bare=True),
-            control_plane,
-            without_etcd,
+            control_plane_and_members,
+            without_quorum,
+            must_choose=few_members,
         ),
         Scenario(
             "member",
@@ -121,9 +142,9 @@ SCENARIOS = {
             "all machines with a member of etcd but one are emptied: a survivor, and no quorum",
             lambda lab: lab.reset(members(lab)[1:], bare=True),
             members,
-            must_choose=True,
+            must_choose=always,
             topologies=("ha",),
         ),
-        Scenario("corrupt", "etcd's database is overwritten on every member", corrupt, lambda _lab: [], must_choose=True),
+        Scenario("corrupt", "etcd's database is overwritten on every member", corrupt, lambda _lab: [], must_choose=always),
     )
 }

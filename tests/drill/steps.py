@@ -249,7 +249,7 @@ class Drill:
         }
         if self._keys.signing_key.exists():
             variables.update(lifeboat_signing_key=str(self._keys.signing_key), lifeboat_signer=SIGNER)
-        if self._scenario.must_choose:
+        if self._scenario.must_choose(self._lab):
             self._say("recovery without a choice of the source, which has to be refused")
             disaster.refusal = self._run("recover_cluster", variables, RESTORE)
             variables["quorum_lost_source"] = "recovery_point"

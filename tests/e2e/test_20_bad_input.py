@@ -25,10 +25,21 @@ from tests.e2e import inventories
 from tests.e2e.bench import LAB, Bench, refused
 from tests.e2e.damage import Copy, strangers
 from tests.e2e.footprint import assert_untouched
+from tests.lab import versions
 
 CONFIRMED: dict[str, object] = {"confirm_cluster_name": LAB}
 OTHER = "another-cluster"
 FAR = 500_000_000
+
+
+def _minor_after(version: str) -> str:
+    major, minor = version.split(".")[:2]
+    return f"{major}.{int(minor) + 1}"
+
+
+# Later than what runs here.
+ETCD_SINCE = _minor_after(versions.ETCD)
+KUBERNETES_SINCE = f"{_minor_after(versions.KUBERNETES)}.0"
 
 
 @dataclass(frozen=True)
@@ -60,7 +71,7 @@ def _edit_versions(name: str, version: str) -> Callable[[dict[str, Any]], None]:
 
 
 def _edit_etcd_version(record: dict[str, Any]) -> None:
-    record["etcd"]["server_version"] = record["etcd"]["storage_version"] = "3.7.0"
+    record["etcd"]["server_version"] = record["etcd"]["storage_version"] = f"{ETCD_SINCE}.0"
 
 
 CASES = (
@@ -84,8 +95,8 @@ CASES = (
     Case("the confirmed name is another one", (LAB, "production", "confirm_cluster_name"), variables={"confirm_cluster_name": "production"}),
     Case("the confirmed name is empty", ("confirm_cluster_name",), variables={"confirm_cluster_name": ""}),
     Case("nothing is confirmed", ("confirm_cluster_name",), variables={"confirm_cluster_name": None}),
-    Case("etcd was of another version", ("3.7",), damage=lambda copy: copy.rewrite(_edit_etcd_version)),
-    Case("Kubernetes was of another version", ("1.35.0",), damage=lambda copy: copy.rewrite(_edit_versions("kubelet", "1.35.0"))),
+    Case("etcd was of another version", (ETCD_SINCE,), damage=lambda copy: copy.rewrite(_edit_etcd_version)),
+    Case("Kubernetes was of another version", (KUBERNETES_SINCE,), damage=lambda copy: copy.rewrite(_edit_versions("kubelet", KUBERNETES_SINCE))),
     Case("a worker stands among the members", ("group etcd", "w1"), inventory=inventories.worker_as_member),
     Case("a member stands in no group", ("group etcd", "cp3"), inventory=inventories.member_missing),
     Case("the group etcd is empty", ("etcd",), inventory=inventories.no_etcd),

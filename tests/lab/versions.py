@@ -23,10 +23,12 @@ class Release:
 # By minor release of Kubernetes, the oldest first.
 RELEASES = {
     "1.34": Release("1.34.4", "3.6.16", old_containerd=True),
+    "1.35": Release("1.35.4", "3.6.16", old_containerd=True),
+    "1.36": Release("1.36.3", "3.6.16"),
     "1.37": Release("1.37.2", "3.7.3"),
 }
 # What the suites are known to pass on.
-USUAL = "1.34"
+USUAL = "1.37"
 
 
 def chosen(wanted: str) -> Release:
