@@ -67,6 +67,7 @@ files:
     path: {description: Where it is., type: str, sample: /etc/kubernetes/admission}
     by: {description: Who needs it., type: str, sample: "static pod kube-apiserver, hostPath"}
     exists: {description: Whether it is there., type: bool}
+    empty: {description: "Whether the directory alone is needed, without what is in it: one of logs, that a pod wants to be there.", type: bool}
     left: {description: "Why it is not among RV(paths), although it is there; else empty.", type: str, sample: much else lies in it}
 not_running:
   description: Units that do not run. What their processes are told is known as far as O(files) say it.
@@ -75,6 +76,11 @@ not_running:
   elements: str
 not_understood:
   description: Manifests whose volumes could not all be read.
+  returned: success
+  type: list
+  elements: str
+exclude:
+  description: What is in directories of which nothing but themselves is needed, as M(lifeboat.cluster.host_archive) takes it.
   returned: success
   type: list
   elements: str
@@ -88,6 +94,8 @@ paths:
     why: {description: Who needs it., type: str}
 """
 
+import glob
+import os
 from dataclasses import asdict
 from typing import Any, Dict, Iterator, List
 
@@ -121,6 +129,8 @@ def body(call: Call) -> Dict[str, Any]:
         "not_running": not_running,
         "files": [asdict(need) for need in files],
         "not_understood": reader.not_understood,
+        # Names are no patterns.
+        "exclude": [os.path.join(glob.escape(need.path), "*") for need in files if need.empty],
         "paths": [{"path": need.path, "why": need.by} for need in files if need.exists and not need.left],
     }
 

@@ -26,10 +26,12 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host._globs import GlobSet
 from ansible_collections.lifeboat.cluster.plugins.module_utils.host.files import LOCK_OUT
 
+# What lies there is not saved; a directory that a pod demands there still has to be there.
+_LOG_DIRECTORY = "/var/log"
 # Made anew at each boot, or brought by packages: not saved even where an option names a file there.
 _MADE_ANEW = (
     "/etc/resolv.conf",
-    "/dev", "/proc", "/sys", "/run", "/var/run", "/tmp", "/var/tmp", "/var/log", "/boot", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/usr/libexec",
+    "/dev", "/proc", "/sys", "/run", "/var/run", "/tmp", "/var/tmp", _LOG_DIRECTORY, "/boot", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/usr/libexec",
     "/usr/share", "/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin", "/etc/os-release",
 )  # fmt: skip
 # What is mounted of these is the system's, the runtime's, or of the kubelet's plugins.
@@ -94,16 +96,19 @@ class Found:
     by: str
     mounted: bool = False
     may_be_gone: bool = False
+    # The pod that mounts it does not start without this directory.
+    demanded: bool = False
 
 
 @dataclass(frozen=True)
 class Need:
-    """A file or directory of this machine, who needs it, and why it is not taken all the same."""
+    """A file or directory of this machine, who needs it, and why it is not taken all the same. ``empty``: the directory is taken without what is in it."""
 
     path: str
     by: str
     exists: bool = True
     left: str = ""
+    empty: bool = False
 
 
 class Reader:
@@ -132,9 +137,9 @@ class Reader:
         mounts, whole = static_pod.host_paths(text)
         if not whole:
             self.not_understood.append(file)
-        for path in mounts:
-            yield Found(path, "%s, hostPath" % pod, mounted=True)
         read = static_pod.read_pod(text)
+        for path in mounts:
+            yield Found(path, "%s, hostPath" % pod, mounted=True, demanded=read is not None and path in read.demanded)
         if read is not None:
             for container in read.containers:
                 yield from self._options(list(container.options()), pod, partial(read.on_host, container))
@@ -229,6 +234,11 @@ def _only_logs(path: str, logs: Iterable[str]) -> bool:
     return bool(stems) and all(entry.startswith(tuple(stems)) for entry in probing.names_in(path))
 
 
+def _is_of_logs(path: str, logs: Collection[str]) -> bool:
+    """Whether a directory is one of logs, which no recovery point holds; the one of the system comes with it."""
+    return path != _LOG_DIRECTORY and (_below(path, (_LOG_DIRECTORY,)) or _is_log(path) or _only_logs(path, logs))
+
+
 def _kind(path: str) -> Optional[int]:
     """What a path leads to; None when nothing is there, or a link leads to nothing."""
     try:
@@ -280,10 +290,10 @@ def _expanded(found: Iterable[Found]) -> Iterator[Found]:
                 if path not in _COPIES:
                     yield Found(path, item.by)
             continue
-        yield Found(plain, item.by, item.mounted, item.may_be_gone)
+        yield Found(plain, item.by, item.mounted, item.may_be_gone, item.demanded)
         real = os.path.realpath(plain)
         if real != plain and os.path.islink(plain):
-            yield Found(real, "%s, where %s leads" % (item.by, plain), item.mounted)
+            yield Found(real, "%s, where %s leads" % (item.by, plain), item.mounted, demanded=item.demanded)
 
 
 def _why_left(path: str, mounted: bool, largest_bytes: int, logs: Iterable[str]) -> str:
@@ -305,12 +315,15 @@ def needs(found: Iterable[Found], listed: Sequence[str], data: Sequence[str], la
 
     ``listed`` are paths that are captured anyway; ``data`` are directories that are saved in another way: these, what lies in them, and what they lie in, are
     left out. What lies below another one is in it. ``logs`` are files and directories that are written all the time (those of the Reader, when ``found`` is
-    through).
+    through). Of directories of logs that a pod demands, the directory alone is needed.
     """
     known, saved = [os.path.normpath(path) for path in listed], [os.path.realpath(path) for path in data]
     lock_out, mounts = GlobSet(LOCK_OUT), mount_points()
     by: Dict[str, Found] = {}
+    demanded: Dict[str, Found] = {}
     for item in _expanded(found):
+        if item.demanded and _kind(item.path) == stat.S_IFDIR:
+            demanded.setdefault(item.path, item)
         if not _brought(item) and not _covered(item.path, known, mounts) and not lock_out.matches(item.path):
             by.setdefault(item.path, item)
     result: List[Need] = []
@@ -328,4 +341,5 @@ def needs(found: Iterable[Found], listed: Sequence[str], data: Sequence[str], la
         elif kind == stat.S_IFREG and path not in logs:
             large = os.path.getsize(path) > largest_bytes
             result.append(Need(path, item.by, left="it holds more than %d MiB" % (largest_bytes >> 20) if large else ""))
-    return result
+    result += [Need(path, item.by, empty=True) for path, item in sorted(demanded.items()) if _is_of_logs(path, logs) and not _covered(path, known, mounts)]
+    return sorted(result, key=lambda need: need.path)

@@ -83,13 +83,14 @@ class Container:
 
 @dataclass(frozen=True)
 class Pod:
-    """``volumes`` are paths of the host by the names of volumes."""
+    """``volumes`` are paths of the host by the names of volumes; ``demanded`` those that have to be directories before the pod starts."""
 
     name: str = ""
     namespace: str = "default"
     containers: Tuple[Container, ...] = ()
     volumes: Mapping[str, str] = field(default_factory=dict)
     images: Tuple[str, ...] = ()
+    demanded: Tuple[str, ...] = ()
 
     def container(self, program: str) -> Optional[Container]:
         """The one that starts a program; the only one, where none says so."""
@@ -120,10 +121,13 @@ def _pod(document: Mapping[str, Any]) -> Pod:
     metadata, spec = document.get("metadata") or {}, document.get("spec") or {}
     containers = list(spec.get("containers") or ())
     everyone = containers + list(spec.get("initContainers") or ())
-    volumes = {str(one["name"]): str((one.get("hostPath") or {}).get("path") or "") for one in spec.get("volumes") or () if one.get("name")}
+    mounted = {str(one["name"]): one.get("hostPath") or {} for one in spec.get("volumes") or () if one.get("name")}
+    volumes = {name: str(source.get("path") or "") for name, source in mounted.items()}
+    # Source: kubernetes/kubernetes pkg/volume/hostpath/host_path.go (the kubelet makes what is of type DirectoryOrCreate, and waits for a Directory).
+    demanded = tuple(volumes[name] for name, source in mounted.items() if source.get("type") == "Directory" and volumes[name])
     images = tuple(str(one["image"]) for one in everyone if one.get("image"))
     namespace = str(metadata.get("namespace") or "default")
-    return Pod(str(metadata.get("name") or ""), namespace, tuple(_container(one) for one in everyone), volumes, images)
+    return Pod(str(metadata.get("name") or ""), namespace, tuple(_container(one) for one in everyone), volumes, images, demanded)
 
 
 def _container(entry: Mapping[str, Any]) -> Container:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host import needed
+from ansible_collections.lifeboat.cluster.plugins.module_utils.host import archive, needed
 
 API = """apiVersion: v1
 kind: Pod
@@ -326,3 +326,42 @@ def test_links_come_with_what_they_lead_to(machine: Path) -> None:
     found = found_in(needed.Found(str(machine / "linked"), "x"), needed.Found(str(machine / "dangling"), "x"))
     assert found[str(machine / "limits.yaml")].by == f"x, where {machine}/linked leads"
     assert not found[str(machine / "dangling")].exists
+
+
+WITH_LOGS = """apiVersion: v1
+kind: Pod
+metadata: {{name: front}}
+spec:
+  containers:
+  - name: front
+    image: front:1
+    command: [front, --log-file=/logs/own/front.log]
+    volumeMounts:
+    - {{mountPath: /logs/own, name: own}}
+  volumes:
+  - {{name: own, hostPath: {{path: {root}/own, type: Directory}}}}
+  - {{name: made, hostPath: {{path: {root}/system/made, type: DirectoryOrCreate}}}}
+  - {{name: wanted, hostPath: {{path: {root}/system/wanted, type: Directory}}}}
+  - {{name: system, hostPath: {{path: {root}/system, type: Directory}}}}
+  - {{name: gone, hostPath: {{path: {root}/system/gone, type: Directory}}}}
+"""
+
+
+def test_a_directory_of_logs_that_a_pod_demands_is_needed_without_the_logs(machine: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The kubelet makes it for DirectoryOrCreate; for a Directory that is not there the pod never starts."""
+    monkeypatch.setattr(needed, "_LOG_DIRECTORY", f"{machine}/system")
+    monkeypatch.setattr(needed, "BROUGHT", (*needed.BROUGHT, f"{machine}/system"))
+    for directory in ("own", "system/made", "system/wanted"):
+        (machine / directory).mkdir(parents=True)
+        (machine / directory / "front.log").write_text("a line\n")
+    manifest = machine / "manifests" / "front.yaml"
+    manifest.write_text(WITH_LOGS.format(root=machine))
+    reader = needed.Reader()
+    found = list(reader.manifest(manifest.read_text(), str(manifest)))
+    needs = {need.path: need for need in needed.needs(found, (), (), 1 << 20, reader.logs)}
+    assert sorted(needs) == [f"{machine}/own", f"{machine}/system/wanted"]
+    assert all(need.empty and not need.left for need in needs.values())
+
+    wanted = [archive.WantedPath(path) for path in needs]
+    record = archive.capture(archive.CaptureRequest(wanted, str(tmp_path / "a.tar"), [f"{path}/*" for path in needs]))
+    assert [(entry.path, entry.type) for entry in record.index.entries] == [(path, "directory") for path in sorted(needs)]
