@@ -173,6 +173,32 @@ def test_options_carry_the_roles_name(roles: dict[str, Role]) -> None:
     refuse(problems, "call it <role>_<option>: variables are global")
 
 
+def named_in_tasks(content: Any) -> Iterator[str]:
+    """Facts and registers that tasks make."""
+    for task in tasks_in(content):
+        if isinstance(task.get("register"), str):
+            yield task["register"]
+        for module in ("ansible.builtin.set_fact", "set_fact"):
+            if isinstance(task.get(module), dict):
+                yield from (name for name in task[module] if name != "cacheable")
+
+
+def test_no_name_is_an_option_and_a_fact(roles: dict[str, Role]) -> None:
+    """What a role registers or sets is not the name of an option: after it, every verb of the role would read the wrong one on that host."""
+    options = {option for role in roles.values() for entry in role.entries.values() for option in (entry or {}).get("options") or {}}
+    need(sorted(options), "options")
+    problems = [f"{shown(path)}: {name}" for path, content in yaml_of("roles", "playbooks") for name in named_in_tasks(content) if name in options]
+    refuse(problems, "give the fact or register another name: variables are global, and facts outlive the task")
+
+
+def test_gates_take_their_groups_from_the_platform() -> None:
+    """Which groups have to be there is data of the platform: a list in a playbook passes an inventory without the group that another platform needs."""
+    gates = [(path, task["lifeboat.cluster.gate"]) for path, content in yaml_of("roles", "playbooks") for task in tasks_in(content) if "lifeboat.cluster.gate" in task]
+    need(gates, "gates")
+    problems = [f"{shown(path)}: {gate['required_groups']}" for path, gate in gates if isinstance(gate.get("required_groups"), list)]
+    refuse(problems, "write required_groups: '{{ platform_data.required_groups }}'")
+
+
 def test_action_group() -> None:
     """meta/runtime.yml's action group has every module and action, and nothing else."""
     group = read_yaml(ROOT / "meta" / "runtime.yml")["action_groups"]["lifeboat"]
