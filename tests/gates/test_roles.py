@@ -193,9 +193,10 @@ def test_no_name_is_an_option_and_a_fact(roles: dict[str, Role]) -> None:
 
 def test_gates_take_their_groups_from_the_platform() -> None:
     """Which groups have to be there is data of the platform: a list in a playbook passes an inventory without the group that another platform needs."""
-    gates = [(path, task["lifeboat.cluster.gate"]) for path, content in yaml_of("roles", "playbooks") for task in tasks_in(content) if "lifeboat.cluster.gate" in task]
+    gate = "lifeboat.cluster.gate"
+    gates = [(path, task[gate]) for path, content in yaml_of("roles", "playbooks") for task in tasks_in(content) if gate in task]
     need(gates, "gates")
-    problems = [f"{shown(path)}: {gate['required_groups']}" for path, gate in gates if isinstance(gate.get("required_groups"), list)]
+    problems = [f"{shown(path)}: {options['required_groups']}" for path, options in gates if isinstance(options.get("required_groups"), list)]
     refuse(problems, "write required_groups: '{{ platform_data.required_groups }}'")
 
 

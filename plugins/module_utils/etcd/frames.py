@@ -15,7 +15,7 @@ import struct
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Callable, Iterator, Optional, Tuple
+from typing import BinaryIO, Callable, Iterator, Optional, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.trailers import Unreadable, outcome
 
@@ -126,45 +126,60 @@ def _opening(call: Call) -> bytes:
     )
 
 
+def _frames(source: BinaryIO) -> Iterator[Tuple[int, int, bytes]]:
+    """Kind, flags and payload of each frame. Raises Broken where the connection ends, or what comes is not HTTP/2."""
+    while True:
+        head = source.read(9)
+        if len(head) < 9:
+            raise Broken("the connection was closed in the middle of the stream")
+        size = int.from_bytes(head[:3], "big")
+        if size > _LARGEST_FRAME:
+            raise Broken("what came is not HTTP/2")
+        payload = source.read(size)
+        if len(payload) < size:
+            raise Broken("the connection was closed in the middle of a frame")
+        yield head[3], head[4], payload
+
+
+def _whole(buffer: bytearray) -> Iterator[bytes]:
+    """The gRPC messages that have come as a whole; they leave the buffer."""
+    while len(buffer) >= 5:
+        length = int.from_bytes(buffer[1:5], "big")
+        if buffer[0] or length > _LARGEST_MESSAGE:
+            raise Broken("what came is not an uncompressed gRPC message")
+        if len(buffer) < 5 + length:
+            return
+        yield bytes(memoryview(buffer)[5 : 5 + length])
+        del buffer[: 5 + length]
+
+
+def _answer(link: socket.socket, kind: int, flags: int, payload: bytes) -> None:
+    """Acknowledge what asks for it. Raises Broken where the server gives the stream up."""
+    if kind == _SETTINGS and not flags & _ACK:
+        link.sendall(_frame(_SETTINGS, _ACK, 0, b""))
+    elif kind == _PING and not flags & _ACK:
+        link.sendall(_frame(_PING, _ACK, 0, payload))
+    elif kind == _RST_STREAM:
+        raise Broken("the server reset the stream")
+    elif kind == _GOAWAY and payload[4:8] != b"\0\0\0\0":
+        raise Broken("the server ended the connection")
+
+
 def _messages(link: socket.socket) -> Messages:
     """The messages of the stream, until the server ends it."""
     with link.makefile("rb", _READ_BYTES) as source:
         buffer = bytearray()
         unreported = 0
-        while True:
-            head = source.read(9)
-            if len(head) < 9:
-                raise Broken("the connection was closed in the middle of the stream")
-            size = int.from_bytes(head[:3], "big")
-            kind, flags = head[3], head[4]
-            if size > _LARGEST_FRAME:
-                raise Broken("what came is not HTTP/2")
-            payload = source.read(size)
-            if len(payload) < size:
-                raise Broken("the connection was closed in the middle of a frame")
+        for kind, flags, payload in _frames(source):
             if kind == _DATA:
-                unreported += size
+                unreported += len(payload)
                 buffer += _unpadded(payload) if flags & _PADDED else payload
-                while len(buffer) >= 5:
-                    length = int.from_bytes(buffer[1:5], "big")
-                    if buffer[0] or length > _LARGEST_MESSAGE:
-                        raise Broken("what came is not an uncompressed gRPC message")
-                    if len(buffer) < 5 + length:
-                        break
-                    yield bytes(memoryview(buffer)[5 : 5 + length])
-                    del buffer[: 5 + length]
+                yield from _whole(buffer)
                 if unreported > _WINDOW // 4:
                     update = struct.pack(">I", unreported)
                     link.sendall(_frame(_WINDOW_UPDATE, 0, 0, update) + _frame(_WINDOW_UPDATE, 0, _STREAM, update))
                     unreported = 0
-            elif kind == _SETTINGS and not flags & _ACK:
-                link.sendall(_frame(_SETTINGS, _ACK, 0, b""))
-            elif kind == _PING and not flags & _ACK:
-                link.sendall(_frame(_PING, _ACK, 0, payload))
-            elif kind == _RST_STREAM:
-                raise Broken("the server reset the stream")
-            elif kind == _GOAWAY and payload[4:8] != b"\0\0\0\0":
-                raise Broken("the server ended the connection")
+            _answer(link, kind, flags, payload)
             if kind == _HEADERS and flags & _END_STREAM:
                 _end_of_call(payload, flags)
             if kind in (_DATA, _HEADERS) and flags & _END_STREAM:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections import Counter
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Generator, Iterator, List, Optional, Sequence, Tuple
 
 import pytest
 
@@ -226,10 +226,13 @@ def check_roll_back(plan: RecoveryPlan, what: Seen) -> None:
 # Carrying out
 
 
+Steps = Generator[World, None, World]
+Write = Callable[[World, str, str], World]
+
+
 def steps(world: World, plan: RecoveryPlan) -> Iterator[World]:
     """The world after every step of a run, in the order of the playbooks. A run that is killed leaves the one before."""
-    size = len(world.members)
-    number = {name: index for index, name in enumerate(NAMES[:size])}
+    number = {name: index for index, name in enumerate(NAMES[: len(world.members)])}
     mine = record(plan.point, "planned", plan.choice, plan.strategy)
     mine = dataclasses.replace(mine, token=plan.token, restore_id="id-" + plan.token, bump_revision=plan.bump_revision, source=plan.source)
 
@@ -238,6 +241,27 @@ def steps(world: World, plan: RecoveryPlan) -> Iterator[World]:
         phase = old.phase if phase == "planned" and old is not None and old.token == plan.token else phase
         return now.changed(number[name], record=dataclasses.replace(mine, phase=phase, restores_files=name in plan.file_hosts))
 
+    world = yield from started(world, plan, number, write)
+    lineage = next((member.data for member in world.members if member.up and world.serves(member.data)), "")
+    if not lineage:
+        return
+    for name in plan.start_hosts:
+        if name in plan.planned_hosts:
+            world = write(world, name, "started")
+            yield world
+    for name in plan.member_hosts:
+        added = phase_of(world.members[number[name]].record, plan.token) == "added"
+        if not (added and world.members[number[name]].up):
+            world = yield from joined(world, name, number[name], lineage, write)
+        world = write(world, name, "started")
+        yield world
+    for name in plan.record_hosts:
+        world = world.changed(number[name], record=None)
+        yield world
+
+
+def started(world: World, plan: RecoveryPlan, number: Dict[str, int], write: Write) -> Steps:
+    """What the plan restores is put in place, and started."""
     for name in plan.planned_hosts:
         world = write(world, name, "planned")
         yield world
@@ -266,29 +290,19 @@ def steps(world: World, plan: RecoveryPlan) -> Iterator[World]:
         runs = world.members[index].files == "all" and bool(world.members[index].data)
         world = world.changed(index, up=runs, used=world.members[index].used or runs)
         yield world
-    lineage = next((member.data for member in world.members if member.up and world.serves(member.data)), "")
-    if not lineage:
-        return
-    for name in plan.start_hosts:
-        if name in plan.planned_hosts:
-            world = write(world, name, "started")
-            yield world
-    for name in plan.member_hosts:
-        index = number[name]
-        added = phase_of(world.members[index].record, plan.token) == "added"
-        if not (added and world.members[index].up):
-            world = write(world, name, "begun").changed(index, files="all", data="", staged="")
-            yield world
-            voters = [voter for voter in dict(world.voters)[lineage] if voter != index]
-            world = write(world.lineage(lineage, voters, 0), name, "added")
-            yield world
-            world = world.changed(index, up=True, data=lineage, used=True).lineage(lineage, [*voters, index], 0)
-            yield world
-        world = write(world, name, "started")
-        yield world
-    for name in plan.record_hosts:
-        world = world.changed(number[name], record=None)
-        yield world
+    return world
+
+
+def joined(world: World, name: str, index: int, lineage: str, write: Write) -> Steps:
+    """A member leaves, and comes back empty."""
+    world = write(world, name, "begun").changed(index, files="all", data="", staged="")
+    yield world
+    voters = [voter for voter in dict(world.voters)[lineage] if voter != index]
+    world = write(world.lineage(lineage, voters, 0), name, "added")
+    yield world
+    world = world.changed(index, up=True, data=lineage, used=True).lineage(lineage, [*voters, index], 0)
+    yield world
+    return world
 
 
 def whole(world: World) -> bool:
