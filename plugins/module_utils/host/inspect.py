@@ -63,7 +63,6 @@ _VERSION = re.compile(r"v?(\d+\.\d+\.\d+[0-9A-Za-z.+~-]*)")
 _VERSION_ARGUMENTS: Mapping[str, Sequence[str]] = {
     "kubelet": ("--version",),
     "kubeadm": ("version", "-o", "short"),
-    "kubectl": ("version", "--client"),
     "containerd": ("--version",),
     "runc": ("--version",),
     "crictl": ("--version",),

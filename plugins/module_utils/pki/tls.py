@@ -282,15 +282,29 @@ def _verify(certificate: bytes, key: bytes, authority: bytes, purpose: str, serv
         _fail("the certificate cannot be used for TLS (%s)" % _reason(error))
 
 
+def _in_order(certificate: bytes, key: bytes, authority: Callable[[], bytes], purpose: str, server_name: str) -> Optional[Presented]:
+    """What a certificate says that passes ``_verify``, by the one handshake of it. None where anything is wrong: what, is found out step by step."""
+    with contextlib.suppress(ssl.SSLError, OSError, _FailedError):
+        trusted = [der for der in _pem.certificates(authority()) if der]
+        return _present(certificate, key, trusted, purpose, server_name) if trusted else None
+    return None
+
+
 def _key_pair(check: Check, finding: Finding) -> None:
     certificate = _read(check.certificate, "the certificate")
     key = _read(check.key or check.certificate, "the key")
-    _load_pair(_context(ssl.PROTOCOL_TLS_SERVER), certificate, key)
-    _fill(finding, _describe(certificate, key))
-    if check.type == CHAIN:
+
+    def authority() -> bytes:
+        return _read(check.ca, "the CA")
+
+    shown = _in_order(certificate, key, authority, check.purpose, check.server_name) if check.type == CHAIN else None
+    if shown is None:
+        _load_pair(_context(ssl.PROTOCOL_TLS_SERVER), certificate, key)
+    _fill(finding, shown or _describe(certificate, key))
+    if check.type == CHAIN and shown is None:
         if finding.days_left is not None:
             _check_dates(finding, 0)
-        _verify(certificate, key, _read(check.ca, "the CA"), check.purpose, check.server_name)
+        _verify(certificate, key, authority(), check.purpose, check.server_name)
     _check_dates(finding, check.days)
 
 
@@ -364,10 +378,13 @@ def _kubeconfig_check(check: Check, finding: Finding) -> None:
     certificate = _credential(check, config.certificate, "the client certificate")
     key = _credential(check, config.key, "the client key")
     authority = _credential(check, config.authority, "the CA")
-    _load_pair(_context(ssl.PROTOCOL_TLS_SERVER), certificate, key)
-    _fill(finding, _describe(certificate, key))
+    shown = _in_order(certificate, key, lambda: authority, CLIENT, "")
+    if shown is None:
+        _load_pair(_context(ssl.PROTOCOL_TLS_SERVER), certificate, key)
+    _fill(finding, shown or _describe(certificate, key))
     _check_dates(finding, 0)
-    _verify(certificate, key, authority, CLIENT, "")
+    if shown is None:
+        _verify(certificate, key, authority, CLIENT, "")
     if check.server:
         name = check.server_name or config.server_name or urlsplit(config.server).hostname or ""
         finding.connection = _connect(check.server, name, certificate, key, authority)

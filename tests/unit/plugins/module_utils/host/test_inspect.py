@@ -254,8 +254,8 @@ def test_versions_of_programs(bare: Path, monkeypatch: pytest.MonkeyPatch) -> No
     ):
         (programs / name).write_text(f"#!/bin/sh\necho '{text}'\n")
         (programs / name).chmod(0o755)
-    (programs / "kubectl").write_text("#!/bin/sh\nexec sleep 60\n")
-    (programs / "kubectl").chmod(0o755)
+    (programs / "kubeadm").write_text("#!/bin/sh\nexec sleep 60\n")
+    (programs / "kubeadm").chmod(0o755)
     (programs / "crictl").write_text("no program")
     (programs / "crictl").chmod(0o755)
     monkeypatch.setattr(subject, "PROGRAM_SECONDS", 0.5)
