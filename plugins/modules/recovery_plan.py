@@ -29,6 +29,8 @@ options:
     description:
       - What was seen, by inventory host name. Each value has C(groups), C(components), C(node) (the result of
         M(lifeboat.cluster.node_info)) and C(etcd) (C(answers), C(linearizable) and C(version), as M(lifeboat.cluster.etcd_cluster_info) found them).
+      - For the assignments also C(at) (C(name), C(address), C(addresses)), C(connection) (the address by which Ansible reaches it), C(keeps) and C(moving),
+        as the platform's data have them.
     type: dict
     required: true
   manifest:
@@ -73,6 +75,14 @@ options:
     type: list
     elements: str
     default: []
+  moved_names:
+    description: New names by old ones, which are followed besides those of machines that moved.
+    type: dict
+    default: {}
+  host_names:
+    description: Addresses by name that are written into hosts files besides those of the nodes.
+    type: dict
+    default: {}
   mounts_may_differ:
     description: Allow a data directory of etcd that was a mount point when the recovery point was made, and is none now.
     type: bool
@@ -133,11 +143,15 @@ plan:
     superseded:
       description: Ids of restore records that this plan makes history, by host.
       type: dict
-groups:
-  description: Groups of the plan that each host belongs to.
+assignments:
+  description:
+    - By host what it gets. C(groups) of the plan that it belongs to, C(components) that are brought back on it, C(kept) globs that stay as they are,
+      C(hosts_entries) names by address, C(moved_words) new words by old ones, C(given_up) ids of unfinished restores, C(identity) of the cluster;
+      and of etcd C(snapshot_artifact), C(snapshot_sha256), C(snapshot_revision), C(tool_artifact), C(member_names).
+    - In check mode only the group C(prepare) is left, with which a plan ends.
   returned: success
   type: dict
-  sample: {cp2: [changes, prepare, verify, stop, members]}
+  sample: {cp2: {groups: [changes, prepare, verify, stop, members], components: [pki, node_config]}}
 given_up:
   description: Ids of unfinished restores whose record on a host becomes history, those of O(give_up) and those that the plan was decided without.
   returned: success
@@ -149,6 +163,7 @@ import time
 import typing as t
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.assignments import Machine, Operator, Point, assign
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan import plan_recovery, plan_roll_back
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.views import Request, Seen, host_view, point_view
 
@@ -156,6 +171,30 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.views im
 def _names(values: t.List[str]) -> t.List[str]:
     """Names without what stands around them. Of an empty text, which AWX sends for a question without an answer, Ansible makes a list with an empty name."""
     return [name.strip() for name in values if name.strip()]
+
+
+def _machine(host: t.Mapping[str, t.Any]) -> Machine:
+    node = host.get("node") or {}
+    return Machine(
+        components=host.get("components") or (),
+        groups=host.get("groups") or (),
+        at=host.get("at") or {},
+        connection=host.get("connection") or "",
+        has_etcdutl=bool(node.get("etcdutl")),
+        empty=bool(node.get("bare")),
+        keeps=host.get("keeps") or (),
+        moving=host.get("moving") or {},
+    )
+
+
+def _point(manifest: t.Mapping[str, t.Any]) -> Point:
+    return Point(
+        nodes=manifest.get("nodes") or {},
+        names=manifest.get("names") or {},
+        identity=manifest["cluster_identity"],
+        artifacts=manifest["artifacts"],
+        etcd=manifest.get("etcd") or {},
+    )
 
 
 def body(call: Call) -> t.Dict[str, t.Any]:
@@ -182,10 +221,12 @@ def body(call: Call) -> t.Dict[str, t.Any]:
         params["unreachable"],
     )
     plan = plan_roll_back(seen, point) if params["purpose"] == "roll_back" else plan_recovery(seen, point)
+    machines = {name: _machine(host) for name, host in hosts.items()}
+    operator = Operator(params["moved_names"], params["host_names"])
+    assigned = assign(plan, machines, _point(params["manifest"]), operator, only_planned=call.check_mode)
     return {
         "plan": plan.as_dict(),
-        "groups": {name: plan.groups(name) for name in hosts},
-        "given_up": {name: plan.given_up(name) for name in hosts},
+        "assignments": {name: found.as_dict() for name, found in assigned.items()},
     }
 
 
@@ -203,6 +244,8 @@ def main() -> t.NoReturn:
             "unreachable": {"type": "list", "elements": "str", "default": []},
             "missing_members": {"type": "list", "elements": "str", "default": []},
             "give_up": {"type": "list", "elements": "str", "default": []},
+            "moved_names": {"type": "dict", "default": {}},
+            "host_names": {"type": "dict", "default": {}},
             "mounts_may_differ": {"type": "bool", "default": False},
             "revision_slack": {"type": "int", "default": 1000000000},
             "versions_may_differ": {"type": "bool", "default": False},

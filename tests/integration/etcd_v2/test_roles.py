@@ -118,12 +118,12 @@ class Scene:
             "bump_revision": 0,
             "initial_cluster": self.urls,
         }
-        groups = {name: ["changes", "prepare", "record", "verify"] for name in self.urls}
+        assigned = self.stage.assigned(**{name: ["changes", "prepare", "record", "verify"] for name in self.urls})
         go = {"ansible.builtin.wait_for": {"path": str(self.stage.directory / "go"), "timeout": 240}}
         return [
-            ("localhost", [role("recovery_point", "verify"), {"ansible.builtin.set_fact": {"platform_plan": plan, "platform_plan_groups": groups}}]),
+            ("localhost", [role("recovery_point", "verify"), {"ansible.builtin.set_fact": {"platform_plan": plan}}, assigned]),
             ("etcd", [*self.facts(backend), role("platform", "sort")]),
-            ("node1", [staged("prepare", "started"), role("etcd", "prepare"), self.stage.telling("prepared", "etcd_prepared"), staged("prepare", "ended")]),
+            ("node1", [staged("prepare", "started"), role("etcd", "prepare"), self.stage.telling("prepared", "ansible_facts.lifeboat_prepared.etcd"), staged("prepare", "ended")]),
             ("node1", [go]),
             ("etcd", [staged("verify", "started"), role("etcd", "verify"), role("recovery_point", "sweep"), staged("verify", "ended")]),
         ]

@@ -145,6 +145,7 @@ BREAKS: dict[str, list[Break]] = {
     ],
     "platform.plan": [("platform_plan.strategy", "hope")],
     "platform.host_name": [("lifeboat_node_name", "cp9")],
+    "platform.prepared": [("platform_ready", []), ("platform_ready", ["pki"])],
     "platform.address": [("platform_address", "cp1.example.org")],
     "platform.clock": [("platform_node.clock_ahead_seconds", -31.0), ("platform_node.clock_ahead_seconds", 31.0)],
     "platform.space": [("platform_node.space.0.free_bytes", 0)],

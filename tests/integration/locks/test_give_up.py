@@ -20,13 +20,15 @@ PLAY = (
     + """
     - ansible.builtin.set_fact:
         recovery_point_chosen: {manifest: {artifacts: [{name: etcd/cp1.tar.zst.age, plain_size_bytes: 50000000000}]}}
-        platform_given_up: {cp1: ["{{ lifeboat_give_up | default('') }}"]}
 - hosts: cp1
   gather_facts: false
   any_errors_fatal: true
   vars:
-    platform_groups: [planned, prepare]
-    platform_hosts_entries: {}
+    platform_assignment:
+      groups: [planned, prepare]
+      hosts_entries: {}
+      snapshot_sha256: ""
+      given_up: ["{{ lifeboat_give_up | default('') }}"]
     platform_data: {services: {}, etcd: {data_dir: "{{ data_dir }}"}}
     # As a look found it just before.
     platform_node:
@@ -34,7 +36,6 @@ PLAY = (
         {{ none if late | default(false) | bool
            else lookup('ansible.builtin.file', '/var/lib/lifeboat/restore.json', errors='ignore') | default('{}', true) | from_json }}
       lock: null
-    platform_snapshot_sha256: ""
     platform_plan:
       point: "{{ point }}"
       token: "{{ token }}"

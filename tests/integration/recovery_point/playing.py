@@ -126,6 +126,26 @@ class Stage(Maker):
         }
         return {"lifeboat.cluster.recovery_point_info": self.options(**options), "register": "info"}
 
+    def assigned(self, *, needs_tool: bool = False, **groups: list[str]) -> Task:
+        """What a plan publishes on localhost, for hosts with these groups: the data of etcd are restored from the point that was verified."""
+        etcd = "{{ recovery_point_chosen.manifest.artifacts | selectattr('component', 'eq', 'etcd') | map(attribute='%s') | first | default('') }}"
+        every = {
+            "given_up": [],
+            "components": ["etcd"],
+            "kept": [],
+            "hosts_entries": {},
+            "moved_words": {},
+            "identity": "{{ recovery_point_chosen.manifest.cluster_identity }}",
+            "snapshot_artifact": etcd % "name",
+            "snapshot_sha256": etcd % "plain_sha256",
+            "snapshot_revision": "{{ recovery_point_chosen.manifest.etcd.revision | default(0) | int }}",
+            "tool_artifact": "{{ recovery_point_chosen.manifest.artifacts | map(attribute='name') | select('match', 'tools/') | first | default('') }}"
+            if needs_tool
+            else "",
+            "member_names": "{{ recovery_point_chosen.manifest.etcd.names }}",
+        }
+        return {"ansible.builtin.set_fact": {"platform_assignments": {name: {**every, "groups": own} for name, own in groups.items()}}}
+
     # -- playbooks ---------------------------------------------------------------------------------------------------------------------
 
     def command(self, plays: list[tuple[str, list[Task]]], *arguments: str) -> list[str]:

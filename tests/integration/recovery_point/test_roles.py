@@ -132,10 +132,10 @@ class Scene(Stage):
             "etcd_hosts": ["cp1"],
             "survivor": "",
         }
-        groups = {"cp1": ["changes", "prepare", "record", "verify", "control_plane"]}
+        assigned = self.assigned(needs_tool=not tool, cp1=["changes", "prepare", "record", "verify", "control_plane"])
         facts = {"platform_node": node, "platform_address": "192.0.2.11", "platform_components": ["etcd"]}
         return [
-            ("localhost", [role("recovery_point", "verify"), {"ansible.builtin.set_fact": {"platform_plan": plan, "platform_plan_groups": groups}}]),
+            ("localhost", [role("recovery_point", "verify"), {"ansible.builtin.set_fact": {"platform_plan": plan}}, assigned]),
             (
                 "cp1",
                 [

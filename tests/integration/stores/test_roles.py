@@ -142,7 +142,7 @@ def test_from_backup_to_restore(stage: Stage, velum: Velum, ldap: Ldap) -> None:
         staged("restore", "started"),
         role("velum_database", "restore"),
         role("directory", "prepare"),
-        stage.telling("prepared", "directory_prepared"),
+        stage.telling("prepared", "ansible_facts.lifeboat_prepared.directory"),
         stop,
         role("directory", "restore"),
         start,
