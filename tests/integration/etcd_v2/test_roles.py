@@ -119,11 +119,12 @@ class Scene:
             "initial_cluster": self.urls,
         }
         assigned = self.stage.assigned(**{name: ["changes", "prepare", "record", "verify"] for name in self.urls})
+        prepared = self.stage.telling("prepared", "ansible_facts.lifeboat_prepared.etcd")
         go = {"ansible.builtin.wait_for": {"path": str(self.stage.directory / "go"), "timeout": 240}}
         return [
             ("localhost", [role("recovery_point", "verify"), {"ansible.builtin.set_fact": {"platform_plan": plan}}, assigned]),
             ("etcd", [*self.facts(backend), role("platform", "sort")]),
-            ("node1", [staged("prepare", "started"), role("etcd", "prepare"), self.stage.telling("prepared", "ansible_facts.lifeboat_prepared.etcd"), staged("prepare", "ended")]),
+            ("node1", [staged("prepare", "started"), role("etcd", "prepare"), prepared, staged("prepare", "ended")]),
             ("node1", [go]),
             ("etcd", [staged("verify", "started"), role("etcd", "verify"), role("recovery_point", "sweep"), staged("verify", "ended")]),
         ]
