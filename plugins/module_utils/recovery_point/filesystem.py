@@ -161,7 +161,8 @@ class FilesystemLocation:
                     if entry.is_dir(follow_symlinks=False):
                         self._walk(child, found)
                     elif entry.is_file(follow_symlinks=False):
-                        found.append(StoredObject(child, entry.stat(follow_symlinks=False).st_size))
+                        with suppress(FileNotFoundError):  # removed since its name was read; those behind it are there
+                            found.append(StoredObject(child, entry.stat(follow_symlinks=False).st_size))
         except FileNotFoundError:
             self.check_same()
         except OSError as error:
