@@ -13,7 +13,7 @@ import stat
 from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
-from typing import BinaryIO, Iterator, List, NoReturn, Optional, Tuple, Type
+from typing import BinaryIO, Iterator, List, NoReturn, Optional, Sequence, Tuple, Type
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
@@ -184,7 +184,7 @@ class FilesystemLocation:
 
     # -- pruning ------------------------------------------------------------------------------------------------------------------
 
-    def objects_above(self, prefix: str) -> List[str]:
+    def objects_above(self, prefix: str, shown: Sequence[str] = ()) -> List[str]:
         """A file cannot have the name of a directory."""
         return []
 

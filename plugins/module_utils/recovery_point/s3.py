@@ -12,7 +12,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
-from typing import Any, BinaryIO, Dict, Iterator, List, Optional, cast
+from typing import Any, BinaryIO, Dict, Iterator, List, Optional, Sequence, cast
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
@@ -185,10 +185,14 @@ class S3Location:
         original = self._find(key)
         return original.size_bytes if original is not None else None
 
-    def objects_above(self, prefix: str) -> List[str]:
-        """Objects that have the name of a directory of what lies below the prefix: some servers show nothing of that in a listing."""
+    def objects_above(self, prefix: str, shown: Sequence[str] = ()) -> List[str]:
+        """Objects that have the name of a directory of what lies below the prefix: some servers show nothing of that in a listing.
+
+        None that is above a prefix of ``shown``, below which something is listed. One above the location's own prefix has its name in the bucket.
+        """
         names.check_key(prefix.rstrip("/"))
-        return [name[len(self._prefix) :] for name in objects_above(self._bucket, self._prefix + prefix)]
+        found = objects_above(self._bucket, self._prefix + prefix, [self._prefix + other for other in shown])
+        return [name[len(self._prefix) :] or name for name in found]
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """All objects whose keys begin with the prefix (which ends in a slash), sorted by key."""

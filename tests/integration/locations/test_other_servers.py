@@ -355,6 +355,20 @@ def hiding(proxy: FaultProxy, name: str) -> None:
     proxy.add(When("list_object_versions", respond=respond))
 
 
+def listing_both(proxy: FaultProxy, name: str) -> None:
+    """A server on which an object of this name lies, and that lists it and everything below it."""
+    entry = f"<Version><Key>{name}</Key><VersionId>v</VersionId><IsLatest>true</IsLatest><Size>3</Size><ETag>e</ETag></Version>".encode()
+
+    def respond(request: Request, ask: Callable[[Request], Answer]) -> Answer:
+        answer = ask(request)
+        if name.startswith(request.query.get("prefix", "")) and "key-marker" not in request.query:
+            end = answer.body.rindex(b"</ListVersionsResult>")
+            answer = Answer(answer.status, answer.headers, answer.body[:end] + entry + answer.body[end:])
+        return answer
+
+    proxy.add(When("list_object_versions", respond=respond))
+
+
 def test_what_an_object_hides_is_read_and_the_deed_is_named(s3: S3Place, proxy: FaultProxy, tmp_path: Path, keys: Keys) -> None:
     maker = Maker(tmp_path, keys, location=s3.open(endpoint_url=proxy.endpoint_url))
     manifest = maker.point()
@@ -372,6 +386,20 @@ def test_what_an_object_hides_is_read_and_the_deed_is_named(s3: S3Place, proxy: 
         proxy.heal()
     maker.location = s3.open()
     assert maker.catalog().get(manifest.id).state == "complete"
+
+
+@pytest.mark.parametrize(("prefix", "name"), [("", "shop"), ("backups/lifeboat", "backups"), ("backups/lifeboat", "backups/lifeboat")])
+def test_an_object_beside_what_is_listed_hides_nothing(s3: S3Place, proxy: FaultProxy, tmp_path: Path, keys: Keys, prefix: str, name: str) -> None:
+    """Amazon S3, Ceph and SeaweedFS list both; that there are no tags and tombstones yet proves nothing."""
+    listing_both(proxy, name)
+    maker = Maker(tmp_path, keys, location=s3.open(endpoint_url=proxy.endpoint_url, prefix=prefix))
+    # Where nothing at all is listed, nobody can know, and the object is named as the bucket knows it.
+    with pytest.raises(HiddenError, match="Everything of cluster shop is hidden") as nothing:
+        maker.catalog()
+    assert nothing.value.found == name
+    manifest = maker.point()
+    assert maker.catalog().get(manifest.id).state == "complete"
+    assert pruning.prepare(maker.location, CLUSTER, keys.trust, Policy(keep_last=1), names.now()).problems == []
 
 
 def test_pruning_and_backing_up_stop_at_a_hidden_directory(s3: S3Place, proxy: FaultProxy, tmp_path: Path, keys: Keys) -> None:
