@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -426,9 +427,37 @@ def test_pruning_and_backing_up_stop_at_a_hidden_directory(s3: S3Place, proxy: F
     assert "remove every version" in hidden.value.remedy
 
 
+def test_a_slow_server_is_not_called_one_that_breaks_locks(s3: S3Place, proxy: FaultProxy) -> None:
+    """What the probe may do when its lock is over, or nearly, says nothing of locks. The clock goes on while the server thinks."""
+    late = 0.0
+
+    def slow(request: Request, ask: Callable[[Request], Answer]) -> Answer:
+        nonlocal late
+        late += 40.0
+        return ask(request)
+
+    def probed() -> tuple[bool, str]:
+        found = probe(s3.open(endpoint_url=proxy.endpoint_url, object_lock_mode="governance"), CLUSTER, Settings(), clock=lambda: time.time() + late)
+        [check] = [check for check in found.checks if check["id"] == "lock_holds"]
+        return check["passed"], check["found"]
+
+    proxy.add(When(meant=lambda request: "uploadId" in request.query or "uploads" in request.query, respond=slow))
+    passed, found = probed()
+    assert (passed, found.startswith("locked until")) == (True, True)
+    assert late > 60
+    proxy.heal()
+    proxy.add(When("head_object", meant=lambda request: "/probes/" in request.key, respond=slow))
+    passed, found = probed()
+    assert (passed, found.startswith("could not be tried: the server took so long")) == (False, True)
+
+
 def test_the_probe_tries_the_names(s3: S3Place, proxy: FaultProxy, location: S3Location) -> None:
-    passed, found = found_of(location, "names")
-    assert (passed, found.startswith("the second is refused")) == (True, True)
+    plain = f"{s3.bucket}-names"
+    s3.server.create_bucket(plain, object_lock=False, versioning=False)
+    # Also where the rights that are tried remove the probe.
+    for place in (location, S3Place(s3.server, plain).open()):
+        passed, found = found_of(place, "names")
+        assert (passed, found.startswith("the second is refused")) == (True, True)
 
     # A server that takes both, and shows one: what lies below a probe is stored beside it here.
     stored: list[str] = []
