@@ -201,14 +201,20 @@ class _BucketMaker:
             return read()
 
         before = read() if there else ABSENT
+        if before == UNSUPPORTED and self._check_mode and not self._mode:
+            self._unversioned()
+            return
         try:
             self._set("versioning", before, "Enabled", change)
         except ServerUnfitError:
             if self._mode:
                 raise
-            # Whether it can be used without, the checks find out: by its conditions, nothing is written over by mistake.
-            self._set("versioning", UNSUPPORTED, UNSUPPORTED)
-            self._prepared.warnings.append("this server has no versions of objects: whoever may write to the bucket can replace or remove recovery points")
+            self._unversioned()
+
+    def _unversioned(self) -> None:
+        # Whether it can be used without, the checks find out: by its conditions, nothing is written over by mistake.
+        self._set("versioning", UNSUPPORTED, UNSUPPORTED)
+        self._prepared.warnings.append("this server has no versions of objects: whoever may write to the bucket can replace or remove recovery points")
 
     # -- locks
 

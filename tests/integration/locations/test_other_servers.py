@@ -144,6 +144,8 @@ def test_a_server_without_versions_or_locks_says_so(proxy: FaultProxy, plain: S3
     done = prepare(plain.options, Wish())
     assert done.after["versioning"] == UNSUPPORTED
     assert "can replace or remove recovery points" in done.warnings[0]
+    planned = prepare(plain.options, Wish(), check_mode=True)
+    assert (planned.changed, planned.before, planned.after, planned.warnings) == (False, done.before, done.after, done.warnings)
     proxy.heal()
     proxy.add(When(meant=lambda request: "object-lock" in request.query, respond=lambda _request, _ask: refusal(501, "NotImplemented", text)))
     with pytest.raises(NotLockableError, match="This S3 server has no object lock"):
