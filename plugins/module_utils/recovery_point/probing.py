@@ -336,7 +336,14 @@ class _BucketProber(_Prober):
             self._try_everything()
         else:
             self._not_here("links", _LINKS, "nothing is written now")
+        self._doubt()
         return Probing(self._checks, self._facts)
+
+    def _doubt(self) -> None:
+        """What a server says of its locks is one thing, what came of trying them another."""
+        doubts = [check["found"] for check in self._checks if check["id"] == "lock_holds" and not check["passed"]]
+        if self._facts["write_once"] and doubts:
+            self._facts.update({"write_once": False, "lacks": "that locks hold here is not proven: %s" % doubts[0]})
 
     def _try_everything(self) -> None:
         until = self._until()

@@ -82,10 +82,30 @@ class S3Location:
     def lacks(self) -> str:
         """What nothing here protects against, in words; empty where what is written stays until its time is over."""
         if self.locks:
-            return ""
+            return self._lacks_locks()
         if self._bucket.versioned:
             return "objects are not locked (object_lock_mode is none): whoever may remove versions can remove recovery points"
         return "this bucket has neither versions nor locks: whoever may write can replace or remove recovery points"
+
+    def _lacks_locks(self) -> str:
+        """That locks are asked for says nothing of what lies here already: the bucket has to have them."""
+        try:
+            lockable = self._is_lockable()
+        except NotLockableError:
+            lockable = False
+        except ServerRefusedError as error:
+            return "whether this bucket has object lock could not be seen: %s" % error.found
+        if lockable is False:
+            return "object_lock_mode is %s, but this bucket has no object lock: nothing more can be written, and what is there can be removed" % self._mode
+        return ""
+
+    def _is_lockable(self) -> Optional[bool]:
+        """Whether the bucket has object lock; None when these credentials may not see it."""
+        try:
+            found = self._bucket.call("get_object_lock_configuration", expected=(*_NO_CONFIGURATION, *_CONFIGURATION_UNSEEN))
+        except Expected as refusal:
+            return None if refusal.code in _CONFIGURATION_UNSEEN else False
+        return bool(found.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled")
 
     @property
     def mode(self) -> str:
@@ -140,13 +160,8 @@ class S3Location:
         self._bucket.call("list_object_versions", Prefix=self._prefix, MaxKeys=1)
         if not self.locks:
             return
-        try:
-            found = self._bucket.call("get_object_lock_configuration", expected=(*_NO_CONFIGURATION, *_CONFIGURATION_UNSEEN))
-        except Expected as refusal:
-            if refusal.code in _CONFIGURATION_UNSEEN:
-                return  # every lock is read back after it was asked for, so nothing depends on the right to see this
-            found = {}
-        if found.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") != "Enabled":
+        # Every lock is read back after it was asked for, so nothing depends on the right to see this.
+        if self._is_lockable() is False:
             raise NotLockableError(
                 "The S3 bucket has no object lock",
                 tried="to use %s with object_lock_mode %s" % (self.describe(), self._mode),

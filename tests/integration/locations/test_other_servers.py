@@ -429,6 +429,27 @@ def test_pruning_and_backing_up_stop_at_a_hidden_directory(s3: S3Place, proxy: F
     assert "remove every version" in hidden.value.remedy
 
 
+def test_a_bucket_without_locks_is_not_write_once_whatever_is_asked_for(s3: S3Place, proxy: FaultProxy) -> None:
+    assert s3.open(object_lock_mode="governance").lacks() == ""
+    name = f"{s3.bucket}-versions"
+    s3.server.create_bucket(name, object_lock=False)
+    location = S3Place(s3.server, name).open(object_lock_mode="governance")
+    assert "this bucket has no object lock" in location.lacks()
+    facts = probe(location, CLUSTER, Settings()).facts
+    assert (facts["write_once"], "no object lock" in facts["lacks"]) == (False, True)
+    # One that has them, says so, and does not keep them.
+    proxy.add(When("delete_object", meant=lambda request: "versionId" in request.query, respond=lambda _request, _ask: Answer(204, {})))
+    facts = probe(s3.open(endpoint_url=proxy.endpoint_url, object_lock_mode="governance"), CLUSTER, Settings()).facts
+    assert (facts["write_once"], facts["lacks"]) == (False, "that locks hold here is not proven: the locked probe was removed")
+    proxy.heal()
+    # Each lock is read back when it is set, so the right to see this is not needed.
+    for status, code, told in ((403, "AccessDenied", ""), (400, "InternalMood", "could not be seen: InternalMood")):
+        unseen = refusal(status, code)
+        proxy.add(When(meant=lambda request: "object-lock" in request.query, respond=lambda _request, _ask, unseen=unseen: unseen))
+        assert told in s3.open(endpoint_url=proxy.endpoint_url, object_lock_mode="governance").lacks()
+        proxy.heal()
+
+
 def test_a_slow_server_is_not_called_one_that_breaks_locks(s3: S3Place, proxy: FaultProxy) -> None:
     """What the probe may do when its lock is over, or nearly, says nothing of locks. The clock goes on while the server thinks."""
     late = 0.0
