@@ -85,6 +85,11 @@ class S3Location:
             return self._lacks_locks()
         if self._bucket.versioned:
             return "objects are not locked (object_lock_mode is none): whoever may remove versions can remove recovery points"
+        if self._bucket.versioning_unseen:
+            return (
+                "objects are not locked (object_lock_mode is none), and these credentials may not see whether the bucket keeps versions "
+                "(s3:GetBucketVersioning): without them whoever may write can replace or remove recovery points"
+            )
         return "this bucket has neither versions nor locks: whoever may write can replace or remove recovery points"
 
     def _lacks_locks(self) -> str:

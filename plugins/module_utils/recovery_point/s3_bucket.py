@@ -114,6 +114,7 @@ class Bucket:
         self.endpoint_url = endpoint_url
         self.conditional = True  # until the server says that it has no conditional writes
         self.ignores_conditions = False  # until the server takes an object although there is one
+        self.versioning_unseen = False  # until the server refuses to tell
         self._versioned: Optional[bool] = None
         if "@" in endpoint_url:
             raise LocationError(
@@ -164,7 +165,8 @@ class Bucket:
         if self._versioned is None:
             try:
                 self._versioned = self.call("get_bucket_versioning", expected=("AccessDenied", *NOT_THERE)).get("Status") == "Enabled"
-            except Expected:
+            except Expected as refusal:
+                self.versioning_unseen = refusal.code not in NOT_THERE
                 self._versioned = False
         return self._versioned
 

@@ -33,7 +33,8 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.pr
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.retention import Policy, PruneRefusedError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3 import S3Location
 from tests.fault_proxy import Answer, DropAnswer, Edited, FaultProxy, Instead, Request, When, refusal
-from tests.integration.locations.places import PART, S3Place, pattern
+from tests.integration.locations.places import PART, S3Place, pattern, use
+from tests.s3_server import PRUNER_ACTIONS, READER_ACTIONS
 from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Keys, Maker
 
 KEY = "shop/manifests/one.json"
@@ -448,6 +449,14 @@ def test_a_bucket_without_locks_is_not_write_once_whatever_is_asked_for(s3: S3Pl
         proxy.add(When(meant=lambda request: "object-lock" in request.query, respond=lambda _request, _ask, unseen=unseen: unseen))
         assert told in s3.open(endpoint_url=proxy.endpoint_url, object_lock_mode="governance").lacks()
         proxy.heal()
+
+
+def test_who_may_not_see_the_versioning_is_not_told_that_there_is_none(s3: S3Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    may = [action for action in READER_ACTIONS if action != "s3:GetBucketVersioning"]
+    use(monkeypatch, s3.server.create_user(f"unseeing-{s3.bucket}", {s3.bucket: may}))
+    lacks = s3.open().lacks()
+    assert "may not see whether the bucket keeps versions" in lacks
+    assert "neither versions" not in lacks
 
 
 def test_a_slow_server_is_not_called_one_that_breaks_locks(s3: S3Place, proxy: FaultProxy) -> None:
