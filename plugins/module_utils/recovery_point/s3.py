@@ -302,8 +302,12 @@ class S3Location:
         """Whether a removal was refused because of a lock, also one of which the server tells nothing at the object itself."""
         if not isinstance(refusal, (AccessDeniedError, ObjectLockedError, ServerRefusedError)):
             return None
+        # A bucket's default retention explains a refusal only where the server speaks of a lock: else a right is missing.
+        speaks_of_it = isinstance(refusal, ObjectLockedError) or "lock" in refusal.found.lower()
         try:
             self._refuse_locked(key)
+            if not speaks_of_it:
+                return None
             configuration = self._bucket.call("get_object_lock_configuration", expected=_NO_CONFIGURATION).get("ObjectLockConfiguration") or {}
         except ObjectLockedError as error:
             return error

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, pruning, results, verification
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
+    AccessDeniedError,
     HiddenError,
     LocationError,
     NotEncryptedError,
@@ -309,6 +310,18 @@ def test_a_default_retention_that_no_object_shows(s3: S3Place) -> None:
     with pytest.raises(ObjectLockedError) as caught:
         location.remove(KEY)
     assert "lock" in caught.value.found
+
+
+def test_a_missing_right_is_not_a_default_retention(s3: S3Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else pruning would leave everything to the next run, for ever, and never fail."""
+    s3.open().put_new(KEY, b"content")
+    retention = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}
+    s3.server.client().put_object_lock_configuration(Bucket=s3.bucket, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": retention})
+    may = [action for action in PRUNER_ACTIONS if "Delete" not in action]
+    use(monkeypatch, s3.server.create_user(f"no-pruner-{s3.bucket}", {s3.bucket: may}))
+    for mode in ("none", "governance"):
+        with pytest.raises(AccessDeniedError, match="credentials do not allow"):
+            s3.open(object_lock_mode=mode).remove(KEY)
 
 
 @pytest.mark.parametrize("code", ["NoSuchUpload", "NotImplemented", "MethodNotAllowed"])
