@@ -92,6 +92,11 @@ _DISTORTED: _Meaning = (
     "The S3 server received other bytes than were sent",
     "start the run again; if it stays, look for something between that changes what is sent, and at the memory of both machines",
 )
+_ARCHIVED: _Meaning = (
+    ServerRefusedError,
+    "The object lies in an archive class, where it cannot be read",
+    "have it restored from the archive, which takes hours, or use another recovery point; take out the lifecycle rule that moved it there",
+)
 _ABOUT_VERSIONS = ("list_object_versions", "put_bucket_versioning", "get_bucket_versioning")
 _ABOUT_LOCKS = ("get_object_lock_configuration", "put_object_lock_configuration", "get_object_retention", "put_object_retention")
 # Parameters of requests that ask for a lock.
@@ -112,6 +117,7 @@ _MEANINGS: Dict[str, _Meaning] = {
     **dict.fromkeys(("429", "502", "503", "504"), _SLOW),
     **dict.fromkeys(("QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "507"), _FULL),
     "NoSuchBucket": _BUCKET,
+    "InvalidObjectState": _ARCHIVED,
     **dict.fromkeys(("NoSuchKey", "NoSuchVersion"), _OBJECT),
     **dict.fromkeys(("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"), _REGION),
     **dict.fromkeys(("ObjectLockConfigurationNotFoundError", "NoSuchObjectLockConfiguration"), _LOCK),

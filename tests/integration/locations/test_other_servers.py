@@ -291,6 +291,18 @@ def test_a_point_that_the_server_does_not_give_is_not_broken(s3: S3Place, proxy:
     assert not seen.judged
 
 
+def test_a_point_in_an_archive_class_takes_no_other_out_of_use(s3: S3Place, proxy: FaultProxy, tmp_path: Path, keys: Keys) -> None:
+    """Amazon S3 refuses to give what a lifecycle rule moved there with the status of a missing right, which no credentials lack."""
+    maker = Maker(tmp_path, keys, location=s3.open(endpoint_url=proxy.endpoint_url))
+    old, new = maker.point(), maker.point()
+    answer = refusal(403, "InvalidObjectState", "The operation is not valid for the object's storage class")
+    proxy.add(When("get_object", meant=lambda request: old.id in request.key, respond=lambda _request, _ask: answer))
+    found = maker.catalog()
+    assert {point.id: point.state for point in found.points} == {old.id: "unreadable", new.id: "complete"}
+    assert "lies in an archive class" in found.get(old.id).reason
+    assert found.select("latest").id == new.id
+
+
 # -- removing ----------------------------------------------------------------------------------------------------------------------
 
 
