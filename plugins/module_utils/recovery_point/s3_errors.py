@@ -81,6 +81,11 @@ _NO_LOCKS: _Meaning = (
     "This S3 server has no object lock",
     "use another server (%s), or set the location's option object_lock_mode to none and know what that means" % _TABLE,
 )
+_LOCK_IS_OVER: _Meaning = (
+    NotLockableError,
+    "The lock that was asked for would have ended already",
+    "look at the clocks of this controller and of the server (timedatectl), and at recovery_point_retain_days",
+)
 _WORM: _Meaning = (ObjectLockedError, "The object is locked", "try again when its lock has ended")
 _NO_KEYS: _Meaning = (
     ServerRefusedError,
@@ -208,6 +213,8 @@ def _by_request(code: str, text: str, operation: str, asked: Collection[str]) ->
             return _NO_KEYS
         if operation in _ABOUT_VERSIONS and code in _NOT_THERE:
             return _NO_VERSIONS
+        if wants_lock and "must be in the future" in text:
+            return _LOCK_IS_OVER
         if wants_lock or "lock" in text:
             return _NO_LOCKS if code in _NOT_THERE else _LOCK
         if code in _NOT_THERE:

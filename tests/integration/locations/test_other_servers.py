@@ -167,6 +167,14 @@ def test_a_refusal_of_a_request_for_a_lock_is_one_of_the_lock(s3: S3Place, proxy
     assert s3.open().size(KEY) is None
 
 
+def test_a_lock_that_is_over_is_not_a_bucket_without_locks(s3: S3Place) -> None:
+    location = s3.open(object_lock_mode="governance")
+    for content in (b"small", LARGE):
+        with pytest.raises(NotLockableError, match="would have ended already") as caught:
+            location.put_new(KEY, content, in_time(-30))
+        assert "another bucket" not in caught.value.remedy
+
+
 # -- writing -----------------------------------------------------------------------------------------------------------------------
 
 
