@@ -9,12 +9,14 @@ What was stored first is the object, and everything above it is counted.
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO, Dict, Iterator, List, Optional, Sequence, cast
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.clocks import CLOCK_TOLERANCE_SECONDS
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     AccessDeniedError,
     LocationError,
@@ -32,6 +34,8 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3
 _CONFIGURATION_UNSEEN = ("AccessDenied",)
 _NO_CONFIGURATION = ("ObjectLockConfigurationNotFoundError", "InvalidRequest")
 _ABSENT = ("NoSuchKey", "MethodNotAllowed")
+# What a server says when it removes nothing because of a lock. Each with a space: an answer can also name a bucket, which has none.
+_SPEAKS_OF_LOCKS = re.compile(r"object lock|is locked|worm protected|legal hold", re.IGNORECASE)
 # Answers to a listing of unfinished uploads where there are none, or where the server has no such listing.
 _NO_UPLOADS = ("NoSuchUpload", *NOT_THERE)
 
@@ -261,9 +265,9 @@ class S3Location:
         """Until when a version of the object is locked at the longest; None when none is, or when the location has no locks."""
         return self._locked_until(key) if self.locks else None
 
-    def _locked_until(self, key: str) -> Optional[datetime]:
+    def _locked_until(self, key: str, tolerance_seconds: int = 0) -> Optional[datetime]:
         whole = self._key(key)
-        found = [retention(self._bucket, whole, version_id) for version_id in self._bucket.history(whole).version_ids]
+        found = [retention(self._bucket, whole, version_id, tolerance_seconds) for version_id in self._bucket.history(whole).version_ids]
         return max((entry.until for entry in found if entry is not None), default=None)
 
     def retain(self, key: str, until: datetime) -> bool:
@@ -293,8 +297,8 @@ class S3Location:
         self._originals.pop(key, None)
         return history.original is not None
 
-    def _refuse_locked(self, key: str) -> None:
-        until = self._locked_until(key)
+    def _refuse_locked(self, key: str, tolerance_seconds: int = 0) -> None:
+        until = self._locked_until(key, tolerance_seconds)
         if until is not None:
             raise self._locked(key, "a lock until %s" % names.format_time(until), "prune again after that time")
 
@@ -302,21 +306,26 @@ class S3Location:
         """Whether a removal was refused because of a lock, also one of which the server tells nothing at the object itself."""
         if not isinstance(refusal, (AccessDeniedError, ObjectLockedError, ServerRefusedError)):
             return None
-        # A bucket's default retention explains a refusal only where the server speaks of a lock: else a right is missing.
-        speaks_of_it = isinstance(refusal, ObjectLockedError) or "lock" in refusal.found.lower()
         try:
-            self._refuse_locked(key)
-            if not speaks_of_it:
-                return None
-            configuration = self._bucket.call("get_object_lock_configuration", expected=_NO_CONFIGURATION).get("ObjectLockConfiguration") or {}
+            # By the clock of the server, which may be behind, a lock can still hold.
+            self._refuse_locked(key, CLOCK_TOLERANCE_SECONDS)
         except ObjectLockedError as error:
             return error
+        except LocationError:
+            pass  # what the server said of the removal tells
+        # Where no lock is seen, and the server speaks of none, a right is missing.
+        if not isinstance(refusal, ObjectLockedError) and not _SPEAKS_OF_LOCKS.search(refusal.found):
+            return None
+        try:
+            configuration = self._bucket.call("get_object_lock_configuration", expected=_NO_CONFIGURATION).get("ObjectLockConfiguration") or {}
         except (Expected, LocationError):
-            return refusal if isinstance(refusal, ObjectLockedError) else None
+            configuration = {}
         mode, days = default_retention(configuration)
         if days:
             found = "no lock of its own, and the bucket's default retention (%s, %d days); %s" % (mode, days, refusal.found)
             return self._locked(key, found, "prune again when that time is over")
+        if isinstance(refusal, AccessDeniedError):
+            return self._locked(key, refusal.found, "prune again later; a legal hold stays until its owner takes it off")
         return refusal if isinstance(refusal, ObjectLockedError) else None
 
     def _locked(self, key: str, found: str, remedy: str) -> ObjectLockedError:

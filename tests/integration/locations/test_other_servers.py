@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import pytest
 from botocore.exceptions import ClientError
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, pruning, results, verification
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, pruning, results, s3_lock, verification
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     AccessDeniedError,
     HiddenError,
@@ -29,6 +29,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     ServerUnfitError,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import StoredObject
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.points import sealed_ids
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.preparation import UNSUPPORTED, Wish, prepare
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.probing import Settings, probe
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.retention import Policy, PruneRefusedError
@@ -36,6 +37,7 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3
 from tests.fault_proxy import Answer, DropAnswer, Edited, FaultProxy, Instead, Request, When, refusal
 from tests.integration.locations.places import PART, S3Place, pattern, use
 from tests.s3_server import PRUNER_ACTIONS, READER_ACTIONS
+from tests.unit.plugins.module_utils.recovery_point.aging import Past
 from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Keys, Maker
 
 KEY = "shop/manifests/one.json"
@@ -332,7 +334,44 @@ def test_a_default_retention_that_no_object_shows(s3: S3Place) -> None:
     assert "lock" in caught.value.found
 
 
-def test_a_missing_right_is_not_a_default_retention(s3: S3Place, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("text", ["", "Access Denied because object protected by object lock."])
+def test_a_lock_that_is_over_by_one_clock_only_is_not_a_missing_right(s3: S3Place, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Clocks may differ by minutes, and a point goes as soon as its time is over: else the run would end in an error at the first one."""
+    s3.open(object_lock_mode="governance").put_new(KEY, b"content", in_time(100))
+
+    class Ahead(datetime):
+        """The clock of the controller."""
+
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            """The time, 200 seconds too late."""
+            return datetime.now(tz) + timedelta(seconds=200)
+
+    monkeypatch.setattr(s3_lock, "datetime", Ahead)
+    proxy.add(When("delete_object", respond=lambda _request, _ask: refusal(403, "AccessDenied", text)))
+    location = s3.open(endpoint_url=proxy.endpoint_url, object_lock_mode="governance")
+    assert location.locked_until(KEY) is None
+    with pytest.raises(ObjectLockedError, match="is locked"):
+        location.remove(KEY)
+
+
+def test_a_legal_hold_keeps_its_point_and_stops_no_pruning(s3: S3Place, keys: Keys) -> None:
+    past = Past(s3.open(), keys)
+    held, old, new = (past.point(names.now() - timedelta(days=days)) for days in (40, 30, 20))
+    client = s3.server.client()
+    for prefix in (f"shop/manifests/{held}", f"shop/points/{held}/"):
+        for version in client.list_object_versions(Bucket=s3.bucket, Prefix=prefix)["Versions"]:
+            client.put_object_legal_hold(Bucket=s3.bucket, Key=version["Key"], VersionId=version["VersionId"], LegalHold={"Status": "ON"})
+    past.location = s3.open(object_lock_mode="governance")
+    plan = pruning.prepare(past.location, CLUSTER, past.trust, Policy(keep_last=1), names.now())
+    done = pruning.apply(past.location, plan, past.trust, past.signing_key, "20261004T180000Z-prune-0001")
+    assert done.removed == [old]
+    assert len(done.left) == 1
+    assert done.left[0].startswith(f"{held} is not removed whole")
+    assert set(sealed_ids(past.location, CLUSTER)) == {held, new}
+
+
+def test_a_missing_right_is_not_a_default_retention(s3: S3Place, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else pruning would leave everything to the next run, for ever, and never fail."""
     s3.open().put_new(KEY, b"content")
     retention = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}
@@ -342,6 +381,11 @@ def test_a_missing_right_is_not_a_default_retention(s3: S3Place, monkeypatch: py
     for mode in ("none", "governance"):
         with pytest.raises(AccessDeniedError, match="credentials do not allow"):
             s3.open(object_lock_mode=mode).remove(KEY)
+    # Amazon S3 names what may not be touched.
+    text = "User: arn:aws:iam::1:user/prune is not authorized to perform: s3:DeleteObjectVersion on resource: arn:aws:s3:::the-object-lock-bucket/shop/x"
+    proxy.add(When("delete_object", respond=lambda _request, _ask: refusal(403, "AccessDenied", text)))
+    with pytest.raises(AccessDeniedError, match="credentials do not allow"):
+        s3.open(endpoint_url=proxy.endpoint_url).remove(KEY)
 
 
 @pytest.mark.parametrize("code", ["NoSuchUpload", "NotImplemented", "MethodNotAllowed"])
