@@ -198,7 +198,7 @@ class FilesystemLocation:
 
     def remove(self, key: str) -> bool:
         """Remove an object for good, and the directories that it leaves empty. False when there was none."""
-        path = self._file(key)
+        path = self._inside(names.check_listed_key(key))
         self.check_same()
         try:
             os.unlink(path)
@@ -319,7 +319,10 @@ class FilesystemLocation:
         return found.st_dev, found.st_ino
 
     def _file(self, key: str) -> str:
-        path = os.path.join(self.path, names.check_key(key))
+        return self._inside(names.check_key(key))
+
+    def _inside(self, key: str) -> str:
+        path = os.path.join(self.path, key)
         parent = os.path.dirname(path)
         if os.path.realpath(parent) != parent:
             raise LocationError(

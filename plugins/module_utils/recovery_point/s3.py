@@ -206,7 +206,7 @@ class S3Location:
 
     def size(self, key: str) -> Optional[int]:
         """Size of an object in bytes, or None when there is none."""
-        original = self._find(key)
+        original = self._find(self._key(key))
         return original.size_bytes if original is not None else None
 
     def objects_above(self, prefix: str, shown: Sequence[str] = ()) -> List[str]:
@@ -216,15 +216,21 @@ class S3Location:
         """
         names.check_key(prefix.rstrip("/"))
         found = objects_above(self._bucket, self._prefix + prefix, [self._prefix + other for other in shown])
-        return [name[len(self._prefix) :] or name for name in found]
+        return self._relative(found)
+
+    def _relative(self, whole: Sequence[str]) -> List[str]:
+        return [name[len(self._prefix) :] or name for name in whole]
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
-        """All objects whose keys begin with the prefix (which ends in a slash), sorted by key."""
+        """All objects whose keys begin with the prefix (which ends in a slash), sorted by key.
+
+        Without those that end in a slash: consoles of servers make them as directories, and some servers keep no versions of them.
+        """
         names.check_key(prefix.rstrip("/"))
         found: List[StoredObject] = []
         for whole, history in self._bucket.histories(self._prefix + prefix).items():
             key = whole[len(self._prefix) :]
-            if history.original is not None:
+            if history.original is not None and not key.endswith("/"):
                 self._originals[key] = history.original
                 found.append(StoredObject(key, history.original.size_bytes, history.overlaid))
         return iter(sorted(found))
@@ -237,7 +243,7 @@ class S3Location:
         return sorted(child[len(whole) :].rstrip("/") for child in found)
 
     def _original(self, key: str) -> Version:
-        original = self._find(key)
+        original = self._find(self._listed_key(key))
         if original is None:
             raise ObjectMissingError(
                 "%s is missing" % key, tried="to read it from %s" % self.describe(), remedy="use another recovery point, or another copy of it"
@@ -245,19 +251,23 @@ class S3Location:
         self._originals[key] = original
         return original
 
-    def _find(self, key: str) -> Optional[Version]:
+    def _find(self, whole: str) -> Optional[Version]:
         """The original; and one that is there and in no listing (see ``objects_above``). Of such a one only the newest version can be found."""
-        original = self._bucket.history(self._key(key)).original
+        original = self._bucket.history(whole).original
         if original is not None:
             return original
         try:
-            head = self._bucket.call("head_object", self._key(key), _ABSENT)
+            head = self._bucket.call("head_object", whole, _ABSENT)
         except Expected:
             return None
         return Version(str(head.get("VersionId") or UNVERSIONED), int(head["ContentLength"]), str(head.get("ETag") or ""), alone=True)
 
     def _key(self, key: str) -> str:
         return self._prefix + names.check_key(key)
+
+    def _listed_key(self, key: str) -> str:
+        """A key as a listing names it, whoever made it: in a bucket none leads out."""
+        return self._prefix + key
 
     # -- locks and removal --------------------------------------------------------------------------------------------------------
 
@@ -266,7 +276,7 @@ class S3Location:
         return self._locked_until(key) if self.locks else None
 
     def _locked_until(self, key: str, tolerance_seconds: int = 0) -> Optional[datetime]:
-        whole = self._key(key)
+        whole = self._listed_key(key)
         found = [retention(self._bucket, whole, version_id, tolerance_seconds) for version_id in self._bucket.history(whole).version_ids]
         return max((entry.until for entry in found if entry is not None), default=None)
 
@@ -274,11 +284,11 @@ class S3Location:
         """Make the lock of an object longer, never shorter. False when it is that long already, or when the location has no locks."""
         if not self.locks:
             return False
-        return Lock(self._mode, until).extend(self._bucket, self._key(key), self._original(key).version_id)
+        return Lock(self._mode, until).extend(self._bucket, self._listed_key(key), self._original(key).version_id)
 
     def remove(self, key: str) -> bool:
         """Remove an object for good, with everything that lies over it; for pruning only. False when there was none; a locked one is an error."""
-        whole = self._key(key)
+        whole = self._listed_key(key)
         history = self._bucket.history(whole)
         if self.locks:
             self._refuse_locked(key)
@@ -332,8 +342,8 @@ class S3Location:
         return ObjectLockedError("%s is locked" % key, tried="to remove it from %s" % self.describe(), found=found, remedy=remedy)
 
     def _refuse_hidden(self, key: str) -> None:
-        if self._find(key) is not None:
-            raise hidden(key, self.describe(), self.objects_above(key))
+        if self._find(self._listed_key(key)) is not None:
+            raise hidden(key, self.describe(), self._relative(objects_above(self._bucket, self._listed_key(key))))
 
     def clock(self) -> Optional[float]:
         """Seconds since the epoch by the clock of the server: the Date of an answer, which has whole seconds, cut off, so half a second is added."""

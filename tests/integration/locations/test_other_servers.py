@@ -17,6 +17,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, pruning, results, s3_lock, verification
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.catalog import Catalog
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     AccessDeniedError,
     HiddenError,
@@ -386,6 +387,25 @@ def test_a_missing_right_is_not_a_default_retention(s3: S3Place, proxy: FaultPro
     proxy.add(When("delete_object", respond=lambda _request, _ask: refusal(403, "AccessDenied", text)))
     with pytest.raises(AccessDeniedError, match="credentials do not allow"):
         s3.open(endpoint_url=proxy.endpoint_url).remove(KEY)
+
+
+@pytest.mark.parametrize("mode", ["none", "governance"])
+def test_what_others_called_as_they_liked_goes_with_its_point(s3: S3Place, keys: Keys, mode: str) -> None:
+    """A copy that somebody made, and directories as consoles make them: none may stop all pruning, and none is a point."""
+    past = Past(s3.open(), keys)
+    old, new = (past.point(names.now() - timedelta(days=days)) for days in (30, 20))
+    directories = ("shop/manifests/", "shop/results/", "shop/tags/", "shop/pruned/")
+    for key in (f"shop/points/{old}/", f"shop/points/{old}/open copy.json", f"shop/points/{old}/artifacts/", *directories):
+        s3.server.client().put_object(Bucket=s3.bucket, Key=key, Body=b"")
+    past.location = s3.open(object_lock_mode=mode)
+    found = Catalog(past.location, CLUSTER, past.trust)
+    assert [(row["id"], row["state"]) for row in found.rows()] == [(old, "complete"), (new, "complete")]
+    plan = pruning.prepare(past.location, CLUSTER, past.trust, Policy(keep_last=1), names.now())
+    assert plan.problems == []
+    assert pruning.apply(past.location, plan, past.trust, past.signing_key, "20261004T180000Z-prune-0001").removed == [old]
+    assert [stored.key for stored in past.location.list("shop/") if old in stored.key and "pruned" not in stored.key] == []
+    again = pruning.prepare(past.location, CLUSTER, past.trust, Policy(keep_last=1), names.now())
+    assert not pruning.apply(past.location, again, past.trust, past.signing_key, "20261004T180000Z-prune-0002").changed
 
 
 @pytest.mark.parametrize("code", ["NoSuchUpload", "NotImplemented", "MethodNotAllowed"])

@@ -480,6 +480,19 @@ def test_what_is_removed_is_gone_with_its_empty_directories_and_no_others(locati
     assert os.listdir(os.path.join(location.path, "shop/points")) == []
 
 
+def test_what_others_called_as_they_liked_is_removed_and_leads_nowhere(location: FilesystemLocation, tmp_path: Path) -> None:
+    location.put_new(KEY, b"content")
+    strange = Path(location.path) / "shop/points/p/open.json (copy)"
+    strange.write_bytes(b"content")
+    (tmp_path / "other").write_bytes(b"not of this location")
+    assert [location.remove(stored.key) for stored in location.list("shop/points/p/")] == [True, True]
+    assert not strange.exists()
+    for key in ("../other", "shop/../../other", "/etc/hostname", "", "shop//x", "shop/x/"):
+        with pytest.raises(NameRefusedError):
+            location.remove(key)
+    assert (tmp_path / "other").exists()
+
+
 def test_only_old_leftovers_are_swept(location: FilesystemLocation) -> None:
     process = start_writer(location)
     old = Path(location.path, KEY).with_name(".other.abcdef012345.partial")
