@@ -27,6 +27,8 @@ UNVERSIONED = "null"  # the id of the only version in a bucket without versions
 _LONGEST_PAUSE_SECONDS = 5.0
 _FIRST_KEYS = 20  # versions and markers of one key, of which the first that is no marker is looked for
 _CODES_OF_STATUS = {"404": "NoSuchKey", "405": "MethodNotAllowed", "412": "PreconditionFailed", "501": "NotImplemented"}
+# What some servers answer to a removal of what is not there.
+_GONE = ("NoSuchKey", "NoSuchVersion")
 # How servers say that they have no such thing.
 NOT_THERE = ("NotImplemented", "MethodNotAllowed")
 
@@ -194,12 +196,13 @@ class Bucket:
         return {} if version.version_id == UNVERSIONED and version.alone and not self.versioned else {"VersionId": version.version_id}
 
     def delete(self, key: str, version_id: str) -> None:
-        """Remove one version, or one delete marker."""
+        """Remove one version, or one delete marker. One that is gone is no error: an answer was lost, or another run was quicker."""
         only = version_id == UNVERSIONED and not self.versioned
         try:
-            self.call("delete_object", key, NOT_THERE if only else (), VersionId=version_id)
-        except Expected:
-            self.call("delete_object", key)
+            self.call("delete_object", key, (*_GONE, *NOT_THERE) if only else _GONE, VersionId=version_id)
+        except Expected as answer:
+            if answer.code not in _GONE:
+                self.call("delete_object", key)
 
     def pause(self, attempt: int) -> None:
         """Wait before the attempt of this number, longer each time."""

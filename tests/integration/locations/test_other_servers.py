@@ -389,6 +389,17 @@ def test_a_missing_right_is_not_a_default_retention(s3: S3Place, proxy: FaultPro
         s3.open(endpoint_url=proxy.endpoint_url).remove(KEY)
 
 
+def test_a_version_that_is_gone_is_no_error_of_its_removal(s3: S3Place, proxy: FaultProxy, location: S3Location) -> None:
+    """The answer was lost and the request repeated, or two runs prune at once."""
+    lost = proxy.add(DropAnswer("delete_object", times=1))
+    location.put_new(KEY, b"content")
+    s3.server.client().put_object(Bucket=s3.bucket, Key=KEY, Body=b"another")
+    assert location.remove(KEY) is True
+    assert lost.happened == 1
+    assert s3.open().size(KEY) is None
+    assert s3.open().remove(KEY) is False
+
+
 @pytest.mark.parametrize("mode", ["none", "governance"])
 def test_what_others_called_as_they_liked_goes_with_its_point(s3: S3Place, keys: Keys, mode: str) -> None:
     """A copy that somebody made, and directories as consoles make them: none may stop all pruning, and none is a point."""
