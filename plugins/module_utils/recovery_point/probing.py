@@ -320,6 +320,7 @@ class _BucketProber(_Prober):
         self._bucket = location.bucket
         self._mode = location.mode.upper()
         self._skew: Optional[float] = None
+        self._knows_no_conditions = False
 
     def run(self) -> Probing:
         """Look at the bucket, then at the probe, then at the rights."""
@@ -395,7 +396,9 @@ class _BucketProber(_Prober):
         self._bucket.ignores_conditions = self._bucket.ignores_conditions or True in taken.values()
         ways = [way for way, is_taken in taken.items() if is_taken]
         untried = [way for way, is_taken in taken.items() if is_taken is None]
-        if ways and self._bucket.versioned:
+        if ways and self._knows_no_conditions:
+            found = "this server knows no conditions (%s)" + ("; the first version stays, and is the one that is read" if self._bucket.versioned else "")
+        elif ways and self._bucket.versioned:
             found = "this server takes a second object (%s) although it is told not to; the first version stays, and is the one that is read"
         elif ways:
             found = "this server replaced an object (%s) although it was told not to, and the bucket keeps no versions"
@@ -441,7 +444,9 @@ class _BucketProber(_Prober):
         try:
             self._bucket.call(operation, key, ("PreconditionFailed", "ConditionalRequestConflict", *NOT_THERE), **request)
         except Expected as answer:
-            return answer.code in NOT_THERE  # then objects are written without a condition
+            # Then objects are written without a condition.
+            self._knows_no_conditions = answer.code in NOT_THERE
+            return self._knows_no_conditions
         except _HOPELESS:
             raise
         except LocationError:

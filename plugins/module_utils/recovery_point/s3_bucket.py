@@ -115,7 +115,7 @@ class Bucket:
         self.limits = limits or Limits()
         self.endpoint_url = endpoint_url
         self.conditional = True  # until the server says that it has no conditional writes
-        self.ignores_conditions = False  # until the server takes an object although there is one
+        self.ignores_conditions = False  # until the server takes an object although there is one, or says that it has no conditional writes
         self.versioning_unseen = False  # until the server refuses to tell
         self._versioned: Optional[bool] = None
         if "@" in endpoint_url:

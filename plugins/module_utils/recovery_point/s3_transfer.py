@@ -248,6 +248,8 @@ class S3Upload:
             except Expected as refusal:
                 if conditional and refusal.code in NOT_THERE:
                     conditional = self._bucket.conditional = False
+                    # From now on somebody has to look first: what lies over an object, and is locked, cannot be taken back.
+                    self._bucket.ignores_conditions = True
                     continue
                 original = self._bucket.history(self._key).original
                 if original is not None:

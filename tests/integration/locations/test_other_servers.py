@@ -224,6 +224,28 @@ def test_with_versions_a_server_that_ignores_conditions_will_do(s3: S3Place, pro
     assert "the first version stays, and is the one that is read" in found
 
 
+def test_a_server_that_knows_no_conditions_is_looked_at_before_it_is_written_to(s3: S3Place, proxy: FaultProxy, plain: S3Place) -> None:
+    """What is laid over an object is locked, and makes its point tampered until the lock is over."""
+    proxy.add(When(meant=lambda request: "if-none-match" in request.headers, respond=lambda _request, _ask: refusal(501, "NotImplemented")))
+    location, client = s3.open(endpoint_url=proxy.endpoint_url, object_lock_mode="governance"), s3.server.client()
+    assert location.put_new(KEY, b"content", in_time(3600)) is True
+    assert location.put_new(KEY, b"content", in_time(3600)) is False
+    with pytest.raises(ObjectExistsError):
+        location.put_new(KEY, b"others", in_time(3600))
+    assert len(client.list_object_versions(Bucket=s3.bucket, Prefix=KEY)["Versions"]) == 1
+    # A new process learns it before it writes, too.
+    again = s3.open(endpoint_url=proxy.endpoint_url, object_lock_mode="governance")
+    with pytest.raises(ObjectExistsError):
+        again.put_new(KEY, b"others", in_time(3600))
+    assert list(location.list("shop/")) == [StoredObject(KEY, 7, 0)]
+    # And the probe says that nothing was replaced.
+    assert found_of(again, "links") == (
+        True,
+        "this server knows no conditions (in one request, in parts); the first version stays, and is the one that is read",
+    )
+    assert found_of(plain.open(), "links") == (False, "this server knows no conditions (in one request, in parts)")
+
+
 def test_a_repeated_request_is_no_tampering(s3: S3Place, proxy: FaultProxy) -> None:
     """Its answer was lost, and the server keeps both; they are locked, so nobody can take one back."""
     client, until = s3.server.client(), in_time(3600)
