@@ -324,7 +324,7 @@ class _BucketProber(_Prober):
 
     def run(self) -> Probing:
         """Look at the bucket, then at the probe, then at the rights."""
-        self._facts.update({"kind": "s3", "tls": not self._bucket.endpoint_url.startswith("http:"), "not_probed": list(NOT_PROBED)})
+        self._facts.update({"kind": "s3", "tls": not self._bucket.endpoint_url.lower().startswith("http:"), "not_probed": list(NOT_PROBED)})
         self._measure_clock()
         self._check_listed()
         self._check_clock(self._skew)

@@ -589,6 +589,11 @@ def test_who_may_not_see_the_versioning_is_not_told_that_there_is_none(s3: S3Pla
     assert "neither versions" not in lacks
 
 
+def test_plain_http_is_known_by_any_spelling(s3: S3Place) -> None:
+    for address in (s3.server.endpoint_url, s3.server.endpoint_url.replace("http", "HTTP")):
+        assert found_of(s3.open(endpoint_url=address), "transport") == (False, address)
+
+
 def test_a_slow_server_is_not_called_one_that_breaks_locks(s3: S3Place, proxy: FaultProxy) -> None:
     """What the probe may do when its lock is over, or nearly, says nothing of locks. The clock goes on while the server thinks."""
     late = 0.0
