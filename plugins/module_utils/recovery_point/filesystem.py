@@ -13,7 +13,7 @@ import stat
 from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
-from typing import BinaryIO, Iterator, List, NoReturn, Optional, Tuple, Type
+from typing import BinaryIO, Iterator, List, NoReturn, Optional, Sequence, Tuple, Type
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
@@ -161,7 +161,8 @@ class FilesystemLocation:
                     if entry.is_dir(follow_symlinks=False):
                         self._walk(child, found)
                     elif entry.is_file(follow_symlinks=False):
-                        found.append(StoredObject(child, entry.stat(follow_symlinks=False).st_size))
+                        with suppress(FileNotFoundError):  # removed since its name was read; those behind it are there
+                            found.append(StoredObject(child, entry.stat(follow_symlinks=False).st_size))
         except FileNotFoundError:
             self.check_same()
         except OSError as error:
@@ -183,7 +184,7 @@ class FilesystemLocation:
 
     # -- pruning ------------------------------------------------------------------------------------------------------------------
 
-    def objects_above(self, prefix: str) -> List[str]:
+    def objects_above(self, prefix: str, shown: Sequence[str] = ()) -> List[str]:
         """A file cannot have the name of a directory."""
         return []
 
@@ -197,7 +198,7 @@ class FilesystemLocation:
 
     def remove(self, key: str) -> bool:
         """Remove an object for good, and the directories that it leaves empty. False when there was none."""
-        path = self._file(key)
+        path = self._inside(names.check_listed_key(key))
         self.check_same()
         try:
             os.unlink(path)
@@ -318,7 +319,10 @@ class FilesystemLocation:
         return found.st_dev, found.st_ino
 
     def _file(self, key: str) -> str:
-        path = os.path.join(self.path, names.check_key(key))
+        return self._inside(names.check_key(key))
+
+    def _inside(self, key: str) -> str:
+        path = os.path.join(self.path, key)
         parent = os.path.dirname(path)
         if os.path.realpath(parent) != parent:
             raise LocationError(

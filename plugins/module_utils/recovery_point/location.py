@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from types import TracebackType
-from typing import BinaryIO, Iterator, List, NamedTuple, Optional, Protocol, Type
+from typing import BinaryIO, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Type
 
 # Said wherever a location is missing. A slip in its name and a missing mount look the same, so nothing is made unasked.
 HOW_TO_CREATE = "make it once, as somebody who may: lifeboat.cluster.prepare_location with -e lifeboat_location_create=true; or correct lifeboat_location"
@@ -77,8 +77,11 @@ class Location(Protocol):
     def children(self, prefix: str) -> List[str]:
         """Names of what lies directly below the prefix and has something below itself, sorted; without looking further down."""
 
-    def objects_above(self, prefix: str) -> List[str]:
-        """Keys of objects that have the name of a directory of what lies below the prefix, which listings may not show then; only a bucket can have any."""
+    def objects_above(self, prefix: str, shown: Sequence[str] = ()) -> List[str]:
+        """Keys of objects that have the name of a directory of what lies below the prefix, which listings may not show then; only a bucket can have any.
+
+        ``shown``: prefixes below which something is listed; what is above one of them hides nothing.
+        """
 
     def locked_until(self, key: str) -> Optional[datetime]:
         """Until when a version of the object is locked at the longest; None when none is, or when the location has no locks."""

@@ -109,6 +109,13 @@ def check_key(key: str) -> str:
     return key
 
 
+def check_listed_key(key: str) -> str:
+    """Refuse a key of a listing that would lead out of its directory. Whoever made it may have called it anything else: it has to be removable."""
+    if not isinstance(key, str) or not key or "\0" in key or any(segment in ("", ".", "..") for segment in key.split("/")):
+        raise NameRefusedError("This cannot be a key of a listing", found=repr(key)[:80], remedy="report this as a defect")
+    return key
+
+
 def check_artifact_name(value: str) -> str:
     """An artifact is ``<component>/<name>.zst.age``; nothing else is one."""
     if not isinstance(value, str) or value.count("/") != 1 or not value.endswith(".zst.age"):

@@ -13,12 +13,11 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     AccessDeniedError,
     LocationError,
-    LocationReadOnlyError,
     LocationVanishedError,
     NotLockableError,
     ServerUnfitError,
 )
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import synchronise
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import FilesystemLocation, synchronise
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import HOW_TO_CREATE, HOW_TO_HAVE_A_DIRECTORY
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import open_location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3 import S3Location
@@ -110,12 +109,7 @@ def _prepare_directory(path: str, mount_required: bool, wish: Wish, check_mode: 
             os.chmod(path, 0o700)
             synchronise(parent)
         except OSError as error:
-            raise LocationReadOnlyError(
-                "The backup location cannot be made",
-                tried="to make directory %s" % path,
-                found=os.strerror(error.errno or 0),
-                remedy="give this user the right",
-            ) from error
+            FilesystemLocation(parent).refuse("make the directory of the backup location", path, error)
     return Prepared({"directory": ABSENT, "mode": ABSENT}, {"directory": PRESENT, "mode": "0700"})
 
 
@@ -201,14 +195,20 @@ class _BucketMaker:
             return read()
 
         before = read() if there else ABSENT
+        if before == UNSUPPORTED and self._check_mode and not self._mode:
+            self._unversioned()
+            return
         try:
             self._set("versioning", before, "Enabled", change)
         except ServerUnfitError:
             if self._mode:
                 raise
-            # Whether it can be used without, the checks find out: by its conditions, nothing is written over by mistake.
-            self._set("versioning", UNSUPPORTED, UNSUPPORTED)
-            self._prepared.warnings.append("this server has no versions of objects: whoever may write to the bucket can replace or remove recovery points")
+            self._unversioned()
+
+    def _unversioned(self) -> None:
+        # Whether it can be used without, the checks find out: by its conditions, nothing is written over by mistake.
+        self._set("versioning", UNSUPPORTED, UNSUPPORTED)
+        self._prepared.warnings.append("this server has no versions of objects: whoever may write to the bucket can replace or remove recovery points")
 
     # -- locks
 

@@ -61,6 +61,9 @@ NOT_PROBED = (
 PROBE_LOCK_SECONDS = 60
 # A probe of a run that may still be going on stays.
 _OLD_PROBE_SECONDS = 600
+# With less left of its lock, the probe says nothing of locks.
+_LEAST_LOCK_SECONDS = 10
+_TOO_SLOW = "could not be tried: the server took so long that the lock of the probe was over, or nearly"
 _MOST_OLD_PROBES = 100
 _NOT_HERE = "does not apply here"
 _READS = ("manifests", "points")
@@ -317,10 +320,11 @@ class _BucketProber(_Prober):
         self._bucket = location.bucket
         self._mode = location.mode.upper()
         self._skew: Optional[float] = None
+        self._knows_no_conditions = False
 
     def run(self) -> Probing:
         """Look at the bucket, then at the probe, then at the rights."""
-        self._facts.update({"kind": "s3", "tls": not self._bucket.endpoint_url.startswith("http:"), "not_probed": list(NOT_PROBED)})
+        self._facts.update({"kind": "s3", "tls": not self._bucket.endpoint_url.lower().startswith("http:"), "not_probed": list(NOT_PROBED)})
         self._measure_clock()
         self._check_listed()
         self._check_clock(self._skew)
@@ -333,18 +337,29 @@ class _BucketProber(_Prober):
             self._try_everything()
         else:
             self._not_here("links", _LINKS, "nothing is written now")
+        self._doubt()
         return Probing(self._checks, self._facts)
 
+    def _doubt(self) -> None:
+        """What a server says of its locks is one thing, what came of trying them another."""
+        doubts = [check["found"] for check in self._checks if check["id"] == "lock_holds" and not check["passed"]]
+        if self._facts["write_once"] and doubts:
+            self._facts.update({"write_once": False, "lacks": "that locks hold here is not proven: %s" % doubts[0]})
+
     def _try_everything(self) -> None:
-        until = self._server_time(PROBE_LOCK_SECONDS) if self._location.locks else None
+        until = self._until()
         written = self._check_written(until)
         version = self._version() if written else None
-        in_parts = self._check_parts(until)
-        self._check_replacing(written, in_parts, until)
+        # First what needs the probe: whoever tries its lock, and the rights, may remove it or lay a delete marker over it.
+        replaced = self._takes_second() if written else None
+        self._check_names(written, self._until())
+        # Then its lock, which is a short one.
         self._check_lock_holds(version, until)
-        rights = self._rights(version, until)
+        bypass = self._may_bypass(version, until)
+        in_parts = self._check_parts(self._until())
+        self._check_replacing(replaced, self._takes_second_in_parts() if in_parts else None)
+        rights = self._rights(version, bypass)
         self._check_rights(rights)
-        self._check_names(written, until)
         if rights["delete_version"] is not False:
             # In this order: what hides others is gone before they are looked for.
             for key in (self._key, self._below, self._parts):
@@ -374,14 +389,16 @@ class _BucketProber(_Prober):
 
         return self._attempt("parts", _PARTS, action, "the same bytes, and the lock that was asked for", "See what was found; docs/locations.md has a table.")
 
-    def _check_replacing(self, written: bool, in_parts: bool, until: Optional[datetime]) -> None:
+    def _check_replacing(self, single: Optional[bool], parts: Optional[bool]) -> None:
         """New objects are written on the condition that there is none: the probes are written once more, each in its way."""
-        taken = {"in one request": self._takes_second(until) if written else None, "in parts": self._takes_second_in_parts(until) if in_parts else None}
+        taken = {"in one request": single, "in parts": parts}
         self._facts["conditions"] = {"single": _negated(taken["in one request"]), "parts": _negated(taken["in parts"])}
         self._bucket.ignores_conditions = self._bucket.ignores_conditions or True in taken.values()
         ways = [way for way, is_taken in taken.items() if is_taken]
         untried = [way for way, is_taken in taken.items() if is_taken is None]
-        if ways and self._bucket.versioned:
+        if ways and self._knows_no_conditions:
+            found = "this server knows no conditions (%s)" + ("; the first version stays, and is the one that is read" if self._bucket.versioned else "")
+        elif ways and self._bucket.versioned:
             found = "this server takes a second object (%s) although it is told not to; the first version stays, and is the one that is read"
         elif ways:
             found = "this server replaced an object (%s) although it was told not to, and the bucket keeps no versions"
@@ -398,18 +415,18 @@ class _BucketProber(_Prober):
             "docs/locations.md has a table. Here two runs, or a repeated one, can replace what another one wrote.",
         )
 
-    def _second(self, until: Optional[datetime]) -> Dict[str, Any]:
-        return {**Lock(self._location.mode, until).parameters(), **self._location.encryption}
+    def _second(self) -> Dict[str, Any]:
+        return {**Lock(self._location.mode, self._until()).parameters(), **self._location.encryption}
 
-    def _takes_second(self, until: Optional[datetime]) -> Optional[bool]:
+    def _takes_second(self) -> Optional[bool]:
         data = b"This replaced a probe.\n"
-        request = {"Body": data, "ChecksumCRC32": checksum_of(data), "IfNoneMatch": "*", **self._second(until)}
+        request = {"Body": data, "ChecksumCRC32": checksum_of(data), "IfNoneMatch": "*", **self._second()}
         return self._is_taken("put_object", self._location.whole_key(self._key), **request)
 
-    def _takes_second_in_parts(self, until: Optional[datetime]) -> Optional[bool]:
+    def _takes_second_in_parts(self) -> Optional[bool]:
         data, key = b"This replaced a probe.\n", self._location.whole_key(self._parts)
         try:
-            upload = str(self._bucket.call("create_multipart_upload", key, ChecksumAlgorithm="CRC32", **self._second(until))["UploadId"])
+            upload = str(self._bucket.call("create_multipart_upload", key, ChecksumAlgorithm="CRC32", **self._second())["UploadId"])
             checksum = {"ChecksumCRC32": checksum_of(data)}
             part = self._bucket.call("upload_part", key, UploadId=upload, PartNumber=1, Body=data, **checksum)
         except _HOPELESS:
@@ -427,7 +444,9 @@ class _BucketProber(_Prober):
         try:
             self._bucket.call(operation, key, ("PreconditionFailed", "ConditionalRequestConflict", *NOT_THERE), **request)
         except Expected as answer:
-            return answer.code in NOT_THERE  # then objects are written without a condition
+            # Then objects are written without a condition.
+            self._knows_no_conditions = answer.code in NOT_THERE
+            return self._knows_no_conditions
         except _HOPELESS:
             raise
         except LocationError:
@@ -512,6 +531,10 @@ class _BucketProber(_Prober):
         """A moment by the location's own clock, because that is the one that locks are judged by."""
         return datetime.fromtimestamp(int(self._clock() - (self._skew or 0)) + later_seconds, timezone.utc)
 
+    def _until(self) -> Optional[datetime]:
+        """The end of the lock of what is written now."""
+        return self._server_time(PROBE_LOCK_SECONDS) if self._location.locks else None
+
     # -- the bucket
 
     def _check_versioned(self) -> None:
@@ -556,26 +579,42 @@ class _BucketProber(_Prober):
         if until is None:
             self._not_here("lock_holds", _LOCK_HOLDS, "objects get no lock of their own")
             return
-        problems: List[str] = []
-        if version is None:
-            problems.append("nothing could be written")
-        else:
-            key = self._location.whole_key(self._key)
-            if self._may("put_object_retention", key, VersionId=version, Retention=self._shorter()):
-                problems.append("the lock of the probe was made shorter")
-            elif self._may("delete_object", key, VersionId=version):
-                problems.append("the locked probe was removed")
+        problem = "nothing could be written" if version is None else self._breaks_lock(version, until)
         self._check(
             "lock_holds",
             _LOCK_HOLDS,
-            not problems,
-            "; ".join(problems) or "locked until %s; shortening and removing were refused" % names.format_time(until),
+            not problem,
+            problem or "locked until %s; shortening and removing were refused" % names.format_time(until),
             "both are refused",
-            "This server does not keep locks: don't rely on it against an intruder. Use another one, or keep a second location.",
+            "Start it again when the server answers faster: nothing is known of its locks."
+            if problem == _TOO_SLOW
+            else "This server does not keep locks: don't rely on it against an intruder. Use another one, or keep a second location.",
         )
 
-    def _shorter(self) -> Dict[str, Any]:
-        return {"Mode": self._mode, "RetainUntilDate": self._server_time(PROBE_LOCK_SECONDS // 2)}
+    def _breaks_lock(self, version: str, until: datetime) -> str:
+        """What could be done in spite of the lock, in words; empty when nothing."""
+        key, shorter, problem = self._location.whole_key(self._key), self._shorter(until), ""
+        if shorter is None:
+            return _TOO_SLOW
+        if self._may("put_object_retention", key, VersionId=version, Retention=shorter):
+            problem = "the lock of the probe was made shorter"
+        elif self._may("delete_object", key, VersionId=version):
+            problem = "the locked probe was removed"
+        # What was done when the lock was over is no breach.
+        return problem if self._server_time(0) < until or problem.endswith("shorter") else _TOO_SLOW
+
+    def _may_bypass(self, version: Optional[str], until: Optional[datetime]) -> Optional[bool]:
+        """Whether a governance lock can be made shorter by those who may."""
+        shorter = self._shorter(until) if until is not None else None
+        if version is None or shorter is None or self._location.mode != "governance":
+            return None
+        key = self._location.whole_key(self._key)
+        return self._may("put_object_retention", key, VersionId=version, Retention=shorter, BypassGovernanceRetention=True)
+
+    def _shorter(self, until: datetime) -> Optional[Dict[str, Any]]:
+        """A lock that ends between now and the end of the probe's; None when there is too little time between."""
+        left = int((until - self._server_time(0)).total_seconds())
+        return {"Mode": self._mode, "RetainUntilDate": until - timedelta(seconds=left // 2)} if left >= _LEAST_LOCK_SECONDS else None
 
     def _check_transport(self) -> None:
         self._check(
@@ -614,20 +653,18 @@ class _BucketProber(_Prober):
             severity="warning",
         )
 
-    def _rights(self, version: Optional[str], until: Optional[datetime]) -> Dict[str, Any]:
-        key = self._location.whole_key(self._key)
-        longer = {"Mode": self._mode, "RetainUntilDate": self._server_time(PROBE_LOCK_SECONDS)}
+    def _rights(self, version: Optional[str], bypass: Optional[bool]) -> Dict[str, Any]:
+        key, until = self._location.whole_key(self._key), self._until()
+        longer = {"Mode": self._mode, "RetainUntilDate": until}
         rights: Dict[str, Any] = {
             "read": {area: self._may("head_object", self._unwritten(area)) for area in _READS},
-            "write": {area: self._may_write(area, until) for area in AREAS},
+            "write": {area: self._may_write(area, self._until()) for area in AREAS},
             # On names that nobody ever wrote: who may, is told that there is nothing.
             "delete_version": self._may("delete_object", key + ".none", VersionId=UNVERSIONED),
             "extend": self._may("put_object_retention", self._unwritten("points"), Retention=longer) if until else None,
-            "bypass_governance": None,
+            "bypass_governance": bypass,
             "delete_marker": None,
         }
-        if version is not None and until is not None and self._location.mode == "governance":
-            rights["bypass_governance"] = self._may("put_object_retention", key, VersionId=version, Retention=self._shorter(), BypassGovernanceRetention=True)
         if version is not None:
             rights["delete_marker"] = self._may("delete_object", key)
         return rights

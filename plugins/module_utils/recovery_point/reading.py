@@ -188,8 +188,12 @@ def find_hidden(location: Location, manifest: Manifest, sizes: Dict[str, int]) -
 
 
 def hidden_areas(location: Location, listed: Mapping[str, Any]) -> List[str]:
-    """Objects because of which nothing is listed below these prefixes, of those whose listing is empty."""
-    return sorted({above for prefix, found in listed.items() if not found for above in location.objects_above(prefix)})
+    """Objects because of which nothing may be listed below these prefixes, of those whose listing is empty.
+
+    Most servers list both an object and what lies below its name: where something is listed below it, it hides nothing.
+    """
+    shown = [prefix for prefix, found in listed.items() if found]
+    return sorted({above for prefix, found in listed.items() if not found for above in location.objects_above(prefix, shown)})
 
 
 def unlisted_objects(manifest: Manifest, sizes: Mapping[str, int]) -> List[str]:

@@ -9,12 +9,14 @@ What was stored first is the object, and everything above it is counted.
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
-from typing import Any, BinaryIO, Dict, Iterator, List, Optional, cast
+from typing import Any, BinaryIO, Dict, Iterator, List, Optional, Sequence, cast
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.clocks import CLOCK_TOLERANCE_SECONDS
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
     AccessDeniedError,
     LocationError,
@@ -32,6 +34,8 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3
 _CONFIGURATION_UNSEEN = ("AccessDenied",)
 _NO_CONFIGURATION = ("ObjectLockConfigurationNotFoundError", "InvalidRequest")
 _ABSENT = ("NoSuchKey", "MethodNotAllowed")
+# What a server says when it removes nothing because of a lock. Each with a space: an answer can also name a bucket, which has none.
+_SPEAKS_OF_LOCKS = re.compile(r"object lock|is locked|worm protected|legal hold", re.IGNORECASE)
 # Answers to a listing of unfinished uploads where there are none, or where the server has no such listing.
 _NO_UPLOADS = ("NoSuchUpload", *NOT_THERE)
 
@@ -82,10 +86,35 @@ class S3Location:
     def lacks(self) -> str:
         """What nothing here protects against, in words; empty where what is written stays until its time is over."""
         if self.locks:
-            return ""
+            return self._lacks_locks()
         if self._bucket.versioned:
             return "objects are not locked (object_lock_mode is none): whoever may remove versions can remove recovery points"
+        if self._bucket.versioning_unseen:
+            return (
+                "objects are not locked (object_lock_mode is none), and these credentials may not see whether the bucket keeps versions "
+                "(s3:GetBucketVersioning): without them whoever may write can replace or remove recovery points"
+            )
         return "this bucket has neither versions nor locks: whoever may write can replace or remove recovery points"
+
+    def _lacks_locks(self) -> str:
+        """That locks are asked for says nothing of what lies here already: the bucket has to have them."""
+        try:
+            lockable = self._is_lockable()
+        except NotLockableError:
+            lockable = False
+        except ServerRefusedError as error:
+            return "whether this bucket has object lock could not be seen: %s" % error.found
+        if lockable is False:
+            return "object_lock_mode is %s, but this bucket has no object lock: nothing more can be written, and what is there can be removed" % self._mode
+        return ""
+
+    def _is_lockable(self) -> Optional[bool]:
+        """Whether the bucket has object lock; None when these credentials may not see it."""
+        try:
+            found = self._bucket.call("get_object_lock_configuration", expected=(*_NO_CONFIGURATION, *_CONFIGURATION_UNSEEN))
+        except Expected as refusal:
+            return None if refusal.code in _CONFIGURATION_UNSEEN else False
+        return bool(found.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled")
 
     @property
     def mode(self) -> str:
@@ -140,13 +169,8 @@ class S3Location:
         self._bucket.call("list_object_versions", Prefix=self._prefix, MaxKeys=1)
         if not self.locks:
             return
-        try:
-            found = self._bucket.call("get_object_lock_configuration", expected=(*_NO_CONFIGURATION, *_CONFIGURATION_UNSEEN))
-        except Expected as refusal:
-            if refusal.code in _CONFIGURATION_UNSEEN:
-                return  # every lock is read back after it was asked for, so nothing depends on the right to see this
-            found = {}
-        if found.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") != "Enabled":
+        # Every lock is read back after it was asked for, so nothing depends on the right to see this.
+        if self._is_lockable() is False:
             raise NotLockableError(
                 "The S3 bucket has no object lock",
                 tried="to use %s with object_lock_mode %s" % (self.describe(), self._mode),
@@ -182,21 +206,31 @@ class S3Location:
 
     def size(self, key: str) -> Optional[int]:
         """Size of an object in bytes, or None when there is none."""
-        original = self._find(key)
+        original = self._find(self._key(key))
         return original.size_bytes if original is not None else None
 
-    def objects_above(self, prefix: str) -> List[str]:
-        """Objects that have the name of a directory of what lies below the prefix: some servers show nothing of that in a listing."""
+    def objects_above(self, prefix: str, shown: Sequence[str] = ()) -> List[str]:
+        """Objects that have the name of a directory of what lies below the prefix: some servers show nothing of that in a listing.
+
+        None that is above a prefix of ``shown``, below which something is listed. One above the location's own prefix has its name in the bucket.
+        """
         names.check_key(prefix.rstrip("/"))
-        return [name[len(self._prefix) :] for name in objects_above(self._bucket, self._prefix + prefix)]
+        found = objects_above(self._bucket, self._prefix + prefix, [self._prefix + other for other in shown])
+        return self._relative(found)
+
+    def _relative(self, whole: Sequence[str]) -> List[str]:
+        return [name[len(self._prefix) :] or name for name in whole]
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
-        """All objects whose keys begin with the prefix (which ends in a slash), sorted by key."""
+        """All objects whose keys begin with the prefix (which ends in a slash), sorted by key.
+
+        Without those that end in a slash: consoles of servers make them as directories, and some servers keep no versions of them.
+        """
         names.check_key(prefix.rstrip("/"))
         found: List[StoredObject] = []
         for whole, history in self._bucket.histories(self._prefix + prefix).items():
             key = whole[len(self._prefix) :]
-            if history.original is not None:
+            if history.original is not None and not key.endswith("/"):
                 self._originals[key] = history.original
                 found.append(StoredObject(key, history.original.size_bytes, history.overlaid))
         return iter(sorted(found))
@@ -209,7 +243,7 @@ class S3Location:
         return sorted(child[len(whole) :].rstrip("/") for child in found)
 
     def _original(self, key: str) -> Version:
-        original = self._find(key)
+        original = self._find(self._listed_key(key))
         if original is None:
             raise ObjectMissingError(
                 "%s is missing" % key, tried="to read it from %s" % self.describe(), remedy="use another recovery point, or another copy of it"
@@ -217,13 +251,13 @@ class S3Location:
         self._originals[key] = original
         return original
 
-    def _find(self, key: str) -> Optional[Version]:
+    def _find(self, whole: str) -> Optional[Version]:
         """The original; and one that is there and in no listing (see ``objects_above``). Of such a one only the newest version can be found."""
-        original = self._bucket.history(self._key(key)).original
+        original = self._bucket.history(whole).original
         if original is not None:
             return original
         try:
-            head = self._bucket.call("head_object", self._key(key), _ABSENT)
+            head = self._bucket.call("head_object", whole, _ABSENT)
         except Expected:
             return None
         return Version(str(head.get("VersionId") or UNVERSIONED), int(head["ContentLength"]), str(head.get("ETag") or ""), alone=True)
@@ -231,26 +265,30 @@ class S3Location:
     def _key(self, key: str) -> str:
         return self._prefix + names.check_key(key)
 
+    def _listed_key(self, key: str) -> str:
+        """A key as a listing names it, whoever made it: in a bucket none leads out."""
+        return self._prefix + key
+
     # -- locks and removal --------------------------------------------------------------------------------------------------------
 
     def locked_until(self, key: str) -> Optional[datetime]:
         """Until when a version of the object is locked at the longest; None when none is, or when the location has no locks."""
         return self._locked_until(key) if self.locks else None
 
-    def _locked_until(self, key: str) -> Optional[datetime]:
-        whole = self._key(key)
-        found = [retention(self._bucket, whole, version_id) for version_id in self._bucket.history(whole).version_ids]
+    def _locked_until(self, key: str, tolerance_seconds: int = 0) -> Optional[datetime]:
+        whole = self._listed_key(key)
+        found = [retention(self._bucket, whole, version_id, tolerance_seconds) for version_id in self._bucket.history(whole).version_ids]
         return max((entry.until for entry in found if entry is not None), default=None)
 
     def retain(self, key: str, until: datetime) -> bool:
         """Make the lock of an object longer, never shorter. False when it is that long already, or when the location has no locks."""
         if not self.locks:
             return False
-        return Lock(self._mode, until).extend(self._bucket, self._key(key), self._original(key).version_id)
+        return Lock(self._mode, until).extend(self._bucket, self._listed_key(key), self._original(key).version_id)
 
     def remove(self, key: str) -> bool:
         """Remove an object for good, with everything that lies over it; for pruning only. False when there was none; a locked one is an error."""
-        whole = self._key(key)
+        whole = self._listed_key(key)
         history = self._bucket.history(whole)
         if self.locks:
             self._refuse_locked(key)
@@ -269,8 +307,8 @@ class S3Location:
         self._originals.pop(key, None)
         return history.original is not None
 
-    def _refuse_locked(self, key: str) -> None:
-        until = self._locked_until(key)
+    def _refuse_locked(self, key: str, tolerance_seconds: int = 0) -> None:
+        until = self._locked_until(key, tolerance_seconds)
         if until is not None:
             raise self._locked(key, "a lock until %s" % names.format_time(until), "prune again after that time")
 
@@ -279,24 +317,33 @@ class S3Location:
         if not isinstance(refusal, (AccessDeniedError, ObjectLockedError, ServerRefusedError)):
             return None
         try:
-            self._refuse_locked(key)
-            configuration = self._bucket.call("get_object_lock_configuration", expected=_NO_CONFIGURATION).get("ObjectLockConfiguration") or {}
+            # By the clock of the server, which may be behind, a lock can still hold.
+            self._refuse_locked(key, CLOCK_TOLERANCE_SECONDS)
         except ObjectLockedError as error:
             return error
+        except LocationError:
+            pass  # what the server said of the removal tells
+        # Where no lock is seen, and the server speaks of none, a right is missing.
+        if not isinstance(refusal, ObjectLockedError) and not _SPEAKS_OF_LOCKS.search(refusal.found):
+            return None
+        try:
+            configuration = self._bucket.call("get_object_lock_configuration", expected=_NO_CONFIGURATION).get("ObjectLockConfiguration") or {}
         except (Expected, LocationError):
-            return refusal if isinstance(refusal, ObjectLockedError) else None
+            configuration = {}
         mode, days = default_retention(configuration)
         if days:
             found = "no lock of its own, and the bucket's default retention (%s, %d days); %s" % (mode, days, refusal.found)
             return self._locked(key, found, "prune again when that time is over")
+        if isinstance(refusal, AccessDeniedError):
+            return self._locked(key, refusal.found, "prune again later; a legal hold stays until its owner takes it off")
         return refusal if isinstance(refusal, ObjectLockedError) else None
 
     def _locked(self, key: str, found: str, remedy: str) -> ObjectLockedError:
         return ObjectLockedError("%s is locked" % key, tried="to remove it from %s" % self.describe(), found=found, remedy=remedy)
 
     def _refuse_hidden(self, key: str) -> None:
-        if self._find(key) is not None:
-            raise hidden(key, self.describe(), self.objects_above(key))
+        if self._find(self._listed_key(key)) is not None:
+            raise hidden(key, self.describe(), self._relative(objects_above(self._bucket, self._listed_key(key))))
 
     def clock(self) -> Optional[float]:
         """Seconds since the epoch by the clock of the server: the Date of an answer, which has whole seconds, cut off, so half a second is added."""

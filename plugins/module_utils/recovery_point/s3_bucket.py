@@ -27,6 +27,8 @@ UNVERSIONED = "null"  # the id of the only version in a bucket without versions
 _LONGEST_PAUSE_SECONDS = 5.0
 _FIRST_KEYS = 20  # versions and markers of one key, of which the first that is no marker is looked for
 _CODES_OF_STATUS = {"404": "NoSuchKey", "405": "MethodNotAllowed", "412": "PreconditionFailed", "501": "NotImplemented"}
+# What some servers answer to a removal of what is not there.
+_GONE = ("NoSuchKey", "NoSuchVersion")
 # How servers say that they have no such thing.
 NOT_THERE = ("NotImplemented", "MethodNotAllowed")
 
@@ -113,7 +115,8 @@ class Bucket:
         self.limits = limits or Limits()
         self.endpoint_url = endpoint_url
         self.conditional = True  # until the server says that it has no conditional writes
-        self.ignores_conditions = False  # until the server takes an object although there is one
+        self.ignores_conditions = False  # until the server takes an object although there is one, or says that it has no conditional writes
+        self.versioning_unseen = False  # until the server refuses to tell
         self._versioned: Optional[bool] = None
         if "@" in endpoint_url:
             raise LocationError(
@@ -164,7 +167,8 @@ class Bucket:
         if self._versioned is None:
             try:
                 self._versioned = self.call("get_bucket_versioning", expected=("AccessDenied", *NOT_THERE)).get("Status") == "Enabled"
-            except Expected:
+            except Expected as refusal:
+                self.versioning_unseen = refusal.code not in NOT_THERE
                 self._versioned = False
         return self._versioned
 
@@ -192,12 +196,13 @@ class Bucket:
         return {} if version.version_id == UNVERSIONED and version.alone and not self.versioned else {"VersionId": version.version_id}
 
     def delete(self, key: str, version_id: str) -> None:
-        """Remove one version, or one delete marker."""
+        """Remove one version, or one delete marker. One that is gone is no error: an answer was lost, or another run was quicker."""
         only = version_id == UNVERSIONED and not self.versioned
         try:
-            self.call("delete_object", key, NOT_THERE if only else (), VersionId=version_id)
-        except Expected:
-            self.call("delete_object", key)
+            self.call("delete_object", key, (*_GONE, *NOT_THERE) if only else _GONE, VersionId=version_id)
+        except Expected as answer:
+            if answer.code not in _GONE:
+                self.call("delete_object", key)
 
     def pause(self, attempt: int) -> None:
         """Wait before the attempt of this number, longer each time."""

@@ -81,6 +81,11 @@ _NO_LOCKS: _Meaning = (
     "This S3 server has no object lock",
     "use another server (%s), or set the location's option object_lock_mode to none and know what that means" % _TABLE,
 )
+_LOCK_IS_OVER: _Meaning = (
+    NotLockableError,
+    "The lock that was asked for would have ended already",
+    "look at the clocks of this controller and of the server (timedatectl), and at recovery_point_retain_days",
+)
 _WORM: _Meaning = (ObjectLockedError, "The object is locked", "try again when its lock has ended")
 _NO_KEYS: _Meaning = (
     ServerRefusedError,
@@ -91,6 +96,11 @@ _DISTORTED: _Meaning = (
     LocationError,
     "The S3 server received other bytes than were sent",
     "start the run again; if it stays, look for something between that changes what is sent, and at the memory of both machines",
+)
+_ARCHIVED: _Meaning = (
+    ServerRefusedError,
+    "The object lies in an archive class, where it cannot be read",
+    "have it restored from the archive, which takes hours, or use another recovery point; take out the lifecycle rule that moved it there",
 )
 _ABOUT_VERSIONS = ("list_object_versions", "put_bucket_versioning", "get_bucket_versioning")
 _ABOUT_LOCKS = ("get_object_lock_configuration", "put_object_lock_configuration", "get_object_retention", "put_object_retention")
@@ -112,6 +122,7 @@ _MEANINGS: Dict[str, _Meaning] = {
     **dict.fromkeys(("429", "502", "503", "504"), _SLOW),
     **dict.fromkeys(("QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "507"), _FULL),
     "NoSuchBucket": _BUCKET,
+    "InvalidObjectState": _ARCHIVED,
     **dict.fromkeys(("NoSuchKey", "NoSuchVersion"), _OBJECT),
     **dict.fromkeys(("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"), _REGION),
     **dict.fromkeys(("ObjectLockConfigurationNotFoundError", "NoSuchObjectLockConfiguration"), _LOCK),
@@ -202,6 +213,8 @@ def _by_request(code: str, text: str, operation: str, asked: Collection[str]) ->
             return _NO_KEYS
         if operation in _ABOUT_VERSIONS and code in _NOT_THERE:
             return _NO_VERSIONS
+        if wants_lock and "must be in the future" in text:
+            return _LOCK_IS_OVER
         if wants_lock or "lock" in text:
             return _NO_LOCKS if code in _NOT_THERE else _LOCK
         if code in _NOT_THERE:

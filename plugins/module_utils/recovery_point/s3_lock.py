@@ -80,14 +80,14 @@ class Lock:
         return True
 
 
-def retention(bucket: Bucket, key: str, version_id: str) -> Optional[Retention]:
-    """The lock of a version, or None when it has none (any more)."""
+def retention(bucket: Bucket, key: str, version_id: str, tolerance_seconds: int = 0) -> Optional[Retention]:
+    """The lock of a version, or None when it has none (any more). One counts that has ended by no more than ``tolerance_seconds``, by the clock here."""
     try:
         answer = bucket.call("get_object_retention", key, _UNLOCKED, VersionId=version_id).get("Retention") or {}
     except Expected:
         return None
     until = answer.get("RetainUntilDate")
-    if until is None or until <= datetime.now(timezone.utc):
+    if until is None or until <= datetime.now(timezone.utc) - timedelta(seconds=tolerance_seconds):
         return None
     return Retention(str(answer.get("Mode") or ""), until)
 

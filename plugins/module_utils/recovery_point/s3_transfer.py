@@ -14,7 +14,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Deque, Dict, List, Optional, Type
+from typing import Any, Deque, Dict, List, Optional, Sequence, Type
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
@@ -41,10 +41,14 @@ def checksum_of(data: bytes) -> str:
     return base64.b64encode(zlib.crc32(data).to_bytes(4, "big")).decode("ascii")
 
 
-def objects_above(bucket: Bucket, key: str) -> List[str]:
-    """The objects that have the name of a directory in which the key lies: some servers then show nothing below it."""
-    parents = key.rstrip("/").split("/")[: None if key.endswith("/") else -1]
-    return [name for name in ("/".join(parents[: count + 1]) for count in range(len(parents))) if bucket.names_an_object(name)]
+def objects_above(bucket: Bucket, key: str, shown: Sequence[str] = ()) -> List[str]:
+    """The objects that have the name of a directory in which the key lies: some servers then show nothing below it.
+
+    ``shown``: prefixes below which something is listed, so nothing hides there.
+    """
+    parts = key.rstrip("/").split("/")[: None if key.endswith("/") else -1]
+    parents = ["/".join(parts[: count + 1]) for count in range(len(parts))]
+    return [name for name in parents if not any(prefix.startswith(name + "/") for prefix in shown) and bucket.names_an_object(name)]
 
 
 class S3Reader(io.RawIOBase):
@@ -244,6 +248,8 @@ class S3Upload:
             except Expected as refusal:
                 if conditional and refusal.code in NOT_THERE:
                     conditional = self._bucket.conditional = False
+                    # From now on somebody has to look first: what lies over an object, and is locked, cannot be taken back.
+                    self._bucket.ignores_conditions = True
                     continue
                 original = self._bucket.history(self._key).original
                 if original is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     AccessDeniedError,
     CredentialsExpiredError,
     LocationError,
+    LocationFullError,
+    LocationReadOnlyError,
     LocationVanishedError,
     NotLockableError,
 )
@@ -225,6 +228,24 @@ def test_a_directory_is_made_only_on_demand_and_only_once(tmp_path: Path) -> Non
         prepare({"path": str(tmp_path / "file")}, Wish(create=True))
     with pytest.raises(LocationError, match="absolute"):
         prepare({"path": "location"}, Wish(create=True))
+
+
+def test_why_a_directory_cannot_be_made(tmp_path: Path) -> None:
+    """A full disk and a read-only one are no lack of rights."""
+    mount = tmp_path / "disk"
+    mount.mkdir()
+    options = {"type": "directory", "path": str(mount / "location")}
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=1,mode=0700", "lifeboat-test", mount], check=True)
+    try:
+        with pytest.raises(LocationFullError) as full:
+            prepare(options, Wish(create=True))
+        subprocess.run(["mount", "-o", "remount,ro", mount], check=True)
+        with pytest.raises(LocationReadOnlyError) as read_only:
+            prepare(options, Wish(create=True))
+    finally:
+        subprocess.run(["umount", "--lazy", mount], check=True)
+    assert "more space" in full.value.remedy
+    assert "mount it for writing" in read_only.value.remedy
 
 
 def test_nothing_is_made_beneath_a_missing_mount() -> None:

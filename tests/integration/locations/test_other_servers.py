@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -15,8 +16,10 @@ from urllib.parse import unquote
 import pytest
 from botocore.exceptions import ClientError
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, pruning, results, verification
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, pruning, results, s3_lock, verification
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.catalog import Catalog
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
+    AccessDeniedError,
     HiddenError,
     LocationError,
     NotEncryptedError,
@@ -27,12 +30,15 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     ServerUnfitError,
 )
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import StoredObject
+from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.points import sealed_ids
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.preparation import UNSUPPORTED, Wish, prepare
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.probing import Settings, probe
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.retention import Policy, PruneRefusedError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3 import S3Location
 from tests.fault_proxy import Answer, DropAnswer, Edited, FaultProxy, Instead, Request, When, refusal
-from tests.integration.locations.places import PART, S3Place, pattern
+from tests.integration.locations.places import PART, S3Place, pattern, use
+from tests.s3_server import PRUNER_ACTIONS, READER_ACTIONS
+from tests.unit.plugins.module_utils.recovery_point.aging import Past
 from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Keys, Maker
 
 KEY = "shop/manifests/one.json"
@@ -143,6 +149,8 @@ def test_a_server_without_versions_or_locks_says_so(proxy: FaultProxy, plain: S3
     done = prepare(plain.options, Wish())
     assert done.after["versioning"] == UNSUPPORTED
     assert "can replace or remove recovery points" in done.warnings[0]
+    planned = prepare(plain.options, Wish(), check_mode=True)
+    assert (planned.changed, planned.before, planned.after, planned.warnings) == (False, done.before, done.after, done.warnings)
     proxy.heal()
     proxy.add(When(meant=lambda request: "object-lock" in request.query, respond=lambda _request, _ask: refusal(501, "NotImplemented", text)))
     with pytest.raises(NotLockableError, match="This S3 server has no object lock"):
@@ -160,6 +168,14 @@ def test_a_refusal_of_a_request_for_a_lock_is_one_of_the_lock(s3: S3Place, proxy
         with pytest.raises(NotLockableError, match=told):
             location.put_new(KEY, content, in_time(3600))
     assert s3.open().size(KEY) is None
+
+
+def test_a_lock_that_is_over_is_not_a_bucket_without_locks(s3: S3Place) -> None:
+    location = s3.open(object_lock_mode="governance")
+    for content in (b"small", LARGE):
+        with pytest.raises(NotLockableError, match="would have ended already") as caught:
+            location.put_new(KEY, content, in_time(-30))
+        assert "another bucket" not in caught.value.remedy
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------------------
@@ -206,6 +222,28 @@ def test_with_versions_a_server_that_ignores_conditions_will_do(s3: S3Place, pro
     passed, found = found_of(s3.open(endpoint_url=proxy.endpoint_url), "links")
     assert passed
     assert "the first version stays, and is the one that is read" in found
+
+
+def test_a_server_that_knows_no_conditions_is_looked_at_before_it_is_written_to(s3: S3Place, proxy: FaultProxy, plain: S3Place) -> None:
+    """What is laid over an object is locked, and makes its point tampered until the lock is over."""
+    proxy.add(When(meant=lambda request: "if-none-match" in request.headers, respond=lambda _request, _ask: refusal(501, "NotImplemented")))
+    location, client = s3.open(endpoint_url=proxy.endpoint_url, object_lock_mode="governance"), s3.server.client()
+    assert location.put_new(KEY, b"content", in_time(3600)) is True
+    assert location.put_new(KEY, b"content", in_time(3600)) is False
+    with pytest.raises(ObjectExistsError):
+        location.put_new(KEY, b"others", in_time(3600))
+    assert len(client.list_object_versions(Bucket=s3.bucket, Prefix=KEY)["Versions"]) == 1
+    # A new process learns it before it writes, too.
+    again = s3.open(endpoint_url=proxy.endpoint_url, object_lock_mode="governance")
+    with pytest.raises(ObjectExistsError):
+        again.put_new(KEY, b"others", in_time(3600))
+    assert list(location.list("shop/")) == [StoredObject(KEY, 7, 0)]
+    # And the probe says that nothing was replaced.
+    assert found_of(again, "links") == (
+        True,
+        "this server knows no conditions (in one request, in parts); the first version stays, and is the one that is read",
+    )
+    assert found_of(plain.open(), "links") == (False, "this server knows no conditions (in one request, in parts)")
 
 
 def test_a_repeated_request_is_no_tampering(s3: S3Place, proxy: FaultProxy) -> None:
@@ -286,6 +324,18 @@ def test_a_point_that_the_server_does_not_give_is_not_broken(s3: S3Place, proxy:
     assert not seen.judged
 
 
+def test_a_point_in_an_archive_class_takes_no_other_out_of_use(s3: S3Place, proxy: FaultProxy, tmp_path: Path, keys: Keys) -> None:
+    """Amazon S3 refuses to give what a lifecycle rule moved there with the status of a missing right, which no credentials lack."""
+    maker = Maker(tmp_path, keys, location=s3.open(endpoint_url=proxy.endpoint_url))
+    old, new = maker.point(), maker.point()
+    answer = refusal(403, "InvalidObjectState", "The operation is not valid for the object's storage class")
+    proxy.add(When("get_object", meant=lambda request: old.id in request.key, respond=lambda _request, _ask: answer))
+    found = maker.catalog()
+    assert {point.id: point.state for point in found.points} == {old.id: "unreadable", new.id: "complete"}
+    assert "lies in an archive class" in found.get(old.id).reason
+    assert found.select("latest").id == new.id
+
+
 # -- removing ----------------------------------------------------------------------------------------------------------------------
 
 
@@ -305,6 +355,90 @@ def test_a_default_retention_that_no_object_shows(s3: S3Place) -> None:
     with pytest.raises(ObjectLockedError) as caught:
         location.remove(KEY)
     assert "lock" in caught.value.found
+
+
+@pytest.mark.parametrize("text", ["", "Access Denied because object protected by object lock."])
+def test_a_lock_that_is_over_by_one_clock_only_is_not_a_missing_right(s3: S3Place, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Clocks may differ by minutes, and a point goes as soon as its time is over: else the run would end in an error at the first one."""
+    s3.open(object_lock_mode="governance").put_new(KEY, b"content", in_time(100))
+
+    class Ahead(datetime):
+        """The clock of the controller."""
+
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            """The time, 200 seconds too late."""
+            return datetime.now(tz) + timedelta(seconds=200)
+
+    monkeypatch.setattr(s3_lock, "datetime", Ahead)
+    proxy.add(When("delete_object", respond=lambda _request, _ask: refusal(403, "AccessDenied", text)))
+    location = s3.open(endpoint_url=proxy.endpoint_url, object_lock_mode="governance")
+    assert location.locked_until(KEY) is None
+    with pytest.raises(ObjectLockedError, match="is locked"):
+        location.remove(KEY)
+
+
+def test_a_legal_hold_keeps_its_point_and_stops_no_pruning(s3: S3Place, keys: Keys) -> None:
+    past = Past(s3.open(), keys)
+    held, old, new = (past.point(names.now() - timedelta(days=days)) for days in (40, 30, 20))
+    client = s3.server.client()
+    for prefix in (f"shop/manifests/{held}", f"shop/points/{held}/"):
+        for version in client.list_object_versions(Bucket=s3.bucket, Prefix=prefix)["Versions"]:
+            client.put_object_legal_hold(Bucket=s3.bucket, Key=version["Key"], VersionId=version["VersionId"], LegalHold={"Status": "ON"})
+    past.location = s3.open(object_lock_mode="governance")
+    plan = pruning.prepare(past.location, CLUSTER, past.trust, Policy(keep_last=1), names.now())
+    done = pruning.apply(past.location, plan, past.trust, past.signing_key, "20261004T180000Z-prune-0001")
+    assert done.removed == [old]
+    assert len(done.left) == 1
+    assert done.left[0].startswith(f"{held} is not removed whole")
+    assert set(sealed_ids(past.location, CLUSTER)) == {held, new}
+
+
+def test_a_missing_right_is_not_a_default_retention(s3: S3Place, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else pruning would leave everything to the next run, for ever, and never fail."""
+    s3.open().put_new(KEY, b"content")
+    retention = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}
+    s3.server.client().put_object_lock_configuration(Bucket=s3.bucket, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": retention})
+    may = [action for action in PRUNER_ACTIONS if "Delete" not in action]
+    use(monkeypatch, s3.server.create_user(f"no-pruner-{s3.bucket}", {s3.bucket: may}))
+    for mode in ("none", "governance"):
+        with pytest.raises(AccessDeniedError, match="credentials do not allow"):
+            s3.open(object_lock_mode=mode).remove(KEY)
+    # Amazon S3 names what may not be touched.
+    text = "User: arn:aws:iam::1:user/prune is not authorized to perform: s3:DeleteObjectVersion on resource: arn:aws:s3:::the-object-lock-bucket/shop/x"
+    proxy.add(When("delete_object", respond=lambda _request, _ask: refusal(403, "AccessDenied", text)))
+    with pytest.raises(AccessDeniedError, match="credentials do not allow"):
+        s3.open(endpoint_url=proxy.endpoint_url).remove(KEY)
+
+
+def test_a_version_that_is_gone_is_no_error_of_its_removal(s3: S3Place, proxy: FaultProxy, location: S3Location) -> None:
+    """The answer was lost and the request repeated, or two runs prune at once."""
+    lost = proxy.add(DropAnswer("delete_object", times=1))
+    location.put_new(KEY, b"content")
+    s3.server.client().put_object(Bucket=s3.bucket, Key=KEY, Body=b"another")
+    assert location.remove(KEY) is True
+    assert lost.happened == 1
+    assert s3.open().size(KEY) is None
+    assert s3.open().remove(KEY) is False
+
+
+@pytest.mark.parametrize("mode", ["none", "governance"])
+def test_what_others_called_as_they_liked_goes_with_its_point(s3: S3Place, keys: Keys, mode: str) -> None:
+    """A copy that somebody made, and directories as consoles make them: none may stop all pruning, and none is a point."""
+    past = Past(s3.open(), keys)
+    old, new = (past.point(names.now() - timedelta(days=days)) for days in (30, 20))
+    directories = ("shop/manifests/", "shop/results/", "shop/tags/", "shop/pruned/")
+    for key in (f"shop/points/{old}/", f"shop/points/{old}/open copy.json", f"shop/points/{old}/artifacts/", *directories):
+        s3.server.client().put_object(Bucket=s3.bucket, Key=key, Body=b"")
+    past.location = s3.open(object_lock_mode=mode)
+    found = Catalog(past.location, CLUSTER, past.trust)
+    assert [(row["id"], row["state"]) for row in found.rows()] == [(old, "complete"), (new, "complete")]
+    plan = pruning.prepare(past.location, CLUSTER, past.trust, Policy(keep_last=1), names.now())
+    assert plan.problems == []
+    assert pruning.apply(past.location, plan, past.trust, past.signing_key, "20261004T180000Z-prune-0001").removed == [old]
+    assert [stored.key for stored in past.location.list("shop/") if old in stored.key and "pruned" not in stored.key] == []
+    again = pruning.prepare(past.location, CLUSTER, past.trust, Policy(keep_last=1), names.now())
+    assert not pruning.apply(past.location, again, past.trust, past.signing_key, "20261004T180000Z-prune-0002").changed
 
 
 @pytest.mark.parametrize("code", ["NoSuchUpload", "NotImplemented", "MethodNotAllowed"])
@@ -355,6 +489,20 @@ def hiding(proxy: FaultProxy, name: str) -> None:
     proxy.add(When("list_object_versions", respond=respond))
 
 
+def listing_both(proxy: FaultProxy, name: str) -> None:
+    """A server on which an object of this name lies, and that lists it and everything below it."""
+    entry = f"<Version><Key>{name}</Key><VersionId>v</VersionId><IsLatest>true</IsLatest><Size>3</Size><ETag>e</ETag></Version>".encode()
+
+    def respond(request: Request, ask: Callable[[Request], Answer]) -> Answer:
+        answer = ask(request)
+        if name.startswith(request.query.get("prefix", "")) and "key-marker" not in request.query:
+            end = answer.body.rindex(b"</ListVersionsResult>")
+            answer = Answer(answer.status, answer.headers, answer.body[:end] + entry + answer.body[end:])
+        return answer
+
+    proxy.add(When("list_object_versions", respond=respond))
+
+
 def test_what_an_object_hides_is_read_and_the_deed_is_named(s3: S3Place, proxy: FaultProxy, tmp_path: Path, keys: Keys) -> None:
     maker = Maker(tmp_path, keys, location=s3.open(endpoint_url=proxy.endpoint_url))
     manifest = maker.point()
@@ -372,6 +520,20 @@ def test_what_an_object_hides_is_read_and_the_deed_is_named(s3: S3Place, proxy: 
         proxy.heal()
     maker.location = s3.open()
     assert maker.catalog().get(manifest.id).state == "complete"
+
+
+@pytest.mark.parametrize(("prefix", "name"), [("", "shop"), ("backups/lifeboat", "backups"), ("backups/lifeboat", "backups/lifeboat")])
+def test_an_object_beside_what_is_listed_hides_nothing(s3: S3Place, proxy: FaultProxy, tmp_path: Path, keys: Keys, prefix: str, name: str) -> None:
+    """Amazon S3, Ceph and SeaweedFS list both; that there are no tags and tombstones yet proves nothing."""
+    listing_both(proxy, name)
+    maker = Maker(tmp_path, keys, location=s3.open(endpoint_url=proxy.endpoint_url, prefix=prefix))
+    # Where nothing at all is listed, nobody can know, and the object is named as the bucket knows it.
+    with pytest.raises(HiddenError, match="Everything of cluster shop is hidden") as nothing:
+        maker.catalog()
+    assert nothing.value.found == name
+    manifest = maker.point()
+    assert maker.catalog().get(manifest.id).state == "complete"
+    assert pruning.prepare(maker.location, CLUSTER, keys.trust, Policy(keep_last=1), names.now()).problems == []
 
 
 def test_pruning_and_backing_up_stop_at_a_hidden_directory(s3: S3Place, proxy: FaultProxy, tmp_path: Path, keys: Keys) -> None:
@@ -398,9 +560,71 @@ def test_pruning_and_backing_up_stop_at_a_hidden_directory(s3: S3Place, proxy: F
     assert "remove every version" in hidden.value.remedy
 
 
+def test_a_bucket_without_locks_is_not_write_once_whatever_is_asked_for(s3: S3Place, proxy: FaultProxy) -> None:
+    assert s3.open(object_lock_mode="governance").lacks() == ""
+    name = f"{s3.bucket}-versions"
+    s3.server.create_bucket(name, object_lock=False)
+    location = S3Place(s3.server, name).open(object_lock_mode="governance")
+    assert "this bucket has no object lock" in location.lacks()
+    facts = probe(location, CLUSTER, Settings()).facts
+    assert (facts["write_once"], "no object lock" in facts["lacks"]) == (False, True)
+    # One that has them, says so, and does not keep them.
+    proxy.add(When("delete_object", meant=lambda request: "versionId" in request.query, respond=lambda _request, _ask: Answer(204, {})))
+    facts = probe(s3.open(endpoint_url=proxy.endpoint_url, object_lock_mode="governance"), CLUSTER, Settings()).facts
+    assert (facts["write_once"], facts["lacks"]) == (False, "that locks hold here is not proven: the locked probe was removed")
+    proxy.heal()
+    # Each lock is read back when it is set, so the right to see this is not needed.
+    for status, code, told in ((403, "AccessDenied", ""), (400, "InternalMood", "could not be seen: InternalMood")):
+        unseen = refusal(status, code)
+        proxy.add(When(meant=lambda request: "object-lock" in request.query, respond=lambda _request, _ask, unseen=unseen: unseen))
+        assert told in s3.open(endpoint_url=proxy.endpoint_url, object_lock_mode="governance").lacks()
+        proxy.heal()
+
+
+def test_who_may_not_see_the_versioning_is_not_told_that_there_is_none(s3: S3Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    may = [action for action in READER_ACTIONS if action != "s3:GetBucketVersioning"]
+    use(monkeypatch, s3.server.create_user(f"unseeing-{s3.bucket}", {s3.bucket: may}))
+    lacks = s3.open().lacks()
+    assert "may not see whether the bucket keeps versions" in lacks
+    assert "neither versions" not in lacks
+
+
+def test_plain_http_is_known_by_any_spelling(s3: S3Place) -> None:
+    for address in (s3.server.endpoint_url, s3.server.endpoint_url.replace("http", "HTTP")):
+        assert found_of(s3.open(endpoint_url=address), "transport") == (False, address)
+
+
+def test_a_slow_server_is_not_called_one_that_breaks_locks(s3: S3Place, proxy: FaultProxy) -> None:
+    """What the probe may do when its lock is over, or nearly, says nothing of locks. The clock goes on while the server thinks."""
+    late = 0.0
+
+    def slow(request: Request, ask: Callable[[Request], Answer]) -> Answer:
+        nonlocal late
+        late += 40.0
+        return ask(request)
+
+    def probed() -> tuple[bool, str]:
+        found = probe(s3.open(endpoint_url=proxy.endpoint_url, object_lock_mode="governance"), CLUSTER, Settings(), clock=lambda: time.time() + late)
+        [check] = [check for check in found.checks if check["id"] == "lock_holds"]
+        return check["passed"], check["found"]
+
+    proxy.add(When(meant=lambda request: "uploadId" in request.query or "uploads" in request.query, respond=slow))
+    passed, found = probed()
+    assert (passed, found.startswith("locked until")) == (True, True)
+    assert late > 60
+    proxy.heal()
+    proxy.add(When("head_object", meant=lambda request: "/probes/" in request.key, respond=slow))
+    passed, found = probed()
+    assert (passed, found.startswith("could not be tried: the server took so long")) == (False, True)
+
+
 def test_the_probe_tries_the_names(s3: S3Place, proxy: FaultProxy, location: S3Location) -> None:
-    passed, found = found_of(location, "names")
-    assert (passed, found.startswith("the second is refused")) == (True, True)
+    plain = f"{s3.bucket}-names"
+    s3.server.create_bucket(plain, object_lock=False, versioning=False)
+    # Also where the rights that are tried remove the probe.
+    for place in (location, S3Place(s3.server, plain).open()):
+        passed, found = found_of(place, "names")
+        assert (passed, found.startswith("the second is refused")) == (True, True)
 
     # A server that takes both, and shows one: what lies below a probe is stored beside it here.
     stored: list[str] = []

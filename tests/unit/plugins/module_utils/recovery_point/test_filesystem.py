@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -91,6 +92,37 @@ def test_listing_is_sorted_and_shows_neither_half_written_nor_strange_files(loca
         ("shop/manifests/c/d", 5),
     ]
     assert list(location.list("nothing/here/")) == []
+
+
+def test_a_file_that_goes_while_it_is_listed_takes_no_other_with_it(location: FilesystemLocation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pruning run removes one manifest between the reading of the names and the look at the file."""
+    keys = [f"shop/manifests/{number}.json" for number in range(5)]
+    for key in keys:
+        location.put_new(key, b"content")
+    removed: list[str] = []
+
+    class Racing:
+        """The entries of a directory, of which the first file goes as soon as all names are known."""
+
+        def __init__(self, path: str) -> None:
+            with os.scandir(path) as entries:
+                self._entries = list(entries)
+
+        def __enter__(self) -> Iterator[os.DirEntry[str]]:
+            first = next((entry for entry in self._entries if entry.is_file()), None)
+            if first is not None:
+                removed.append(f"shop/manifests/{first.name}")
+                os.unlink(first.path)
+            return iter(self._entries)
+
+        def __exit__(self, *_error: object) -> None:
+            """Nothing is open."""
+
+    racing = SimpleNamespace(**{**vars(os), "scandir": Racing})
+    monkeypatch.setattr(filesystem, "os", racing)
+    listed = [stored.key for stored in location.list("shop/")]
+    assert len(removed) == 1
+    assert listed == [key for key in keys if key not in removed]
 
 
 def test_the_same_bytes_again_are_no_change_and_others_are_an_error(location: FilesystemLocation) -> None:
@@ -446,6 +478,19 @@ def test_what_is_removed_is_gone_with_its_empty_directories_and_no_others(locati
     assert location.remove("shop/points/b/open.json") is True
     assert os.listdir(os.path.join(location.path, "shop")) == ["points"]
     assert os.listdir(os.path.join(location.path, "shop/points")) == []
+
+
+def test_what_others_called_as_they_liked_is_removed_and_leads_nowhere(location: FilesystemLocation, tmp_path: Path) -> None:
+    location.put_new(KEY, b"content")
+    strange = Path(location.path) / "shop/points/p/open.json (copy)"
+    strange.write_bytes(b"content")
+    (tmp_path / "other").write_bytes(b"not of this location")
+    assert [location.remove(stored.key) for stored in location.list("shop/points/p/")] == [True, True]
+    assert not strange.exists()
+    for key in ("../other", "shop/../../other", "/etc/hostname", "", "shop//x", "shop/x/"):
+        with pytest.raises(NameRefusedError):
+            location.remove(key)
+    assert (tmp_path / "other").exists()
 
 
 def test_only_old_leftovers_are_swept(location: FilesystemLocation) -> None:
