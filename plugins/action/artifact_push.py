@@ -13,14 +13,16 @@ from typing import Any, Dict, Optional
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._catalog import catalog
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.runs import find_run
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest.manifest import Artifact
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.transfer import Connection, Workspace, open_into
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.trust import age_keys
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.errors import LocationFullError, SourceDamagedError
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.locations import LOCATION_ARGUMENTS, open_location
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.progress import Meter, Teller, watched
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.runs import find_run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import age_keys, catalog, names
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import LocationFullError, SourceDamagedError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Artifact
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.progress import Meter, Teller, watched
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.transfer import Connection, Workspace, open_into
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils.progress import every_second, say
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils.run_lock import OFTEN_ENOUGH_SECONDS, RunLock
 

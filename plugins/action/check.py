@@ -13,10 +13,10 @@ from ansible.executor import module_common
 from ansible.plugins.action import ActionBase
 from ansible.template import is_trusted_as_template
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.clock import duration
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.formats import found_text
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Record
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.model import NOT_EVALUATED
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.formats import found_text
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.journal import Record
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.model import NOT_EVALUATED
+from ansible_collections.lifeboat.cluster.plugins.module_utils.clock import duration
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils.evidence import Evidence, conclude, extras, first_line, innermost_reason, refuse_loops
 
 # Given as they are written in the playbook: what is missing in them is a finding, not an error of the task.

@@ -12,16 +12,17 @@ from typing import Any, Dict, List, Optional, Tuple
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._catalog import catalog
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.runs import find_run
+from ansible_collections.lifeboat.cluster.plugins.module_utils._pki import keyring
+from ansible_collections.lifeboat.cluster.plugins.module_utils._pki.encryption import Configuration, EncryptionConfigurationError, Stored
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest.manifest import Manifest
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.transfer import Connection, Workspace
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.trust import age_keys
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.verification.encryption import named_file, open_configurations
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.errors import SourceDamagedError
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.locations import LOCATION_ARGUMENTS, open_location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.runs import find_run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.pki import keyring
-from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.encryption import Configuration, EncryptionConfigurationError, Stored
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import age_keys, catalog
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.encryption import named_file, open_configurations
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import SourceDamagedError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Manifest
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.transfer import Connection, Workspace
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils.host_files import read_file
 
 

@@ -11,12 +11,12 @@ from typing import Any, Dict, Optional
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.runs import find_run
+from ansible_collections.lifeboat.cluster.plugins.module_utils._pki.encryption import Stored
+from ansible_collections.lifeboat.cluster.plugins.module_utils._pki.stored import Sample
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.transfer import Workspace
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.verification.encryption import Proof, named_file, prove
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.kubernetes import Sample
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.runs import find_run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.encryption import Stored
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.encryption import Proof, named_file, prove
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.transfer import Workspace
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils.host_files import read_archived
 
 ARCHIVE = {"path": {"type": "str", "required": True}, "sha256": {"type": "str", "required": True}, "size_bytes": {"type": "int", "required": True}}

@@ -11,9 +11,9 @@ from typing import Any, Dict, List, Optional
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.journal import Record
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.model import NOT_EVALUATED, Model
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Record
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.model import NOT_EVALUATED, Model
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils.evidence import Evidence, conclude, refuse_loops
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils.run_lock import RunLock
 

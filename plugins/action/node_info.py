@@ -10,7 +10,7 @@ from typing import Any, Dict, Optional
 
 from ansible.plugins.action.normal import ActionModule as AnyModule
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.clock import seconds_ahead
+from ansible_collections.lifeboat.cluster.plugins.module_utils._system.clock import seconds_ahead
 
 
 class ActionModule(AnyModule):

@@ -11,8 +11,8 @@ from typing import Any, Dict, Optional
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action.normal import ActionModule as AnyModule
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.runs import NoRun, find_run
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.runs import NoRun, find_run
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils.run_lock import RunLock, owner_of
 
 

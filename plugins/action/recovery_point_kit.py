@@ -13,13 +13,15 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.parsing.vault import EncryptedString
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.runs import find_run
+from ansible_collections.lifeboat.cluster.plugins.module_utils._pki.digests import file_sha256
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point import kit
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.transfer import Delivery, Workspace
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.trust import age_keys
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.locations import LOCATION_ARGUMENTS, open_location
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.redact import HIDDEN, Redactor
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.runs import find_run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.digests import file_sha256
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import age_keys, kit, names
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.transfer import Delivery, Workspace
+from ansible_collections.lifeboat.cluster.plugins.module_utils.redact import HIDDEN, Redactor
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils.evidence import collection_root, known_secrets
 
 # Where both come from.

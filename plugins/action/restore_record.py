@@ -11,9 +11,9 @@ from typing import Any, Dict, Optional
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.runs import NoRun, find_run
+from ansible_collections.lifeboat.cluster.plugins.module_utils._files.keeping import DIRECTORY
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.runs import NoRun, find_run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host._keeping import DIRECTORY
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils.run_lock import MODULE, RunLock, is_dead, owner_of
 
 _OF_THE_LOCK = ("locked", "renewed", "unlocked")

@@ -16,11 +16,11 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence import runs
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.journal import Journal
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.render import render_once
+from ansible_collections.lifeboat.cluster.plugins.module_utils.clock import now, to_iso, to_moment
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence import runs
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.clock import now, to_iso, to_moment
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.render import render_once
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils import ansible_core
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils.evidence import collection_root, refuse_loops, template_directory, variable, whole_number
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils.said import command, said

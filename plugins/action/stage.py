@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.clock import duration, now, to_iso
+from ansible_collections.lifeboat.cluster.plugins.module_utils.clock import duration, now, to_iso
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils.evidence import Evidence, display, extras, refuse_loops
 
 _LAZY = ("measures", "facts")

@@ -9,8 +9,8 @@ from typing import Any, Callable, Dict
 
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
 
 
 def artifact_name(host: Any, component: str, extension: str) -> str:

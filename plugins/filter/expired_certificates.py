@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, Mapping, Sequence
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.validity import ends
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest.validity import ends
 
 
 def expired_certificates(artifacts: Sequence[Mapping[str, Any]], host: str, now: str, checks: Sequence[Mapping[str, Any]]) -> List[str]:

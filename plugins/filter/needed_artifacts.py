@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Mapping, Sequence
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.needs import needed
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest.needs import needed
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils.filter_input import need_dictionaries
 
 

@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, Mapping, Sequence
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.decodable import undecodable
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot.decodable import undecodable
 
 
 def undecodable_kinds(keys_by_kind: Mapping[str, int], images: Sequence[str]) -> List[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Mapping, NoRetu
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.redact import SHORTEST_SECRET, shaped_like_secrets, strings_in
+from ansible_collections.lifeboat.cluster.plugins.module_utils.redact import SHORTEST_SECRET, shaped_like_secrets, strings_in
 
 if TYPE_CHECKING:
 

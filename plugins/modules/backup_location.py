@@ -92,9 +92,9 @@ warnings_found:
 from typing import Any, Dict
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.preparation import Wish, prepare
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.locations import LOCATION_ARGUMENTS
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.preparation import Wish, prepare
 
 
 def body(call: adapter.Call) -> Dict[str, Any]:

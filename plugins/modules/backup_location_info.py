@@ -151,9 +151,9 @@ facts:
 from typing import Any, Dict
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import LocationError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.probing import PURPOSES, Settings, probe
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.errors import LocationError
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.locations import LOCATION_ARGUMENTS, open_location
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.probing import PURPOSES, Settings, probe
 
 
 def body(call: adapter.Call) -> Dict[str, Any]:

@@ -137,8 +137,8 @@ ok:
 from dataclasses import asdict
 from typing import Any, Dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._pki.tls import TYPES, Check, examine
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.tls import TYPES, Check, examine
 
 SPEC: Dict[str, Any] = {
     "checks": {

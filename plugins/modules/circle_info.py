@@ -97,7 +97,7 @@ looked_at:
 from typing import Any, Dict
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery import circles, surroundings
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery import circles, surroundings
 
 
 def body(call: adapter.Call) -> Dict[str, Any]:

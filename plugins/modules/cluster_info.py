@@ -185,10 +185,10 @@ removals:
 
 from typing import Any, Dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._kubernetes.api import ApiClient, Credentials
+from ansible_collections.lifeboat.cluster.plugins.module_utils._kubernetes.cluster import PARTS, collect, find_stale, remove, wait_endpoints
+from ansible_collections.lifeboat.cluster.plugins.module_utils._kubernetes.nodes import Expectation
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.api import ApiClient, Credentials
-from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.cluster import PARTS, collect, find_stale, remove, wait_endpoints
-from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.nodes import Expectation
 
 CERTIFICATES = "/etc/kubernetes/pki/"
 STRINGS: Dict[str, Any] = {"type": "list", "elements": "str", "default": []}

@@ -77,15 +77,15 @@ dump:
 import os
 from typing import Any, Dict
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database import dump
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database.arguments import (
+from ansible_collections.lifeboat.cluster.plugins.module_utils._database import dump
+from ansible_collections.lifeboat.cluster.plugins.module_utils._database.arguments import (
     CONNECTION_ARGUMENTS,
     CONTENTS_ARGUMENTS,
     SCRATCH_ARGUMENTS,
     open_server,
 )
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database.contents import Rules
+from ansible_collections.lifeboat.cluster.plugins.module_utils._database.contents import Rules
+from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
 
 
 def body(call: Call) -> Dict[str, Any]:

@@ -124,9 +124,8 @@ import functools
 import secrets
 from typing import Any, Dict, Optional, Tuple
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database import contents, credentials, dump
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database.arguments import (
+from ansible_collections.lifeboat.cluster.plugins.module_utils._database import contents, credentials, dump
+from ansible_collections.lifeboat.cluster.plugins.module_utils._database.arguments import (
     CONNECTION_ARGUMENTS,
     CONTENTS_ARGUMENTS,
     CREDENTIALS_ARGUMENTS,
@@ -134,9 +133,10 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.database.argument
     server_of,
     users_of,
 )
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database.server import Server
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.inside import Inside
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.passwords import PasswordFileError
+from ansible_collections.lifeboat.cluster.plugins.module_utils._database.server import Server
+from ansible_collections.lifeboat.cluster.plugins.module_utils._system.inside import Inside
+from ansible_collections.lifeboat.cluster.plugins.module_utils._system.passwords import PasswordFileError
+from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
 
 
 def reached(params: Dict[str, Any]) -> Tuple[Optional[Server], str]:

@@ -96,17 +96,17 @@ restore:
 
 from typing import Any, Dict
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database import restore
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database.arguments import (
+from ansible_collections.lifeboat.cluster.plugins.module_utils._database import restore
+from ansible_collections.lifeboat.cluster.plugins.module_utils._database.arguments import (
     CONNECTION_ARGUMENTS,
     CONTENTS_ARGUMENTS,
     CREDENTIALS_ARGUMENTS,
     open_server,
     users_of,
 )
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database.contents import Rules
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database.dump import examine
+from ansible_collections.lifeboat.cluster.plugins.module_utils._database.contents import Rules
+from ansible_collections.lifeboat.cluster.plugins.module_utils._database.dump import examine
+from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
 
 
 def body(call: Call) -> Dict[str, Any]:

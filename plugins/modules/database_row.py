@@ -117,9 +117,9 @@ row:
 
 from typing import Any, Dict, Mapping, Optional
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._database import rows
+from ansible_collections.lifeboat.cluster.plugins.module_utils._database.arguments import CONNECTION_ARGUMENTS, open_server
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database import rows
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database.arguments import CONNECTION_ARGUMENTS, open_server
 
 HIDDEN = "(not shown)"
 

@@ -74,10 +74,10 @@ import os
 import tempfile
 from typing import Any, Dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._ldap import dump
+from ansible_collections.lifeboat.cluster.plugins.module_utils._ldap.server import BIND_ARGUMENTS, DIRECTORY_ARGUMENTS, Bind, Directory
+from ansible_collections.lifeboat.cluster.plugins.module_utils._system.scratch import DEFAULT_DIRECTORY
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.directory import dump
-from ansible_collections.lifeboat.cluster.plugins.module_utils.directory.server import BIND_ARGUMENTS, DIRECTORY_ARGUMENTS, Bind, Directory
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.scratch import DEFAULT_DIRECTORY
 
 
 def body(call: Call) -> Dict[str, Any]:

@@ -96,10 +96,10 @@ proven:
 import tempfile
 from typing import Any, BinaryIO, Dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._ldap import dump
+from ansible_collections.lifeboat.cluster.plugins.module_utils._ldap.server import BIND_ARGUMENTS, DIRECTORY_ARGUMENTS, Bind, Directory, same_entries
+from ansible_collections.lifeboat.cluster.plugins.module_utils._system.scratch import DEFAULT_DIRECTORY
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.directory import dump
-from ansible_collections.lifeboat.cluster.plugins.module_utils.directory.server import BIND_ARGUMENTS, DIRECTORY_ARGUMENTS, Bind, Directory, same_entries
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.scratch import DEFAULT_DIRECTORY
 
 
 def _compare(params: Dict[str, Any], directory: Directory, bind: Bind, tree: BinaryIO) -> Dict[str, Any]:

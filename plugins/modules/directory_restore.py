@@ -95,11 +95,11 @@ restore:
 
 from typing import Any, Dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._ldap import restore
+from ansible_collections.lifeboat.cluster.plugins.module_utils._ldap.dump import examine
+from ansible_collections.lifeboat.cluster.plugins.module_utils._ldap.server import DIRECTORY_ARGUMENTS, Directory
+from ansible_collections.lifeboat.cluster.plugins.module_utils._system.scratch import DEFAULT_DIRECTORY
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.directory import restore
-from ansible_collections.lifeboat.cluster.plugins.module_utils.directory.dump import examine
-from ansible_collections.lifeboat.cluster.plugins.module_utils.directory.server import DIRECTORY_ARGUMENTS, Directory
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.scratch import DEFAULT_DIRECTORY
 
 
 def body(call: Call) -> Dict[str, Any]:

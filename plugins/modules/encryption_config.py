@@ -59,8 +59,8 @@ aside:
 
 from typing import Any, Dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._pki.placing import apply, plan
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.placing import apply, plan
 
 
 def body(call: Call) -> Dict[str, Any]:

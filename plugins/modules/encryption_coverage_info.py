@@ -73,9 +73,9 @@ record:
 
 from typing import Any, Dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._pki.encryption import Stored
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.verification.encryption import Proof, cover
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.encryption import Stored
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.encryption import Proof, cover
 
 
 def body(call: Call) -> Dict[str, Any]:

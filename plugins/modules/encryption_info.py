@@ -54,8 +54,8 @@ encryption:
 
 from typing import Any, Dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._pki.in_use import look
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.in_use import look
 
 
 def body(call: Call) -> Dict[str, Any]:

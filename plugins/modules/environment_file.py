@@ -57,9 +57,9 @@ before:
 import os
 import typing as t
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._files.environment_file import EnvironmentFileError, set_settings, settings
+from ansible_collections.lifeboat.cluster.plugins.module_utils._system.disk import write_file
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import write_file
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.environment_file import EnvironmentFileError, set_settings, settings
 
 
 def body(call: Call) -> t.Dict[str, t.Any]:

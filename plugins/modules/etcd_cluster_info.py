@@ -206,13 +206,13 @@ watch:
 import time
 from typing import Any, Dict, Mapping
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.arguments import CONNECTION_ARGUMENTS, connection_of
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import connect
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.cluster import look
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.members.health import cluster_result
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.members.verify import compare_hashes, linearizable_read
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.arguments import CONNECTION_ARGUMENTS, connection_of
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import connect
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.cluster import look
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.health import cluster_result
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.verify import compare_hashes, linearizable_read
 
 PAUSE_SECONDS = 1.0
 

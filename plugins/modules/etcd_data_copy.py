@@ -66,8 +66,8 @@ snapshot:
 
 from typing import Any, Dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot.disk import save
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.disk import save
 
 
 def body(call: Call) -> Dict[str, Any]:

@@ -188,8 +188,8 @@ restore:
 
 from typing import Any, Dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.restore import restore
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import restore
 
 
 def body(call: Call) -> Dict[str, Any]:

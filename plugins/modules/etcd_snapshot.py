@@ -289,12 +289,12 @@ encryption_samples:
 import os
 from typing import Any, Dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.arguments import STREAMING_ARGUMENTS, connection_of
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import connect
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.members.health import ALLOWABLE_PROBLEM_IDS
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot.take import Taken, existing, prepare, take
+from ansible_collections.lifeboat.cluster.plugins.module_utils._pki.stored import DEFAULT_PREFIX, judge_identity, judge_registry
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.arguments import STREAMING_ARGUMENTS, connection_of
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import connect
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.health import ALLOWABLE_PROBLEM_IDS
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.kubernetes import DEFAULT_PREFIX, judge_identity, judge_registry
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.take import Taken, existing, prepare, take
 
 
 def body(call: Call) -> Dict[str, Any]:

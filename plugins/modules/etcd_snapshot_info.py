@@ -214,9 +214,9 @@ snapshot:
 
 from typing import Any, Dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot.snapshot import record, undecodable_objects
+from ansible_collections.lifeboat.cluster.plugins.module_utils._pki.stored import DEFAULT_PREFIX
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.kubernetes import DEFAULT_PREFIX
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.snapshot import record, undecodable_objects
 
 
 def body(call: Call) -> Dict[str, Any]:

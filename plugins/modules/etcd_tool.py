@@ -85,8 +85,8 @@ tool:
 
 from typing import Any, Dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.restore.keep import keep
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.keep import keep
 
 
 def body(call: Call) -> Dict[str, Any]:

@@ -175,13 +175,13 @@ identity:
 import os
 from typing import Any, Dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.arguments import CONNECTION_ARGUMENTS, connection_of
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import connect
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot.take import prepare
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.v2 import v2_backup
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.v2.v2_api import V2Client
+from ansible_collections.lifeboat.cluster.plugins.module_utils._pki.stored import judge_stores
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import v2_backup
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.arguments import CONNECTION_ARGUMENTS, connection_of
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import connect
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.kubernetes import judge_stores
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.take import prepare
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.v2_api import V2Client
 
 
 def body(call: Call) -> Dict[str, Any]:

@@ -211,9 +211,9 @@ members:
 
 from typing import Any, Dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.arguments import CONNECTION_ARGUMENTS, connection_of
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.v2.v2_survey import Question, survey
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.arguments import CONNECTION_ARGUMENTS, connection_of
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.v2_survey import Question, survey
 
 
 def body(call: Call) -> Dict[str, Any]:

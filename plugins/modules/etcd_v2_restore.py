@@ -165,8 +165,8 @@ restore:
 
 from typing import Any, Dict, Optional
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.v2 import v2_restore
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import v2_restore
 
 
 def body(call: Call) -> Dict[str, Any]:

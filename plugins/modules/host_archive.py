@@ -108,8 +108,8 @@ archive:
 
 from typing import Any, Dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._files.archive.archive import CaptureRequest, WantedPath, capture, existing, rehearse
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.archive import CaptureRequest, WantedPath, capture, existing, rehearse
 
 SPEC: Dict[str, Any] = {
     "path": {"type": "str", "required": True},

@@ -154,8 +154,8 @@ aside:
 
 from typing import Any, Dict, Optional
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._files import files
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host import files
 
 SPEC: Dict[str, Any] = {
     "state": {"type": "str", "choices": ["unpacked", "planned", "applied"], "default": "applied"},

@@ -102,7 +102,7 @@ findings:
 from typing import Any, Dict
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
-from ansible_collections.lifeboat.cluster.plugins.module_utils.controller import key_pairs
+from ansible_collections.lifeboat.cluster.plugins.module_utils._controller import key_pairs
 
 
 def body(call: adapter.Call) -> Dict[str, Any]:

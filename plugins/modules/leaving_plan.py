@@ -97,8 +97,8 @@ leaving:
 
 from typing import Any, Dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery.leaving import Seen, find, judge
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.leaving import Seen, find, judge
 
 DICTS: Dict[str, Any] = {"type": "list", "elements": "dict"}
 SPEC: Dict[str, Any] = {

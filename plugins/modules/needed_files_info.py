@@ -99,10 +99,10 @@ import os
 from dataclasses import asdict
 from typing import Any, Dict, Iterator, List
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._files import needed
+from ansible_collections.lifeboat.cluster.plugins.module_utils._system.processes import arguments
+from ansible_collections.lifeboat.cluster.plugins.module_utils._system.units import Systemd
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host import needed
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.processes import arguments
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Systemd
 
 
 def body(call: Call) -> Dict[str, Any]:

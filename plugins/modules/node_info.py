@@ -194,8 +194,8 @@ node:
 
 from typing import Any, Dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._node.look.inspect import Question, look
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.inspect import Question, look
 
 SPEC: Dict[str, Any] = {
     "platform": {"type": "dict", "required": True},

@@ -266,13 +266,13 @@ etcd:
 
 from typing import Any, Dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._node.lock import LockKeeper
+from ansible_collections.lifeboat.cluster.plugins.module_utils._node.record import BEGUN, STARTED, Store
+from ansible_collections.lifeboat.cluster.plugins.module_utils._node.services.services import LOCK_PATIENCE_SECONDS, Journal, Node, only_one, read_groups
+from ansible_collections.lifeboat.cluster.plugins.module_utils._node.services.start_plan import READY, UNTIL, StartRequest, plan_start
+from ansible_collections.lifeboat.cluster.plugins.module_utils._node.services.starting import start
+from ansible_collections.lifeboat.cluster.plugins.module_utils._node.services.stopping import plan_stop, stop
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.lock import LockKeeper
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.record import BEGUN, STARTED, Store
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import LOCK_PATIENCE_SECONDS, Journal, Node, only_one, read_groups
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.start_plan import READY, UNTIL, StartRequest, plan_start
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.starting import start
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.stopping import plan_stop, stop
 
 GLOBS: Dict[str, Any] = {"type": "list", "elements": "str"}
 FILES: Dict[str, Any] = {

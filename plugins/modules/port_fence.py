@@ -58,8 +58,8 @@ rules:
 
 from typing import Any, Dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._system import port_fence
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host import port_fence
 
 SPEC: Dict[str, Any] = {
     "state": {"type": "str", "choices": ["closed", "open"], "required": True},

@@ -174,9 +174,10 @@ schedule_files:
 from typing import Any, Dict
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, readiness, schedule
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.trust import TRUST_ARGUMENTS, Trust
+from ansible_collections.lifeboat.cluster.plugins.module_utils._catalog import catalog, schedule
+from ansible_collections.lifeboat.cluster.plugins.module_utils._readiness import readiness
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.trust.trust import TRUST_ARGUMENTS, Trust
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.locations import LOCATION_ARGUMENTS, open_location
 
 
 def body(call: adapter.Call) -> Dict[str, Any]:

@@ -162,10 +162,10 @@ import datetime
 import time
 import typing as t
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery.assignments import Machine, Operator, Point, assign
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery.plan import plan_recovery, plan_roll_back
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery.views import Request, Seen, host_view, point_view
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.assignments import Machine, Operator, Point, assign
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.plan import plan_recovery, plan_roll_back
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery.views import Request, Seen, host_view, point_view
 
 
 def _names(values: t.List[str]) -> t.List[str]:

@@ -293,14 +293,17 @@ from datetime import datetime, timedelta
 from typing import Any, Dict, Optional
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
+from ansible_collections.lifeboat.cluster.plugins.module_utils._catalog import catalog
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point import account, points
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest import results
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest.known import is_from_the_future
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest.manifest import ClusterIdentity
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.errors import NoRecoveryPointError
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.location import Location
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.locations import LOCATION_ARGUMENTS, open_location
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.progress import PROGRESS_ARGUMENTS, Meter, Teller, into_file, watched
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import account, catalog, names, points, results
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import NoRecoveryPointError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.known import is_from_the_future
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import ClusterIdentity
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.progress import PROGRESS_ARGUMENTS, Meter, Teller, into_file, watched
 
 
 def identity_of(params: Dict[str, Any]) -> ClusterIdentity:

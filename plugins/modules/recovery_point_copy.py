@@ -162,10 +162,11 @@ size_bytes:
 from typing import Any, Dict
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import age_keys, catalog, copying
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.progress import PROGRESS_ARGUMENTS, Meter, Teller, into_file, watched
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.trust import TRUST_ARGUMENTS, Trust
+from ansible_collections.lifeboat.cluster.plugins.module_utils._catalog import catalog, copying
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.trust import age_keys
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.trust.trust import TRUST_ARGUMENTS, Trust
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.locations import LOCATION_ARGUMENTS, open_location
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.progress import PROGRESS_ARGUMENTS, Meter, Teller, into_file, watched
 
 
 def body(call: adapter.Call) -> Dict[str, Any]:

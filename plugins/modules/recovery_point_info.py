@@ -369,16 +369,21 @@ from datetime import timedelta
 from typing import Any, Dict, List, Optional
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
-from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import age_keys, catalog, damage, names, results, verification
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
+from ansible_collections.lifeboat.cluster.plugins.module_utils._catalog import catalog
+from ansible_collections.lifeboat.cluster.plugins.module_utils._catalog.table import table
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point import damage
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest import results
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.trust import age_keys
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.verification import verification
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.errors import (
     NoRecoveryPointError,
     SignatureUncheckedError,
 )
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.progress import PROGRESS_ARGUMENTS, Meter, Teller, into_file, watched
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.table import table
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.location import Location
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.locations import LOCATION_ARGUMENTS, open_location
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.progress import PROGRESS_ARGUMENTS, Meter, Teller, into_file, watched
+from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 
 
 def one_point(params: Dict[str, Any], location: Location, found: catalog.Catalog) -> Dict[str, Any]:

@@ -215,10 +215,11 @@ table:
 from typing import Any, Dict
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, pruning
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.retention import FINISH, REMOVE, Policy, PruneRefusedError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.trust import TRUST_ARGUMENTS, Trust
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.trust.trust import TRUST_ARGUMENTS, Trust
+from ansible_collections.lifeboat.cluster.plugins.module_utils._retention import pruning
+from ansible_collections.lifeboat.cluster.plugins.module_utils._retention.retention import FINISH, REMOVE, Policy, PruneRefusedError
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.locations import LOCATION_ARGUMENTS, open_location
 
 POLICY_ARGUMENTS: Dict[str, Any] = {
     name: {"type": "int", "default": 0} for name in ("keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly", "minimum_age_days")

@@ -78,11 +78,13 @@ from datetime import datetime
 from typing import Any, Dict, Optional
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import catalog, names, signing, tags
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import ManifestError, NameRefusedError, ObjectMissingError, SignatureError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.trust import TRUST_ARGUMENTS, Trust
+from ansible_collections.lifeboat.cluster.plugins.module_utils._catalog import catalog
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.trust import signing, tags
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.trust.trust import TRUST_ARGUMENTS, Trust
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.errors import ManifestError, NameRefusedError, ObjectMissingError, SignatureError
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.location import Location
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.locations import LOCATION_ARGUMENTS, open_location
 
 
 def in_force(location: Location, cluster: str, point: str, trust: Trust) -> Optional[tags.Tag]:

@@ -217,9 +217,9 @@ unfinished:
 
 from typing import Any, Dict, Optional
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._node.lock import SILENT_FOR_SECONDS, Lock, LockRequest
+from ansible_collections.lifeboat.cluster.plugins.module_utils._node.record import IDENTITY, PROGRESS, Change, GivenUp, Store, unfinished
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.lock import SILENT_FOR_SECONDS, Lock, LockRequest
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.record import IDENTITY, PROGRESS, Change, GivenUp, Store, unfinished
 
 SPEC: Dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent", "locked", "renewed", "unlocked"], "default": "present"},

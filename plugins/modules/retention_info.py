@@ -59,8 +59,8 @@ remedy:
 from typing import Any, Dict
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
+from ansible_collections.lifeboat.cluster.plugins.module_utils._retention import retention_fit
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import retention_fit
 
 
 def body(call: adapter.Call) -> Dict[str, Any]:

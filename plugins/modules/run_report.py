@@ -126,9 +126,9 @@ paths:
 
 from typing import Any, Dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.render import RenderError, finish, render
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.view import summary
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.render import RenderError, finish, render
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.view import summary
 
 ARGUMENTS: Dict[str, Any] = {
     "directory": {"type": "path", "required": True},

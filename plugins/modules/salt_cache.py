@@ -56,10 +56,10 @@ missing:
 
 from typing import Any, Dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._salt.arguments import FILES, PROGRAMS, programs_of
+from ansible_collections.lifeboat.cluster.plugins.module_utils._salt.keys import ACCEPTED, read_keys
+from ansible_collections.lifeboat.cluster.plugins.module_utils._salt.programs import lacking
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.salt.arguments import FILES, PROGRAMS, programs_of
-from ansible_collections.lifeboat.cluster.plugins.module_utils.salt.keys import ACCEPTED, read_keys
-from ansible_collections.lifeboat.cluster.plugins.module_utils.salt.programs import lacking
 
 SPEC: Dict[str, Any] = dict(FILES, **PROGRAMS, ids={"type": "list", "elements": "str"}, wait_seconds={"type": "int", "default": 60})
 

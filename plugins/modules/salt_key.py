@@ -114,10 +114,10 @@ accepted:
 
 from typing import Any, Dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._salt import changes
+from ansible_collections.lifeboat.cluster.plugins.module_utils._salt.arguments import FILES
+from ansible_collections.lifeboat.cluster.plugins.module_utils._salt.keys import ACCEPTED, read_keys
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.salt import changes
-from ansible_collections.lifeboat.cluster.plugins.module_utils.salt.arguments import FILES
-from ansible_collections.lifeboat.cluster.plugins.module_utils.salt.keys import ACCEPTED, read_keys
 
 SPEC: Dict[str, Any] = dict(
     FILES,

@@ -101,9 +101,9 @@ salt:
 
 from typing import Any, Dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._salt.arguments import FILES, PROGRAMS, programs_of
+from ansible_collections.lifeboat.cluster.plugins.module_utils._salt.keys import ACCEPTED, DIRECTORIES, cached, compare, read_keys, read_master
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.salt.arguments import FILES, PROGRAMS, programs_of
-from ansible_collections.lifeboat.cluster.plugins.module_utils.salt.keys import ACCEPTED, DIRECTORIES, cached, compare, read_keys, read_master
 
 SPEC: Dict[str, Any] = dict(
     FILES,

@@ -71,8 +71,8 @@ minion:
 
 from typing import Any, Dict
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._salt.minion import Question, look
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.salt.minion import Question, look
 
 SPEC: Dict[str, Any] = {
     "config_dir": {"type": "path", "default": "/etc/salt"},

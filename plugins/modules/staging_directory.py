@@ -87,8 +87,8 @@ removed:
 
 import typing as t
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._files import staging
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host import staging
 
 
 def body(call: Call) -> t.Dict[str, t.Any]:

@@ -48,10 +48,10 @@ path:
 import os
 import typing as t
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._system.disk import write_file
+from ansible_collections.lifeboat.cluster.plugins.module_utils._system.static_pod import set_arguments
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host._disk import write_file
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.static_pod import set_arguments
 
 
 def body(call: Call) -> t.Dict[str, t.Any]:

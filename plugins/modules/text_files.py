@@ -68,8 +68,8 @@ import stat
 from typing import Any, Dict, Optional
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.render import write_whole
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.render import write_whole
 
 
 def content_of(path: str, mode: int) -> Optional[str]:

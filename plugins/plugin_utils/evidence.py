@@ -17,18 +17,18 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.vault import EncryptedString
 from ansible.utils.display import Display
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.formats import found_text
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.journal import Journal, Record
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.model import Model, build
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.render import render_once
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.runs import Run, find_run, salt_of
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.run_files import upload
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.errors import LocationError
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.location import Location
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.locations import LOCATION_ARGUMENTS, open_location
+from ansible_collections.lifeboat.cluster.plugins.module_utils.clock import elapsed, now, to_moment
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.clock import elapsed, now, to_moment
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.formats import found_text
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal, Record
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.model import Model, build
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.redact import Redactor, strings_in
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.render import render_once
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.runs import Run, find_run, salt_of
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import LocationError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import LOCATION_ARGUMENTS, open_location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.run_files import upload
+from ansible_collections.lifeboat.cluster.plugins.module_utils.redact import Redactor, strings_in
 
 display = Display()
 

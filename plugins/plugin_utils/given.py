@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Mapping, Union
 from ansible.errors import AnsibleFilterError
 from ansible.module_utils.common.validation import check_type_dict
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.redact import shaped_like_secrets
+from ansible_collections.lifeboat.cluster.plugins.module_utils.redact import shaped_like_secrets
 
 
 def given_list(value: Any) -> List[Any]:

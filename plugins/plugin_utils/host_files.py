@@ -16,9 +16,9 @@ from typing import IO, Any, Dict, Mapping, Sequence, Set
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.archives import read_archive
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import SourceDamagedError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.transfer import Connection, Workspace
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.transfer import Connection, Workspace
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.verification.archives import read_archive
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.errors import SourceDamagedError
 
 LARGEST_BYTES = 1 << 20
 

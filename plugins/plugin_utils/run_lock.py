@@ -17,8 +17,8 @@ from urllib.parse import quote
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.runs import Process, Run, is_alive
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.runs import Process, Run, is_alive
 
 MODULE = "lifeboat.cluster.restore_record"
 # Between two steps that come one right after the other no sign of life is needed.

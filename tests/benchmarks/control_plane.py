@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.clock import to_moment
+from ansible_collections.lifeboat.cluster.plugins.module_utils.clock import to_moment
 from tests.benchmarks.measure import Measurement
 from tests.drill.keys import Keys, make_keys
 from tests.drill.playbooks import Playbooks

@@ -20,10 +20,10 @@ VALUE_BYTES = 1_000_000
 # One process for each measured run, as a controller would start it; it prints its peak memory.
 PIPELINE = """
 import resource, sys
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, connect
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.snapshot import stream
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import FilesystemLocation
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.sealing import seal_to
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import Connection, connect
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot.snapshot import stream
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.filesystem import FilesystemLocation
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.trust.sealing import seal_to
 endpoint, ca, cert, key, transport, location, name, recipient = sys.argv[1:]
 with connect(Connection(endpoint, ca, cert, key, transport, 600.0)) as client, stream(client) as source:
     seal_to(FilesystemLocation(location), name, source, [recipient])

@@ -20,8 +20,9 @@ BUCKET = "backups"
 # hashes the plain and the sealed bytes for the manifest. It prints its peak memory in KiB (VmHWM: what ru_maxrss says begins with the parent's).
 SEAL = """
 import sys
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import filesystem, s3
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.sealing import seal_to
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import filesystem
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.s3 import s3
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.trust.sealing import seal_to
 path, directory, endpoint, bucket, name, recipient = sys.argv[1:]
 location = filesystem.FilesystemLocation(directory) if directory else s3.S3Location(bucket, endpoint_url=endpoint)
 with open(path, "rb") as source:

@@ -20,7 +20,7 @@ from typing import Any
 
 from tests.cores import running
 from tests.secrets_search import SHORTEST, Hit, Search, planted_value
-from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Maker, make_keys
+from tests.unit.plugins.module_utils._recovery_point.making import CLUSTER, Maker, make_keys
 
 Arguments = dict[str, Any]
 # Tasks whose arguments hold the secret itself, as it should be: for these Ansible's own no_log is the user's part, and what is ours is the message.

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 # The collection is imported from the tree in which this checkout is lifeboat.cluster; `tests.environment` made it.
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence import runs
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.clock import to_iso
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.render import render
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence import runs
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.journal import Journal
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.render import render
+from ansible_collections.lifeboat.cluster.plugins.module_utils.clock import to_iso
 from tests import environment
 from tests.drill.verification import Check
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.clock import to_iso, to_moment
+from ansible_collections.lifeboat.cluster.plugins.module_utils.clock import to_iso, to_moment
 from tests import environment
 from tests.drill import evidence
 from tests.drill.clients import ReadyClock, WatchClient

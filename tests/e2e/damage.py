@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.records import canonical
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.signing import MANIFEST_NAMESPACE, sign
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest.records import canonical
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.trust.signing import MANIFEST_NAMESPACE, sign
 from tests.drill.keys import Keys, make_keys
 
 

@@ -16,18 +16,21 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, pruning, results, verification
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.copying import Wanted, copy_point
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import LocationError, NotEncryptedError, ObjectLockedError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Manifest
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.preparation import Prepared, Wish, prepare
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.probing import Probing, Settings, probe
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.retention import Policy
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3 import S3Location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_transfer import checksum_of
+from ansible_collections.lifeboat.cluster.plugins.module_utils._catalog.copying import Wanted, copy_point
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest import results
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest.manifest import Manifest
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.verification import verification
+from ansible_collections.lifeboat.cluster.plugins.module_utils._retention import pruning
+from ansible_collections.lifeboat.cluster.plugins.module_utils._retention.retention import Policy
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.errors import LocationError, NotEncryptedError, ObjectLockedError
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.preparation import Prepared, Wish, prepare
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.probing import Probing, Settings, probe
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.s3.s3 import S3Location
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.s3.s3_transfer import checksum_of
 from tests.s3_server import REGION
 from tests.servers.real import PATIENCE_SECONDS, RealServer
-from tests.unit.plugins.module_utils.recovery_point.making import CA, CA_KEY, CLUSTER, Keys, Maker, make_keys, make_tar
+from tests.unit.plugins.module_utils._recovery_point.making import CA, CA_KEY, CLUSTER, Keys, Maker, make_keys, make_tar
 
 LARGE_BYTES = 9 << 20  # more than one request takes
 _LOCK_SECONDS = 12  # longer than a point takes to be written

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import EtcdClient
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.wire import varint
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import EtcdClient
+from ansible_collections.lifeboat.cluster.plugins.module_utils.wire import varint
 
 
 def _field(number: int, content: bytes) -> bytes:

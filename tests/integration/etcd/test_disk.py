@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import disk, snapshot, verify
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.database import database_of, revision_of
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import SnapshotError, SnapshotInvalid, Unreachable
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_data
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.errors import SnapshotError, SnapshotInvalid, Unreachable
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.members import verify
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot import disk, snapshot
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot.database import database_of, revision_of
+from ansible_collections.lifeboat.cluster.plugins.module_utils._node.look import etcd_data
 from tests.integration.etcd.servers import Cluster, Server, wait_for
 
 WRITES = 200

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import health, snapshot, take, verify
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import EtcdClient
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.cluster import look
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import Rejected, SnapshotError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.etcd_place import Restored
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.readiness import EtcdProof
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import EtcdClient
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.cluster import look
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.errors import Rejected, SnapshotError
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.members import health, verify
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot import snapshot, take
+from ansible_collections.lifeboat.cluster.plugins.module_utils._node.services.etcd_place import Restored
+from ansible_collections.lifeboat.cluster.plugins.module_utils._node.services.readiness import EtcdProof
 from tests.etcd_release import release
 from tests.integration.etcd.servers import Cluster, wait_for
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import snapshot
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.inventory import Store
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot import snapshot
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot.inventory import Store
 from tests.etcd_release import release, storage_version
 from tests.integration.etcd import contents
 from tests.integration.etcd.servers import Cluster, Server

@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import health, members, verify
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import EtcdClient, Member
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.cluster import look
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError, MembershipRefused
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.members import Wanted
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import EtcdClient, Member
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.cluster import look
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.errors import EtcdError, MembershipRefused
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.members import health, members, verify
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.members.members import Wanted
 from tests.integration.etcd.servers import Cluster, wait_for
 
 

@@ -20,12 +20,14 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import restore, snapshot, verify
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.cluster import look
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import RestoreError, SnapshotInvalid
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.inventory import Store
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.restore import Request
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host import etcd_data
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.cluster import look
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.errors import RestoreError, SnapshotInvalid
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.members import verify
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.restore import restore
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.restore.restore import Request
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot import snapshot
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot.inventory import Store
+from ansible_collections.lifeboat.cluster.plugins.module_utils._node.look import etcd_data
 from tests import environment
 from tests.etcd_release import release
 from tests.integration.etcd.servers import PATIENCE_SECONDS, Authority, Cluster, Server
@@ -285,7 +287,7 @@ def test_the_run_itself_is_killed_in_the_middle(request_for: Request, saved_slow
     request = replace(request_for, snapshot=str(saved_slow))
     code = (
         "import json, sys\n"
-        "from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import restore\n"
+        "from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.restore import restore\n"
         "restore.apply(restore.plan(restore.Request(**json.loads(sys.argv[1]))))\n"
     )
     variables = dict(os.environ, PYTHONPATH=str(environment.collection_tree()))

@@ -17,18 +17,20 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import gateway, snapshot
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import connect
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError, SnapshotError, Unreachable
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client import gateway
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import connect
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.errors import EtcdError, SnapshotError, Unreachable
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot import snapshot
 from tests import environment
 from tests.integration.etcd.servers import Cluster, Relay, Server
 
 # Runs in a process of its own, so that memory and limits are its own.
 WORKER = """
 import json, resource, sys
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import gateway, snapshot
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, connect
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client import gateway
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot import snapshot
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import Connection, connect
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.errors import EtcdError
 task = json.loads(sys.argv[1])
 if task["file_limit"]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (task["file_limit"], task["file_limit"]))

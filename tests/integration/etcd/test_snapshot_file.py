@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import snapshot
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.bolt import BoltFile
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import SnapshotInvalid
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.inventory import Store
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.errors import SnapshotInvalid
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot import snapshot
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot.bolt import BoltFile
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot.inventory import Store
 from tests.integration.etcd.servers import Server
 
 

@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import restore, snapshot
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.restore import Request
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.readiness import MembersDifferError, NotRestoredError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import Journal, Node, ServiceError, read_groups
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.start_plan import ETCD_BEGUN, StartRequest
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.starting import start
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Systemd
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.restore import restore
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.restore.restore import Request
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot import snapshot
+from ansible_collections.lifeboat.cluster.plugins.module_utils._node.services.readiness import MembersDifferError, NotRestoredError
+from ansible_collections.lifeboat.cluster.plugins.module_utils._node.services.services import Journal, Node, ServiceError, read_groups
+from ansible_collections.lifeboat.cluster.plugins.module_utils._node.services.start_plan import ETCD_BEGUN, StartRequest
+from ansible_collections.lifeboat.cluster.plugins.module_utils._node.services.starting import start
+from ansible_collections.lifeboat.cluster.plugins.module_utils._system.units import Systemd
 from tests.integration.etcd.servers import Cluster, Server
 
 BUMP = 1_000_000_000

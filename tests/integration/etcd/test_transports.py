@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import snapshot
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, EtcdClient, connect
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import EtcdError, NotAvailable, Rejected, Unreachable
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import Connection, EtcdClient, connect
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.errors import EtcdError, NotAvailable, Rejected, Unreachable
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot import snapshot
 from tests.integration.etcd.servers import Authority, Cluster, Relay, Server
 from tests.ports import free_port
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import v2_backup, v2_restore
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.cluster import look
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.gateway import tls_context
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.members import Wanted, apply, initial_cluster, plan
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.take import prepare
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.v2_api import V2Client
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.v2_restore import Request as RestoreRequest
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.cluster import look
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.gateway import tls_context
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.members.members import Wanted, apply, initial_cluster, plan
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot.take import prepare
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.v2 import v2_backup, v2_restore
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.v2.v2_api import V2Client
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.v2.v2_restore import Request as RestoreRequest
 from tests.integration.etcd.servers import Cluster, Server, wait_for
 
 

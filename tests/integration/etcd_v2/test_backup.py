@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import snapshot, v2_artifact
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import BackupError, BackupInvalid, SnapshotInvalid
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.v2_api import V2Client
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.errors import BackupError, BackupInvalid, SnapshotInvalid
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot import snapshot
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.v2 import v2_artifact
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.v2.v2_api import V2Client
 from tests.integration.etcd.servers import Cluster, wait_for
 from tests.integration.etcd_v2 import store
 

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import v2_artifact, v2_restore, verify
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.cluster import look
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.errors import BackupError, BackupInvalid, RestoreError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.v2_api import V2Client
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.v2_survey import Question, survey
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.cluster import look
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.errors import BackupError, BackupInvalid, RestoreError
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.members import verify
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.v2 import v2_artifact, v2_restore
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.v2.v2_api import V2Client
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.v2.v2_survey import Question, survey
 from tests import environment
 from tests.integration.etcd.servers import Cluster, Server, wait_for
 from tests.integration.etcd_v2 import store
@@ -137,7 +138,7 @@ def test_killed_and_run_again(saved: tuple[Cluster, Path], moment: str) -> None:
     request = store.restore_request(cluster, path, cluster.servers[0])
     code = (
         "import json, sys\n"
-        "from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import v2_restore\n"
+        "from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.v2 import v2_restore\n"
         "v2_restore.apply(v2_restore.plan(v2_restore.Request(**json.loads(sys.argv[1]))))\n"
     )
     variables = dict(os.environ, PYTHONPATH=str(environment.collection_tree()))

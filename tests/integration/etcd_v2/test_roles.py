@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.journal import Journal
 from tests.integration.etcd.servers import Cluster, wait_for
 from tests.integration.etcd_v2 import store
 from tests.integration.recovery_point.conftest import keys, stage
 from tests.integration.recovery_point.playing import Stage, Task
 from tests.integration.recovery_point.test_roles import role, staged
-from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, make_pki_files, make_tar
+from tests.unit.plugins.module_utils._recovery_point.making import CLUSTER, make_pki_files, make_tar
 
 __all__ = ["keys", "stage"]
 

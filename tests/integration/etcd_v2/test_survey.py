@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.v2_survey import Question, survey
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.v2.v2_survey import Question, survey
 from tests.integration.etcd.servers import Cluster, wait_for
 from tests.integration.etcd.test_modules import play
 from tests.integration.etcd_v2 import store

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Unit
+from ansible_collections.lifeboat.cluster.plugins.module_utils._system.units import Unit
 from tests.integration.evidence.good_evidence import CERTIFICATE
 
 Break = tuple[str, Any]

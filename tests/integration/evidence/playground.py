@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.journal import Journal
 from tests.integration import playbooks
 
 INVENTORY = """

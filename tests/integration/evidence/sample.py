@@ -11,8 +11,9 @@ from typing import Any
 
 import yaml
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence import clock, render, runs
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal
+from ansible_collections.lifeboat.cluster.plugins.module_utils import clock
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence import render, runs
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.journal import Journal
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 TEMPLATES = os.path.join(ROOT, "roles", "report", "templates")

@@ -130,7 +130,7 @@ def test_a_location_that_is_none_is_told_without_its_values(playground: Playgrou
 HANGING = """
 import time
 from ansible.plugins.callback import CallbackBase
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import FilesystemLocation
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.filesystem import FilesystemLocation
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils import evidence
 
 def put_new(self, key, data, retain_until=None):

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import open_location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3 import S3Location
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.locations import open_location
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.s3.s3 import S3Location
 from tests.integration.locations.places import KINDS, Place, S3Place, use
 from tests.s3_server import S3Server
-from tests.unit.plugins.module_utils.recovery_point.making import Keys, make_keys
+from tests.unit.plugins.module_utils._recovery_point.making import Keys, make_keys
 
 
 @contextmanager

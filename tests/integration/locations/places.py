@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import open_location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3 import S3Location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_bucket import Limits
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.location import Location
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.locations import open_location
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.s3.s3 import S3Location
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.s3.s3_bucket import Limits
 from tests.s3_server import S3Server
 
 KINDS = ("directory", "nfs", "s3")

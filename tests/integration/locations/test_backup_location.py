@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.errors import (
     AccessDeniedError,
     CredentialsExpiredError,
     LocationError,
@@ -28,13 +28,13 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     LocationVanishedError,
     NotLockableError,
 )
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.preparation import UNSUPPORTED, Prepared, Wish, prepare
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.probing import Settings, probe
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_lock import default_retention
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.preparation import UNSUPPORTED, Prepared, Wish, prepare
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.probing import Settings, probe
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.s3.s3_lock import default_retention
 from tests.integration import playbooks
 from tests.integration.locations.conftest import Shop, environment_of
 from tests.s3_server import READER_ACTIONS
-from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER
+from tests.unit.plugins.module_utils._recovery_point.making import CLUSTER
 
 
 def made(shop: Shop, bucket: str, wish: Wish, mode: str = "governance", check_mode: bool = False, who: Mapping[str, str] | None = None) -> Prepared:

@@ -10,19 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, verification
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest.manifest import Manifest
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.verification import verification
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.errors import (
     IdentityRefusedError,
     ManifestError,
     ObjectDamagedError,
     SignatureError,
     SignedByStrangerError,
 )
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Manifest
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3 import S3Location
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.s3.s3 import S3Location
+from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 from tests.s3_server import S3Server
-from tests.unit.plugins.module_utils.recovery_point.making import Keys, Maker, flip, make_keys
+from tests.unit.plugins.module_utils._recovery_point.making import Keys, Maker, flip, make_keys
 
 BUCKET = "backups"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.errors import (
     AccessDeniedError,
     CredentialsExpiredError,
     LocationError,
@@ -21,9 +21,9 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     LocationSlowError,
     LocationVanishedError,
 )
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import StoredObject
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3 import S3Location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3_transfer import S3Upload
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.location import StoredObject
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.s3.s3 import S3Location
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.s3.s3_transfer import S3Upload
 from tests.fault_proxy import (
     Answer,
     DropAnswer,
@@ -386,7 +386,7 @@ SEALED = """
 import os
 import tempfile
 import pyrage
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import sealing
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.trust import sealing
 me = pyrage.x25519.Identity.generate()
 with tempfile.TemporaryFile() as source:
     for part in range(10):

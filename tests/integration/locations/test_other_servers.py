@@ -16,9 +16,14 @@ from urllib.parse import unquote
 import pytest
 from botocore.exceptions import ClientError
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, pruning, results, s3_lock, verification
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.catalog import Catalog
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
+from ansible_collections.lifeboat.cluster.plugins.module_utils._catalog.catalog import Catalog
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest import results
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.points import sealed_ids
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.verification import verification
+from ansible_collections.lifeboat.cluster.plugins.module_utils._retention import pruning
+from ansible_collections.lifeboat.cluster.plugins.module_utils._retention.retention import Policy, PruneRefusedError
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.errors import (
     AccessDeniedError,
     HiddenError,
     LocationError,
@@ -29,17 +34,16 @@ from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.er
     ServerRefusedError,
     ServerUnfitError,
 )
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import StoredObject
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.points import sealed_ids
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.preparation import UNSUPPORTED, Wish, prepare
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.probing import Settings, probe
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.retention import Policy, PruneRefusedError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3 import S3Location
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.location import StoredObject
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.preparation import UNSUPPORTED, Wish, prepare
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.probing import Settings, probe
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.s3 import s3_lock
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.s3.s3 import S3Location
 from tests.fault_proxy import Answer, DropAnswer, Edited, FaultProxy, Instead, Request, When, refusal
 from tests.integration.locations.places import PART, S3Place, pattern, use
 from tests.s3_server import PRUNER_ACTIONS, READER_ACTIONS
-from tests.unit.plugins.module_utils.recovery_point.aging import Past
-from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Keys, Maker
+from tests.unit.plugins.module_utils._recovery_point.aging import Past
+from tests.unit.plugins.module_utils._recovery_point.making import CLUSTER, Keys, Maker
 
 KEY = "shop/manifests/one.json"
 LARGE = pattern(PART + 9)

@@ -15,15 +15,18 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, points, results, tags
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.catalog import Catalog
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import AccessDeniedError, LocationError, ObjectLockedError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.probing import AREAS, DEEP_AREAS, PURPOSES, WRITES, Settings, probe
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.verification import verify_point
+from ansible_collections.lifeboat.cluster.plugins.module_utils._catalog.catalog import Catalog
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point import points
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest import results
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.trust import tags
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.verification.verification import verify_point
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.errors import AccessDeniedError, LocationError, ObjectLockedError
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.location import Location
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.probing import AREAS, DEEP_AREAS, PURPOSES, WRITES, Settings, probe
 from tests.integration.locations.conftest import Shop
 from tests.integration.locations.policies import DIRECTORY, PLACEHOLDER, Policed, read_policy
-from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Keys, Maker, make_tar
+from tests.unit.plugins.module_utils._recovery_point.making import CLUSTER, Keys, Maker, make_tar
 
 NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
 LATER = datetime.timedelta(days=30)

@@ -13,13 +13,13 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.errors import (
     LocationError,
     NameRefusedError,
     ObjectExistsError,
     ObjectMissingError,
 )
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import Location, StoredObject
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.location import Location, StoredObject
 from tests.integration.locations.places import PART, Place, S3Place, pattern
 
 KEY = "shop/points/p/artifacts/etcd/cp1.tar.zst.age"

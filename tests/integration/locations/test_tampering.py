@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest import results
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
 from tests.integration.locations.places import S3Place
-from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Keys, Maker
+from tests.unit.plugins.module_utils._recovery_point.making import CLUSTER, Keys, Maker
 
 
 def test_a_point_under_ransom_is_used_and_the_deed_is_named(s3: S3Place, tmp_path: Path, keys: Keys) -> None:

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import (
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.errors import (
     AccessDeniedError,
     LocationVanishedError,
     NotLockableError,
     ObjectExistsError,
     ObjectLockedError,
 )
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.location import StoredObject
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.location import StoredObject
 from tests.integration.locations.places import PART, S3Place, pattern, use
 from tests.s3_server import READER_ACTIONS, WRITER_ACTIONS, S3Server
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.api import ApiClient, Credentials
+from ansible_collections.lifeboat.cluster.plugins.module_utils._kubernetes.api import ApiClient, Credentials
 from tests.ports import free_port
 
 _PATIENCE_SECONDS = 120.0

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import decodable
-from ansible_collections.lifeboat.cluster.plugins.module_utils.resources.api import ApiClient
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot import decodable
+from ansible_collections.lifeboat.cluster.plugins.module_utils._kubernetes.api import ApiClient
 from tests.integration.node.api_server import RealApiServer
 from tests.lab import versions
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.record import utc
+from ansible_collections.lifeboat.cluster.plugins.module_utils._node.record import utc
 from tests.integration.etcd.servers import wait_for
 from tests.integration.evidence.playground import BEGIN, Playground
 from tests.ports import free_port

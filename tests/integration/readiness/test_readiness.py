@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.journal import Journal
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest import results
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
 from tests.debian_programs import unpacked
 from tests.integration import playbooks
-from tests.unit.plugins.module_utils.recovery_point.aging import Past
-from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Keys, Maker, assert_no_secrets, make_keys
+from tests.unit.plugins.module_utils._recovery_point.aging import Past
+from tests.unit.plugins.module_utils._recovery_point.making import CLUSTER, Keys, Maker, assert_no_secrets, make_keys
 
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "extensions" / "prometheus"

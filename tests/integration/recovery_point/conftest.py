@@ -13,7 +13,7 @@ import pytest
 
 from tests.integration.recovery_point.playing import Stage
 from tests.integration.recovery_point.servers import Snapshot, take_snapshot
-from tests.unit.plugins.module_utils.recovery_point.making import Keys, Maker, make_keys
+from tests.unit.plugins.module_utils._recovery_point.making import Keys, Maker, make_keys
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -11,9 +11,9 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Manifest
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest.manifest import Manifest
 from tests.integration.recovery_point.servers import PATIENCE_SECONDS, Snapshot
-from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Maker, make_pki_files, make_tar
+from tests.unit.plugins.module_utils._recovery_point.making import CLUSTER, Maker, make_pki_files, make_tar
 
 STOCK = [
     "age",

@@ -15,10 +15,10 @@ from typing import Any
 
 import yaml
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.names import points_prefix
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.journal import Journal
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.names import points_prefix
 from tests.integration import playbooks
-from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Keys, Maker
+from tests.unit.plugins.module_utils._recovery_point.making import CLUSTER, Keys, Maker
 
 NOBODY = 65534
 Task = dict[str, Any]

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
 from tests.integration.recovery_point.playing import NOBODY, Stage, Task, sha256
-from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, SECRETS, assert_no_secrets, flip, make_keys, make_pki_files, make_tar
+from tests.unit.plugins.module_utils._recovery_point.making import CLUSTER, SECRETS, assert_no_secrets, flip, make_keys, make_pki_files, make_tar
 
 ETCD = make_tar({"notes": os.urandom(3000)})
 

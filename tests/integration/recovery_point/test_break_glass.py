@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Manifest
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest import results
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest.manifest import Manifest
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
 from tests.integration.recovery_point.glass import Glass, make_point
 from tests.integration.recovery_point.servers import KEY, PATIENCE_SECONDS, VALUE, Snapshot, etcd, free_ports
-from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Maker, flip, make_keys, make_pki_files, make_tar
+from tests.unit.plugins.module_utils._recovery_point.making import CLUSTER, Maker, flip, make_keys, make_pki_files, make_tar
 
 # Of an earlier restore, beyond what the clock says.
 HIGHEST = 3_000_000_000_000_000

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest import results
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
 from tests.integration.recovery_point.glass import ALWAYS, FOR_A_BUCKET, FOR_A_WRONG_SUM, Glass, make_point
 from tests.integration.recovery_point.servers import KEY, VALUE, Snapshot, etcd, free_ports
 from tests.s3_server import REGION, S3Server
-from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Maker
+from tests.unit.plugins.module_utils._recovery_point.making import CLUSTER, Maker
 
 BUCKET = "backups"
 PREFIX = "clusters/"

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.catalog import Catalog
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.locations import open_location
+from ansible_collections.lifeboat.cluster.plugins.module_utils._catalog.catalog import Catalog
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.locations import open_location
 from tests.integration import playbooks
 from tests.integration.locations.policies import Policed, statements_for
 from tests.s3_server import S3Server
-from tests.unit.plugins.module_utils.recovery_point.aging import Past
-from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Keys, Maker, assert_no_secrets, make_keys
+from tests.unit.plugins.module_utils._recovery_point.aging import Past
+from tests.unit.plugins.module_utils._recovery_point.making import CLUSTER, Keys, Maker, assert_no_secrets, make_keys
 
 BUCKET, SECOND = "life", "second"
 

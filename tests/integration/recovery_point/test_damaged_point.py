@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Manifest
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.journal import Journal
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest import results
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest.manifest import Manifest
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
 from tests.integration import playbooks
 from tests.integration.recovery_point.playing import Stage, Task, role, staged
-from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, flip, make_pki_files, make_tar
+from tests.unit.plugins.module_utils._recovery_point.making import CLUSTER, flip, make_pki_files, make_tar
 
 COLLECTION, NEIGHBOUR, WORKER = "collection/collection.tar.zst.age", "pki/cp1.tar.zst.age", "pki/w1.tar.zst.age"
 

@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, connect
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.names import manifests_prefix
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.verification import verify_point
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import Connection, connect
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.journal import Journal
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.verification.verification import verify_point
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.names import manifests_prefix
 from tests.encrypting import IDENTITY, UID, configuration, encrypted, key, keys, stored
 from tests.integration.recovery_point.playing import Stage, Task, role, staged
 from tests.integration.recovery_point.servers import etcd, free_ports
-from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, make_pki_files
+from tests.unit.plugins.module_utils._recovery_point.making import CLUSTER, make_pki_files
 
 HOSTS = ("cp1", "cp2")
 TOKEN = "restore-20261120t140000z"

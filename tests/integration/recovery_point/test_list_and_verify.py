@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest import results
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
 from tests.integration import playbooks
 from tests.integration.recovery_point.playing import Stage
-from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, flip
+from tests.unit.plugins.module_utils._recovery_point.making import CLUSTER, flip
 
 
 def call(stage: Stage, playbook: str, *arguments: str) -> subprocess.CompletedProcess[str]:

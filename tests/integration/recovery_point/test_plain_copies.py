@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from tests.integration.recovery_point.playing import Stage, Task, role
-from tests.unit.plugins.module_utils.recovery_point.making import make_tar
+from tests.unit.plugins.module_utils._recovery_point.making import make_tar
 
 PLAIN = Path("/var/tmp")
 UNPACKED = Path("/var/lib/lifeboat/staging")

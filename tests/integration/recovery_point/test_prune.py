@@ -17,16 +17,18 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, pruning, tombstones
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.errors import ClockSkewError, ObjectLockedError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import FilesystemLocation
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.retention import FINISH, REMOVE, Policy
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.s3 import S3Location
+from ansible_collections.lifeboat.cluster.plugins.module_utils._catalog import tombstones
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.journal import Journal
+from ansible_collections.lifeboat.cluster.plugins.module_utils._retention import pruning
+from ansible_collections.lifeboat.cluster.plugins.module_utils._retention.retention import FINISH, REMOVE, Policy
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.errors import ClockSkewError, ObjectLockedError
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.filesystem import FilesystemLocation
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.s3.s3 import S3Location
 from tests.integration import playbooks
 from tests.s3_server import PRUNER_ACTIONS, S3Server
-from tests.unit.plugins.module_utils.recovery_point.aging import Past
-from tests.unit.plugins.module_utils.recovery_point.making import Keys
+from tests.unit.plugins.module_utils._recovery_point.aging import Past
+from tests.unit.plugins.module_utils._recovery_point.making import Keys
 
 RUN = "20261004T180000Z-prune-0001"
 LAST = Policy(keep_last=1)

@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.verification import verify_point
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.verification.verification import verify_point
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
 from tests.etcd_release import release
 from tests.integration.playbooks import LIMIT_SECONDS
 from tests.integration.recovery_point.playing import Stage, Task, role, staged
 from tests.integration.recovery_point.servers import Etcd, etcd, free_ports
-from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, make_pki_files, make_tar
+from tests.unit.plugins.module_utils._recovery_point.making import CLUSTER, make_pki_files, make_tar
 
 UID = "0b0f1f5e-5b39-4f5c-8b9e-7d0c7b8f1a11"
 TOKEN = "restore-20261120t140000z"

@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd import snapshot
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.client import Connection, connect
-from ansible_collections.lifeboat.cluster.plugins.module_utils.etcd.kubernetes import uid_of
-from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.encryption import Configuration, Stored, judge
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import Connection, connect
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot import snapshot
+from ansible_collections.lifeboat.cluster.plugins.module_utils._pki.encryption import Configuration, Stored, judge
+from ansible_collections.lifeboat.cluster.plugins.module_utils._pki.stored import uid_of
 from tests.encrypting import IDENTITY, configuration, key, keys
 from tests.integration.node.api_server import RealApiServer
 from tests.integration.recovery_point.playing import Stage, Task, role, staged
-from tests.unit.plugins.module_utils.recovery_point.making import make_pki_files
+from tests.unit.plugins.module_utils._recovery_point.making import make_pki_files
 
 TOKEN = "restore-20261120t140000z"
 # Other tests run API servers on this machine too: ours is known by a name of its own, which the kernel does not cut.

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Manifest
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.verification import Verification, verify_point
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest.manifest import Manifest
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.verification.verification import Verification, verify_point
 from tests.integration.recovery_point.servers import Snapshot
-from tests.unit.plugins.module_utils.recovery_point.making import Maker, make_tar
+from tests.unit.plugins.module_utils._recovery_point.making import Maker, make_tar
 
 
 def make_point(maker: Maker, content: bytes, record: dict[str, Any], extension: str) -> Manifest:

@@ -17,7 +17,7 @@ import pytest
 from tests.integration.salt import units
 from tests.integration.salt.servers import World
 from tests.salt_programs import salt_programs
-from tests.unit.plugins.module_utils.recovery_point.making import Keys, make_keys
+from tests.unit.plugins.module_utils._recovery_point.making import Keys, make_keys
 
 
 @contextmanager

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.inside import Inside
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.units import Systemd
-from ansible_collections.lifeboat.cluster.plugins.module_utils.salt import changes, keys
-from ansible_collections.lifeboat.cluster.plugins.module_utils.salt.minion import Question, look
-from ansible_collections.lifeboat.cluster.plugins.module_utils.salt.programs import Programs, lacking
+from ansible_collections.lifeboat.cluster.plugins.module_utils._salt import changes, keys
+from ansible_collections.lifeboat.cluster.plugins.module_utils._salt.minion import Question, look
+from ansible_collections.lifeboat.cluster.plugins.module_utils._salt.programs import Programs, lacking
+from ansible_collections.lifeboat.cluster.plugins.module_utils._system.inside import Inside
+from ansible_collections.lifeboat.cluster.plugins.module_utils._system.units import Systemd
 from tests.integration.host_files.test_host_modules import Play, changed
 from tests.integration.salt.servers import NODES, Minion, World, wait_for
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.salt import keys as salt_keys
+from ansible_collections.lifeboat.cluster.plugins.module_utils._salt import keys as salt_keys
 from tests.integration.recovery_point.playing import Stage, Task, role, staged
 from tests.integration.salt.servers import LOCAL, NODES, PORTS, World, wait_for
-from tests.unit.plugins.module_utils.recovery_point.making import Keys
+from tests.unit.plugins.module_utils._recovery_point.making import Keys
 
 NODE = NODES[2]
 # What is written below these on a cluster's host is written elsewhere here.

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.directory import dump, restore
-from ansible_collections.lifeboat.cluster.plugins.module_utils.directory.server import Bind, Directory, socket_url
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host import processes
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.inside import Inside
+from ansible_collections.lifeboat.cluster.plugins.module_utils._ldap import dump, restore
+from ansible_collections.lifeboat.cluster.plugins.module_utils._ldap.server import Bind, Directory, socket_url
+from ansible_collections.lifeboat.cluster.plugins.module_utils._system import processes
+from ansible_collections.lifeboat.cluster.plugins.module_utils._system.inside import Inside
 from tests.debian_programs import LIBRARIES, unpacked
 from tests.integration.stores.velum import wait_for
 

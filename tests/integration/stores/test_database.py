@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database import contents, credentials, dump, rows
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database.arguments import open_server
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database.credentials import CredentialsError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database.dump import DumpError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database.restore import RestoreError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database.rows import Dependent, RowError, Wanted
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database.server import DatabaseError
+from ansible_collections.lifeboat.cluster.plugins.module_utils._database import contents, credentials, dump, rows
+from ansible_collections.lifeboat.cluster.plugins.module_utils._database.arguments import open_server
+from ansible_collections.lifeboat.cluster.plugins.module_utils._database.credentials import CredentialsError
+from ansible_collections.lifeboat.cluster.plugins.module_utils._database.dump import DumpError
+from ansible_collections.lifeboat.cluster.plugins.module_utils._database.restore import RestoreError
+from ansible_collections.lifeboat.cluster.plugins.module_utils._database.rows import Dependent, RowError, Wanted
+from ansible_collections.lifeboat.cluster.plugins.module_utils._database.server import DatabaseError
+from ansible_collections.lifeboat.cluster.plugins.module_utils._system.passwords import PasswordFileError
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.passwords import PasswordFileError
 from tests.integration.stores import killed
 from tests.integration.stores.conftest import short_directory
 from tests.integration.stores.velum import ASIDE, SCHEMA, STATE, VERSION, VOLATILE, Velum, mounted, running

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.directory import dump, restore
-from ansible_collections.lifeboat.cluster.plugins.module_utils.directory.dump import CONFIG, RECORD, TREE, DumpError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.directory.restore import RestoreError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.directory.server import Bind, Directory
+from ansible_collections.lifeboat.cluster.plugins.module_utils._files import replacement
+from ansible_collections.lifeboat.cluster.plugins.module_utils._ldap import dump, restore
+from ansible_collections.lifeboat.cluster.plugins.module_utils._ldap.dump import CONFIG, RECORD, TREE, DumpError
+from ansible_collections.lifeboat.cluster.plugins.module_utils._ldap.restore import RestoreError
+from ansible_collections.lifeboat.cluster.plugins.module_utils._ldap.server import Bind, Directory
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host import replacement
 from tests.integration.stores.ldap import ADMIN, OWNER, SUFFIX, Ldap
 from tests.integration.stores.velum import mounted
 

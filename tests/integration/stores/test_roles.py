@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.journal import Journal
 from tests.integration.recovery_point.playing import Stage, Task
 from tests.integration.stores.ldap import ADMIN, SUFFIX, Ldap
 from tests.integration.stores.velum import Velum
-from tests.unit.plugins.module_utils.recovery_point.making import make_keys, make_tar
+from tests.unit.plugins.module_utils._recovery_point.making import make_keys, make_tar
 
 
 def role(name: str, verb: str) -> Task:

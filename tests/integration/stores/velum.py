@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database import contents, dump, restore
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database.arguments import open_server, users_of
-from ansible_collections.lifeboat.cluster.plugins.module_utils.database.server import Server
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.inside import Inside
+from ansible_collections.lifeboat.cluster.plugins.module_utils._database import contents, dump, restore
+from ansible_collections.lifeboat.cluster.plugins.module_utils._database.arguments import open_server, users_of
+from ansible_collections.lifeboat.cluster.plugins.module_utils._database.server import Server
+from ansible_collections.lifeboat.cluster.plugins.module_utils._system.inside import Inside
 from tests.debian_programs import LIBRARIES, unpacked
 
 PACKAGES = ("mariadb-server-core", "mariadb-server", "mariadb-client", "mariadb-client-core", "liburing2", "libaio1")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery import plan, situations
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery import plan, situations
 
 TEXT = (Path(__file__).parents[3] / "docs" / "recovery.md").read_text()
 

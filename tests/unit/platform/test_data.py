@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from ansible_collections.lifeboat.cluster.plugins.filter.for_groups import EVERY, GROUPS, for_groups
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host._globs import GlobSet
-from ansible_collections.lifeboat.cluster.plugins.module_utils.host.services import Node, read_groups, read_services
-from ansible_collections.lifeboat.cluster.plugins.module_utils.pki.tls import TYPES
+from ansible_collections.lifeboat.cluster.plugins.module_utils._files.globs import GlobSet
+from ansible_collections.lifeboat.cluster.plugins.module_utils._node.services.services import Node, read_groups, read_services
+from ansible_collections.lifeboat.cluster.plugins.module_utils._pki.tls import TYPES
 from tests import environment
 
 FILES = environment.ROOT / "roles/platform/files"

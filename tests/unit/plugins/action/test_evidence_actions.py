@@ -16,7 +16,7 @@ from ansible.template import Templar, trust_as_template
 from ansible.utils.context_objects import CLIArgs
 
 from ansible_collections.lifeboat.cluster.plugins.action import check, run_begin
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.redact import Redactor
+from ansible_collections.lifeboat.cluster.plugins.module_utils.redact import Redactor
 from ansible_collections.lifeboat.cluster.plugins.plugin_utils import evidence as shared
 
 

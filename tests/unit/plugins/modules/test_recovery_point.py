@@ -14,13 +14,13 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
-from ansible_collections.lifeboat.cluster.plugins.module_utils.evidence.journal import Journal
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.manifest import Manifest, Opening
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.results import Result
+from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.journal import Journal
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest.manifest import Manifest, Opening
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest.results import Result
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
 from ansible_collections.lifeboat.cluster.plugins.modules import recovery_point
-from tests.unit.plugins.module_utils.recovery_point.aging import Past
-from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, SECRETS, Maker, assert_no_secrets, make_keys, make_pki_files, make_tar
+from tests.unit.plugins.module_utils._recovery_point.aging import Past
+from tests.unit.plugins.module_utils._recovery_point.making import CLUSTER, SECRETS, Maker, assert_no_secrets, make_keys, make_pki_files, make_tar
 
 POINT = "20261120T133500Z-1a2b3c"
 

@@ -14,10 +14,12 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils import adapter
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names, results, signing
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest import results
+from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.trust import signing
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
 from ansible_collections.lifeboat.cluster.plugins.modules import recovery_point_info
-from tests.unit.plugins.module_utils.recovery_point.aging import Past
-from tests.unit.plugins.module_utils.recovery_point.making import CLUSTER, Maker, assert_no_secrets, flip, make_keys, make_pki_files, make_tar
+from tests.unit.plugins.module_utils._recovery_point.aging import Past
+from tests.unit.plugins.module_utils._recovery_point.making import CLUSTER, Maker, assert_no_secrets, flip, make_keys, make_pki_files, make_tar
 
 ETCD, PKI = "etcd/cp1.tar.zst.age", "pki/cp1.tar.zst.age"
 

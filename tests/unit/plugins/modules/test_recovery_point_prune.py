@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point import names
-from ansible_collections.lifeboat.cluster.plugins.module_utils.recovery_point.filesystem import FilesystemLocation
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage import names
+from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.filesystem import FilesystemLocation
 from ansible_collections.lifeboat.cluster.plugins.modules import recovery_point_prune, recovery_point_tag
-from tests.unit.plugins.module_utils.recovery_point.aging import Past
-from tests.unit.plugins.module_utils.recovery_point.making import assert_no_secrets, make_keys
+from tests.unit.plugins.module_utils._recovery_point.aging import Past
+from tests.unit.plugins.module_utils._recovery_point.making import assert_no_secrets, make_keys
 
 NOW = names.now()
 
