@@ -207,8 +207,8 @@ import time
 from typing import Any, Dict, Mapping
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.arguments import CONNECTION_ARGUMENTS, connection_of
-from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.cluster import look
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.connecting import connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.members.health import cluster_result
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.members.verify import compare_hashes, linearizable_read
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run

@@ -152,8 +152,8 @@ initial_cluster:
 from typing import Any, Dict
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.arguments import CONNECTION_ARGUMENTS, connection_of
-from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.cluster import look
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.connecting import connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.members import members
 from ansible_collections.lifeboat.cluster.plugins.module_utils.adapter import Call, run
 

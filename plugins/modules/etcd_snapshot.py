@@ -290,7 +290,7 @@ import os
 from typing import Any, Dict
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.arguments import STREAMING_ARGUMENTS, connection_of
-from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import connect
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.connecting import connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.members.health import ALLOWABLE_PROBLEM_IDS
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot.take import Taken, existing, prepare, take
 from ansible_collections.lifeboat.cluster.plugins.module_utils._pki.stored import DEFAULT_PREFIX, judge_identity, judge_registry

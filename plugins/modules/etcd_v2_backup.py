@@ -176,7 +176,7 @@ import os
 from typing import Any, Dict
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.arguments import CONNECTION_ARGUMENTS, connection_of
-from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import connect
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.connecting import connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot.take import prepare
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.v2 import v2_backup
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.v2.v2_api import V2Client

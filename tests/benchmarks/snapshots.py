@@ -20,7 +20,8 @@ VALUE_BYTES = 1_000_000
 # One process for each measured run, as a controller would start it; it prints its peak memory.
 PIPELINE = """
 import resource, sys
-from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import Connection, connect
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import Connection
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.connecting import connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot.snapshot import stream
 from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.filesystem import FilesystemLocation
 from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.trust.sealing import seal_to

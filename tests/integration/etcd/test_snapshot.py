@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client import gateway
-from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import connect
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.connecting import connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.errors import EtcdError, SnapshotError, Unreachable
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot import snapshot
 from tests import environment
@@ -29,7 +29,8 @@ WORKER = """
 import json, resource, sys
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client import gateway
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot import snapshot
-from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import Connection, connect
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import Connection
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.connecting import connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.errors import EtcdError
 task = json.loads(sys.argv[1])
 if task["file_limit"]:

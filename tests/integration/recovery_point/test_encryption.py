@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import Connection, connect
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import Connection
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.connecting import connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils._evidence.journal import Journal
 from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.verification.verification import verify_point
 from ansible_collections.lifeboat.cluster.plugins.module_utils._storage.names import manifests_prefix

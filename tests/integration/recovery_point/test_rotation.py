@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import Connection, connect
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import Connection
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.connecting import connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot import snapshot
 from ansible_collections.lifeboat.cluster.plugins.module_utils._pki.encryption import Configuration, Stored, judge
 from ansible_collections.lifeboat.cluster.plugins.module_utils._pki.stored import uid_of

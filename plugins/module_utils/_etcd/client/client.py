@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import time
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Protocol, Seque
 from urllib.parse import urlsplit
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client import messages
-from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.errors import EtcdError, NotAvailable, Rejected
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.errors import EtcdError, Rejected
 from ansible_collections.lifeboat.cluster.plugins.module_utils.wire import Buffer, Message, fields
 
 TRAILER_BYTES = 32
@@ -454,34 +453,6 @@ def prefix_end(prefix: bytes) -> bytes:
             return bytes(end)
         end.pop()
     return WHOLE_STORE
-
-
-def grpc_importable() -> bool:
-    """Whether the etcd3 package and grpc are there; they are not imported for the answer."""
-    return all(importlib.util.find_spec(name) is not None for name in ("etcd3", "grpc"))
-
-
-def connect(connection: Connection) -> EtcdClient:
-    """A client over the transport that the connection names; ``auto`` is gRPC where it can be imported, else the gateway."""
-    from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.etcdctl import EtcdctlClient
-    from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.gateway import GatewayClient
-    from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.grpc_transport import GrpcClient
-
-    if connection.transport == "gateway":
-        return GatewayClient(connection)
-    if connection.transport == "etcdctl":
-        return EtcdctlClient(connection)
-    if connection.transport == "grpc":
-        return GrpcClient(connection)
-    if connection.transport != "auto":
-        raise EtcdError("%r is not a transport" % connection.transport, remedy="Use auto, grpc, gateway or etcdctl.")
-    # gRPC through etcd3 needs the CA as a file; a connection that trusts the system's CAs goes over the gateway.
-    if grpc_importable() and not (connection.tls and not connection.ca_cert):
-        try:
-            return GrpcClient(connection)
-        except NotAvailable:
-            pass
-    return GatewayClient(connection)
 
 
 def sorted_members(members: Sequence[Member]) -> List[Member]:

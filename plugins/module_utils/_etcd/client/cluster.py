@@ -10,16 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import (
-    Alarm,
-    Connection,
-    EtcdClient,
-    Member,
-    Status,
-    connect,
-    hex_id,
-    sorted_members,
-)
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import Alarm, Connection, EtcdClient, Member, Status, hex_id, sorted_members
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.connecting import connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.errors import EtcdError
 
 # Members are not asked at exactly the same time, so a busy cluster always shows some distance.

@@ -9,8 +9,9 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import EtcdClient, Member, connect, sorted_members
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import EtcdClient, Member, sorted_members
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.cluster import ClusterView, Connector, look
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.connecting import connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.errors import EtcdError, MembershipRefused, Rejected, Unreachable
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.members import quorum
 from ansible_collections.lifeboat.cluster.plugins.module_utils.releases import version_tuple

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import EtcdClient, KeyHash, connect, hex_id
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import EtcdClient, KeyHash, hex_id
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.cluster import ClusterView, Connector, MemberState
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.connecting import connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.errors import EtcdError, NotAvailable, Rejected
 
 _ATTEMPTS = 5

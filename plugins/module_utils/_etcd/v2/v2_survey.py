@@ -11,7 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Sequence
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import Connection, EtcdClient, connect
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import Connection, EtcdClient
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.connecting import connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.errors import NotAvailable, StoreUnknown, Unreachable
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.v2 import v2_artifact, v2_tree
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.v2.v2_api import V2Client

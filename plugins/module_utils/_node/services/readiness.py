@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import NOSPACE, Connection, EtcdClient
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.cluster import look
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.connecting import connect
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.gateway import GatewayClient
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.errors import EtcdError
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.members.verify import HashComparison, compare_hashes
 from ansible_collections.lifeboat.cluster.plugins.module_utils._kubernetes.api import ApiClient, Credentials
+from ansible_collections.lifeboat.cluster.plugins.module_utils._node.services.etcd_place import Restored
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
-
-if TYPE_CHECKING:
-    from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import Connection, EtcdClient
-    from ansible_collections.lifeboat.cluster.plugins.module_utils._node.services.etcd_place import Restored
 
 # A question to a member that has no leader is not answered for seconds; asking again is quicker than waiting.
 _ETCD_TIMEOUT_SECONDS = 2.0
@@ -57,8 +60,6 @@ class EtcdProof:
         self._defragmented_at = -DEFRAGMENT_AGAIN_SECONDS
 
     def _connection(self, timeout_seconds: float) -> Connection:
-        from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import Connection
-
         facts = self._facts
         return Connection(
             endpoint=str(facts.get("endpoint") or "https://127.0.0.1:2379"),
@@ -71,8 +72,6 @@ class EtcdProof:
 
     def missing(self) -> str:
         """What is missing for a quorum, or an empty text once a linearizable read was answered. Raises NotRestoredError when other data is served."""
-        from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.gateway import GatewayClient
-        from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.errors import EtcdError
 
         if self._client is None:
             self._client = GatewayClient(self._connection(_ETCD_TIMEOUT_SECONDS))
@@ -88,7 +87,6 @@ class EtcdProof:
 
     def _take_back_alarms(self, client: EtcdClient) -> str:
         """Why they are still there. An etcd that can never be asked for them is not waited for: its health is looked at in the end."""
-        from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.errors import EtcdError
 
         self._asked_since = self._asked_since or time.monotonic()
         waiting = time.monotonic() - self._asked_since < ALARM_PATIENCE_SECONDS
@@ -104,8 +102,6 @@ class EtcdProof:
 
     def _make_room(self, client: EtcdClient) -> None:
         """Give back what the restore compacted, where etcd has no room otherwise. It compacts when it starts, in steps, so this may be needed again."""
-        from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import NOSPACE
-        from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.gateway import GatewayClient
 
         status = client.status()
         full = 0 < status.db_size_quota_bytes <= status.db_size_bytes
@@ -139,10 +135,6 @@ class EtcdProof:
         Nobody may write meanwhile, so members that differ, differ for good. Result: revision, members, equal (None when it can't be known,
         with the reason).
         """
-        from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import connect
-        from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.cluster import look
-        from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.errors import EtcdError
-        from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.members.verify import HashComparison, compare_hashes
 
         client = connect(self._connection(_HASH_TIMEOUT_SECONDS))
         end = clock() + wait_seconds

@@ -9,16 +9,17 @@ import fnmatch
 import os
 import stat
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Set
+from typing import Any, Dict, List, Mapping, Sequence, Set
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils._files import replacement
+from ansible_collections.lifeboat.cluster.plugins.module_utils._files import files, replacement
+from ansible_collections.lifeboat.cluster.plugins.module_utils._files.archive.entries import fingerprint, same
+from ansible_collections.lifeboat.cluster.plugins.module_utils._files.archive.unpacking import staged_path
+from ansible_collections.lifeboat.cluster.plugins.module_utils._files.files import RestorePlan
+from ansible_collections.lifeboat.cluster.plugins.module_utils._files.hosts import hosts_conflicts, merge_hosts
 from ansible_collections.lifeboat.cluster.plugins.module_utils._node import other_pods
 from ansible_collections.lifeboat.cluster.plugins.module_utils._node.services import etcd_place
 from ansible_collections.lifeboat.cluster.plugins.module_utils._node.services.services import STATIC_POD, Node, Observation, Service
 from ansible_collections.lifeboat.cluster.plugins.module_utils._system.disk import make_directories, read_json, write_file, write_json
-
-if TYPE_CHECKING:
-    from ansible_collections.lifeboat.cluster.plugins.module_utils._files.files import RestorePlan
 
 ASIDE = "/var/lib/lifeboat/aside"
 PLACED = "/var/lib/lifeboat/placed.json"
@@ -175,8 +176,6 @@ def _plan_files(node: Node, items: Sequence[Mapping[str, Any]], placed_path: str
     """Plans for captured files. Manifests go to the parking: the kubelet must not see them all at once."""
     if not items:
         return []
-    from ansible_collections.lifeboat.cluster.plugins.module_utils._files import files
-    from ansible_collections.lifeboat.cluster.plugins.module_utils._files.archive.entries import fingerprint, same
 
     placed = _read_placed(placed_path)
     plans = []
@@ -216,7 +215,6 @@ def _others_start(node: Node, request: StartRequest) -> bool:
 
 def _staged_files(plans: Sequence[RestorePlan]) -> Dict[str, str]:
     """Where the files lie now that are about to be put in place, by their final paths."""
-    from ansible_collections.lifeboat.cluster.plugins.module_utils._files.archive.unpacking import staged_path
 
     return {step.path: staged_path(planned.request.staging, step.entry.path) for planned in plans for step in planned.steps}
 
@@ -239,8 +237,6 @@ def plan_start(node: Node, request: StartRequest, rehearse: bool = False) -> Sta
     hosts_after = hosts
     conflicts: List[str] = []
     if request.hosts_entries:
-        from ansible_collections.lifeboat.cluster.plugins.module_utils._files.hosts import hosts_conflicts, merge_hosts
-
         entries = {str(address): [names] if isinstance(names, str) else [str(name) for name in names] for address, names in request.hosts_entries.items()}
         hosts_after = merge_hosts(hosts, entries)
         conflicts = ["%s is %s in another line, wanted is %s" % (item.name, item.found, item.wanted) for item in hosts_conflicts(hosts, entries)]

@@ -11,7 +11,7 @@ import os
 import time
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
 
-from ansible_collections.lifeboat.cluster.plugins.module_utils._files import replacement
+from ansible_collections.lifeboat.cluster.plugins.module_utils._files import files, replacement
 from ansible_collections.lifeboat.cluster.plugins.module_utils._node import other_pods
 from ansible_collections.lifeboat.cluster.plugins.module_utils._node.services import etcd_place
 from ansible_collections.lifeboat.cluster.plugins.module_utils._node.services.readiness import ApiProof, EtcdProof
@@ -78,8 +78,6 @@ def _put_in_place(node: Node, request: StartRequest, plan: StartPlan, journal: J
     """Files, host names, data directories; returns what became of the files."""
     applied = []
     if plan.changes_files:
-        from ansible_collections.lifeboat.cluster.plugins.module_utils._files import files
-
         with journal.phase("files"):
             journal.changing()
             applied = [files.apply(planned).as_result() for planned in plan.files]

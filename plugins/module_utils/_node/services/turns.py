@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, List, Mapping, Optional
 from urllib.parse import urlsplit
 
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot.bolt import BoltFile
 from ansible_collections.lifeboat.cluster.plugins.module_utils.errors import LifeboatError
 
 # More than a member needs to start; one whose predecessors are dead must not wait for ever.
@@ -43,7 +44,6 @@ def checks_others(manifest: str) -> bool:
 
 def predecessors(data_dir: str, own_name: str) -> Turn:
     """The peer URLs of the members that come before this one by name, as its own data directory has them. All members come to the same order."""
-    from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot.bolt import BoltFile
 
     database = os.path.join(data_dir, "member", "snap", "db")
     try:

@@ -14,6 +14,8 @@ from typing import IO, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 from ansible_collections.lifeboat.cluster.plugins.module_utils._catalog import catalog
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.errors import BackupInvalid
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.restore.elf import MAGIC
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot.snapshot import prove, record_of, store_inventory
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.v2 import v2_artifact
 from ansible_collections.lifeboat.cluster.plugins.module_utils._pki.inspect import LARGEST_FILE_BYTES, Inspector
 from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.manifest.manifest import Artifact, Manifest
 from ansible_collections.lifeboat.cluster.plugins.module_utils._recovery_point.reading import find_hidden
@@ -322,7 +324,6 @@ class _Verifier:
 
     def _check_v2_backup(self, artifact: Artifact, content: IO[bytes]) -> None:
         """Both stores in one file, which proves itself by the digests in its record."""
-        from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.v2 import v2_artifact
 
         store = (self._manifest.etcd or {}).get("store")
         try:
@@ -351,8 +352,6 @@ class _Verifier:
             )
 
     def _inspect_snapshot(self, artifact: Artifact, what: str, path: str) -> None:
-        from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot.snapshot import prove, record_of, store_inventory
-
         try:
             proof = prove(path)
             inventory = store_inventory(path, prefixes=self._encryption.prefixes)

@@ -16,7 +16,8 @@ from tests import environment
 BEGIN = f"""
 import sys
 sys.path.insert(0, {str(environment.collection_tree())!r})
-from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import Connection, connect
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import Connection
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.connecting import connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.errors import NotAvailable
 def choose(transport):
     try:

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client import frames, messages, trailers
-from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import Connection, connect
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.client import Connection
+from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.connecting import connect
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.errors import EtcdError, Rejected, SnapshotError, Unreachable
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.snapshot import snapshot
 
