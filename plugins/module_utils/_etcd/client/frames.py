@@ -14,8 +14,9 @@ import ssl
 import struct
 from dataclasses import dataclass
 from functools import partial
+from io import IOBase
 from itertools import chain
-from typing import BinaryIO, Callable, Iterator, Optional, Tuple
+from typing import Callable, Iterator, Optional, Tuple
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils._etcd.client.trailers import Unreadable, outcome
 
@@ -126,7 +127,7 @@ def _opening(call: Call) -> bytes:
     )
 
 
-def _frames(source: BinaryIO) -> Iterator[Tuple[int, int, bytes]]:
+def _frames(source: IOBase) -> Iterator[Tuple[int, int, bytes]]:
     """Kind, flags and payload of each frame. Raises Broken where the connection ends, or what comes is not HTTP/2."""
     while True:
         head = source.read(9)
