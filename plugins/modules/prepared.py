@@ -23,12 +23,12 @@ options:
     type: str
     required: true
   files:
-    description: Unpacked files, as M(lifeboat.cluster.node_services#module) takes them.
+    description: Unpacked files, as M(lifeboat.cluster.node_services) takes them.
     type: list
     elements: dict
     default: []
   replace:
-    description: Directories of data that are swapped, as M(lifeboat.cluster.node_services#module) takes them.
+    description: Directories of data that are swapped, as M(lifeboat.cluster.node_services) takes them.
     type: list
     elements: dict
     default: []
