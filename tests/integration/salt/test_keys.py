@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.lifeboat.cluster.plugins.module_utils._salt import changes, keys
 from ansible_collections.lifeboat.cluster.plugins.module_utils._salt.minion import Question, look
-from ansible_collections.lifeboat.cluster.plugins.module_utils._salt.programs import Programs, lacking
+from ansible_collections.lifeboat.cluster.plugins.module_utils._salt.programs import Answers, Programs, lacking
 from ansible_collections.lifeboat.cluster.plugins.module_utils._system.inside import Inside
 from ansible_collections.lifeboat.cluster.plugins.module_utils._system.units import Systemd
 from tests.integration.host_files.test_host_modules import Play, changed
@@ -94,7 +94,13 @@ def test_both_sides_have_one_fingerprint(world: World) -> None:
 
 
 def test_everybody_answers_and_one_is_at_work(world: World) -> None:
-    found = programs(world).ask(sorted(world.minions), BUSY, ["roles"])
+
+    def answer() -> Answers | None:
+        found = programs(world).ask(sorted(world.minions), BUSY, ["roles"])
+        # A minion that reads its grains anew, as one does after a change of them, has none for a moment.
+        return found if found.silent or found.grains[NODE]["roles"] else None
+
+    found = wait_for("the grains of the minion", answer)
     assert (found.running, found.silent, found.busy) == (True, [], {})
     assert found.grains[NODE] == {"roles": ["kube-minion"]}
     world.call("salt", "--static", NODE, "grains.setval", "update_in_progress", "True")
